@@ -1,0 +1,460 @@
+"""Every table Plumbline reads or writes, declared once.
+
+The DDL, the Parquet schemas, the row gates and `docs/tables.md` all derive from `TABLES`. Types are GoogleSQL's.
+Every table is partitioned by `ds`, the day (DATE), which is not repeated among the columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+SqlType = Literal["INT64", "FLOAT64", "STRING", "BOOL", "TIMESTAMP", "DATE"]
+
+CELL = ("policy", "market", "model_version")
+"""A cell: the unit a threshold belongs to."""
+
+N_BINS = 1000
+"""Score histogram bins of equal width over [0, 1]; bin -1 holds videos without a usable score."""
+
+NO_SCORE_BIN = -1
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its GoogleSQL type, meaning and what a row must satisfy.
+
+    `minimum`, `maximum` are inclusive bounds, `above` an exclusive lower bound, `allowed` the possible strings.
+    """
+
+    name: str
+    type: SqlType
+    meaning: str
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table. `key` is unique within a day.
+
+    `slice_by` names the column that, together with the day, forms the unit of replacement where several writers
+    share a day (each gate its own results); None: the day itself. `optional` inputs may be absent, which switches
+    off what needs them, by name. `formats` are the file endings accepted in the embedded landing folder.
+    """
+
+    name: str
+    owner: Literal["platform", "plumbline"]
+    meaning: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    optional: bool = False
+    slice_by: str | None = None
+    formats: tuple[str, ...] = ("parquet",)
+    switches_off: str = ""
+
+    def column(self, name: str) -> Column:
+        """The column of that name; KeyError if the table has none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"{self.name} has no column {name}")
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+
+_POLICY = Column("policy", "STRING", "Policy the score or decision is about, as named in policies.yaml")
+_MARKET = Column("market", "STRING", "Market of the video, as named in policies.yaml")
+_MODEL = Column("model_version", "STRING", "Classifier version that gave the score")
+_VIDEO = Column("video_id", "INT64", "The platform's id of the video")
+_CELL_COLUMNS = (_POLICY, _MARKET, _MODEL)
+_SCORE = Column("score", "FLOAT64", "Classifier score; NULL: the model gave none", nullable=True, minimum=0, maximum=1)
+_VIEWS = Column("views", "INT64", "Views of the video that day", minimum=0)
+_GUIDELINE = Column("guideline_version", "STRING", "Version of the reviewing guideline the label was made under")
+_LABEL_FORMATS = ("parquet", "jsonl", "csv")
+_DECISIONS = ("violating", "not_violating", "unsure")
+_REGIONS = ("no_score", "allow", "review", "remove")
+
+
+def _probability(name: str, meaning: str, *, nullable: bool = False) -> Column:
+    return Column(name, "FLOAT64", meaning, nullable=nullable, minimum=0, maximum=1)
+
+
+def _count(name: str, meaning: str, *, nullable: bool = False) -> Column:
+    return Column(name, "INT64", meaning, nullable=nullable, minimum=0)
+
+
+_PI = Column(
+    "inclusion_probability",
+    "FLOAT64",
+    "Probability with which each video of the stratum is drawn",
+    above=0,
+    maximum=1,
+)
+
+_INPUTS = (
+    Table(
+        "video_scores",
+        "platform",
+        "One classifier score of one video for one policy",
+        (_VIDEO, *_CELL_COLUMNS, _SCORE, _VIEWS),
+        key=("video_id", "policy", "model_version"),
+    ),
+    Table(
+        "reviewer_labels",
+        "platform",
+        "One label event as it arrived; the day is the day of arrival",
+        (
+            Column("event_id", "STRING", "Unique id of the event"),
+            _VIDEO,
+            _POLICY,
+            Column("reviewer_id", "STRING", "Who reviewed"),
+            Column("decision", "STRING", "The reviewer's answer", allowed=_DECISIONS),
+            Column("labelled_at", "TIMESTAMP", "When the reviewer answered (UTC)"),
+            _GUIDELINE,
+            Column("sample_id", "STRING", "The review_sample row answered, if known", nullable=True),
+            Column("supersedes", "STRING", "event_id of the event this one corrects", nullable=True),
+        ),
+        key=("event_id",),
+        formats=_LABEL_FORMATS,
+    ),
+    Table(
+        "golden_labels",
+        "platform",
+        "A video whose truth experts settled",
+        (_VIDEO, _POLICY, Column("violating", "BOOL", "The settled truth"), _GUIDELINE),
+        key=("video_id", "policy"),
+        optional=True,
+        formats=_LABEL_FORMATS,
+        switches_off="reviewer quality against golden labels; it is then measured against consensus",
+    ),
+    Table(
+        "appeals",
+        "platform",
+        "One decided appeal against a removal",
+        (
+            Column("event_id", "STRING", "Unique id of the appeal decision"),
+            _VIDEO,
+            _POLICY,
+            Column("outcome", "STRING", "Whether the removal stood", allowed=("upheld", "overturned")),
+            Column("decided_at", "TIMESTAMP", "When the appeal was decided (UTC)"),
+        ),
+        key=("event_id",),
+        optional=True,
+        formats=_LABEL_FORMATS,
+        switches_off="the appeals line of the daily report",
+    ),
+    Table(
+        "enforcement_log",
+        "platform",
+        "What the platform did with one video for one policy",
+        (
+            _VIDEO,
+            *_CELL_COLUMNS,
+            Column("action", "STRING", "What was done", allowed=("remove", "review", "allow")),
+            _count("threshold_version", "Version of thresholds.json in force; 0: none was"),
+            Column("decided_at", "TIMESTAMP", "When the platform acted (UTC)"),
+        ),
+        key=("video_id", "policy", "model_version"),
+        optional=True,
+        switches_off="the comparison of enforced with published thresholds in the daily report",
+    ),
+)
+
+_OWNED = (
+    Table(
+        "score_profile",
+        "plumbline",
+        "A cell's health on one day, computed in the same scan as score_histogram",
+        (
+            *_CELL_COLUMNS,
+            _count("n_rows", "Rows of the cell"),
+            _count("null_scores", "Rows whose score is NULL"),
+            _count("out_of_range_scores", "Rows whose score is NaN, below 0 or above 1; treated as no score"),
+            _count("null_keys", "Rows with a NULL video_id, policy, market or model_version"),
+            _count("negative_views", "Rows with views below 0 or NULL; counted as 0 views"),
+            _count("duplicate_keys", "Rows beyond the first of their key, among the keys that were checked"),
+            Column("checked_share", "FLOAT64", "Share of keys checked for duplicates", above=0, maximum=1),
+            _probability("min_score", "Smallest usable score", nullable=True),
+            _probability("mean_score", "Mean usable score", nullable=True),
+            _probability("max_score", "Largest usable score", nullable=True),
+            _count("views", "Views of the cell"),
+        ),
+        key=CELL,
+    ),
+    Table(
+        "score_histogram",
+        "plumbline",
+        "A cell's population in one of 1,000 equal score bins, exact",
+        (
+            *_CELL_COLUMNS,
+            Column(
+                "bin",
+                "INT64",
+                "floor(score x 1000), at most 999; -1: no usable score",
+                minimum=-1,
+                maximum=999,
+            ),
+            _count("n_videos", "Videos in the bin"),
+            _count("n_views", "Their views"),
+        ),
+        key=(*CELL, "bin"),
+    ),
+    Table(
+        "sampling_design",
+        "plumbline",
+        "One stratum of one sampling programme: what was planned, and why",
+        (
+            Column("design_id", "STRING", "Id of the design: a hash of its strata"),
+            Column("programme", "STRING", "Sampling programme", allowed=("audit",)),
+            *_CELL_COLUMNS,
+            Column("stratum", "STRING", "Name of the stratum within the cell"),
+            Column("region", "STRING", "What the thresholds in force do there", allowed=_REGIONS),
+            Column("first_bin", "INT64", "First histogram bin of the stratum", minimum=-1, maximum=999),
+            Column("last_bin", "INT64", "Last histogram bin of the stratum", minimum=-1, maximum=999),
+            _probability("score_low", "Lower score bound, inclusive", nullable=True),
+            _probability("score_high", "Upper score bound", nullable=True),
+            _count("population", "Videos in the stratum"),
+            _count("population_views", "Their views"),
+            _PI,
+            Column("expected_labels", "FLOAT64", "population x inclusion probability", minimum=0),
+            Column("expected_minutes", "FLOAT64", "Reviewer minutes they cost, overlap included", minimum=0),
+            Column("reason", "STRING", "What fixed the inclusion probability"),
+        ),
+        key=("programme", *CELL, "stratum"),
+    ),
+    Table(
+        "review_sample",
+        "plumbline",
+        "A video drawn for review",
+        (
+            Column("sample_id", "STRING", "Unique id of the draw"),
+            Column("design_id", "STRING", "The design it was drawn under"),
+            Column("programme", "STRING", "Sampling programme", allowed=("audit",)),
+            _VIDEO,
+            *_CELL_COLUMNS,
+            Column("stratum", "STRING", "Stratum it was drawn from"),
+            Column("region", "STRING", "What the thresholds in force did with it", allowed=_REGIONS),
+            _SCORE,
+            _VIEWS,
+            _PI,
+            _probability("permanent_random", "The video's permanent random number; drawn because it is below pi"),
+        ),
+        key=("programme", "video_id", "policy", "model_version"),
+    ),
+    Table(
+        "label_events",
+        "plumbline",
+        "A label event that was accepted on the day it arrived",
+        (
+            Column("event_id", "STRING", "Unique id of the event, over all days"),
+            _VIDEO,
+            _POLICY,
+            Column("reviewer_id", "STRING", "Who reviewed"),
+            Column("decision", "STRING", "The reviewer's answer", allowed=_DECISIONS),
+            Column("labelled_at", "TIMESTAMP", "When the reviewer answered (UTC)"),
+            _GUIDELINE,
+            Column("sample_id", "STRING", "The review_sample row answered, if the event named one", nullable=True),
+            Column("supersedes", "STRING", "event_id of the event this one corrects", nullable=True),
+            Column("sampled_on", "DATE", "Day whose sample holds the video, the latest before the label"),
+            Column("source_file", "STRING", "File it came in, relative to the day's folder"),
+            _count("source_line", "Line or row in that file, from 1"),
+        ),
+        key=("event_id",),
+    ),
+    Table(
+        "label_rejects",
+        "plumbline",
+        "A label event that was refused, with what it said and why",
+        (
+            Column("source_file", "STRING", "File it came in, relative to the day's folder"),
+            _count("source_line", "Line or row in that file, from 1; 0: the file as a whole"),
+            Column("reason", "STRING", "Named reason"),
+            Column("detail", "STRING", "Column and value that caused it"),
+            Column("raw", "STRING", "The event as it was read"),
+        ),
+        key=("source_file", "source_line"),
+    ),
+    Table(
+        "label_consensus",
+        "plumbline",
+        "What reviewers together say of a sampled video, as of the day",
+        (
+            _VIDEO,
+            _POLICY,
+            _probability("p_violating", "Probability that the video violates the policy"),
+            _count("votes", "Votes counted (unsure answers are not)"),
+            _count("unsure", "Unsure answers"),
+            _probability("agreement", "Share of pairs of votes that agree; NULL with one vote", nullable=True),
+            Column("status", "STRING", "final once the maturity window passed", allowed=("provisional", "final")),
+            Column("method", "STRING", "Consensus method of the policy"),
+            Column("sampled_on", "DATE", "Day whose sample holds the video"),
+        ),
+        key=("video_id", "policy"),
+    ),
+    Table(
+        "reviewer_quality",
+        "plumbline",
+        "A reviewer's record in one policy, as of the day, on one basis",
+        (
+            _POLICY,
+            Column("reviewer_id", "STRING", "Who reviewed"),
+            _count("labels", "Votes in the window"),
+            _count("golden_labels", "Of those, on videos with a golden label"),
+            _probability("sensitivity", "Share of violating videos called violating", nullable=True),
+            _probability("sensitivity_low", "Lower end of its 95 % interval", nullable=True),
+            _probability("sensitivity_high", "Upper end of its 95 % interval", nullable=True),
+            _probability("specificity", "Share of other videos called not violating", nullable=True),
+            _probability("specificity_low", "Lower end of its 95 % interval", nullable=True),
+            _probability("specificity_high", "Upper end of its 95 % interval", nullable=True),
+            _probability("agreement", "Share of votes equal to the others' majority", nullable=True),
+            Column("basis", "STRING", "What the reviewer was judged against", allowed=("golden", "consensus")),
+        ),
+        key=("policy", "reviewer_id", "basis"),
+    ),
+    Table(
+        "policy_metrics",
+        "plumbline",
+        "One metric of one cell as of the day, or why it is not stated",
+        (
+            *_CELL_COLUMNS,
+            Column(
+                "metric",
+                "STRING",
+                "precision and recall of automatic removal at the threshold in force; prevalence; violative_view_rate",
+                allowed=("precision", "recall", "prevalence", "violative_view_rate"),
+            ),
+            _probability("value", "The estimate", nullable=True),
+            _probability("low", "Lower end of its 95 % interval", nullable=True),
+            _probability("high", "Upper end of its 95 % interval", nullable=True),
+            _count("n", "Labels it rests on"),
+            Column("refusal", "STRING", "Why no value is stated", nullable=True),
+            _probability("threshold", "remove_at it was measured at", nullable=True),
+        ),
+        key=(*CELL, "metric"),
+    ),
+    Table(
+        "threshold_proposals",
+        "plumbline",
+        "The day's answer for one cell: keep, change, or why neither can be certified",
+        (
+            Column("proposal_id", "STRING", "Hash of cell, day, origin, values and evidence"),
+            Column("origin", "STRING", "daily, or the id of the ad-hoc run"),
+            *_CELL_COLUMNS,
+            _probability("current_remove_at", "remove_at in force"),
+            _probability("current_review_at", "review_at in force"),
+            _probability("proposed_remove_at", "Certified remove_at", nullable=True),
+            _probability("proposed_review_at", "review_at that goes with it", nullable=True),
+            _probability("target", "Precision asked of automatic removal"),
+            _probability("confidence", "Confidence asked of the certificate"),
+            Column("population", "STRING", "Whom the certificate speaks for: cell, or what was pooled"),
+            Column("method", "STRING", "Test that certified", nullable=True),
+            _probability("estimate", "Estimated precision at the proposed remove_at", nullable=True),
+            _probability("bound", "Certified lower bound of it", nullable=True),
+            _count("n", "Labels at or above the proposed remove_at"),
+            Column("refusal", "STRING", "Why nothing could be certified", nullable=True),
+            _count("labels_needed", "More labels that would decide it", nullable=True),
+            _count("removes_before", "Videos a day at or above current_remove_at"),
+            _count("removes_after", "Videos a day at or above proposed_remove_at", nullable=True),
+            _count("reviews_before", "Videos a day sent to review now"),
+            _count("reviews_after", "Videos a day sent to review after", nullable=True),
+            Column("forecast", "STRING", "JSON: the forecast of the change"),
+            Column("verdicts", "STRING", "JSON: each guardrail's verdict with its reason"),
+            Column(
+                "status",
+                "STRING",
+                "Where the proposal stands",
+                allowed=(
+                    "unchanged",
+                    "refused",
+                    "held",
+                    "awaiting_approval",
+                    "rejected",
+                    "timed_out",
+                    "approved",
+                    "within_limits",
+                ),
+            ),
+            Column("answered_by", "STRING", "Who approved or rejected", nullable=True),
+        ),
+        key=("origin", *CELL),
+        slice_by="origin",
+    ),
+    Table(
+        "threshold_ledger",
+        "plumbline",
+        "A published version of all thresholds: append-only, numbered without gaps, hash-chained",
+        (
+            Column("version", "INT64", "1, 2, 3 ... without gaps", minimum=1),
+            Column("hash", "STRING", "SHA-256 over previous_hash and every other column"),
+            Column("previous_hash", "STRING", "hash of the version before; empty for version 1"),
+            Column("published_at", "TIMESTAMP", "When it was published (UTC)"),
+            Column("thresholds", "STRING", "JSON: all cells with remove_at and review_at"),
+            Column("changes", "STRING", "JSON: cells that changed, with old and new values and certificate"),
+            Column("proposal_ids", "STRING", "JSON: proposals it carries out; empty for version 1"),
+            Column("evidence", "STRING", "JSON: SHA-256 of the sample and label partitions it rests on"),
+            Column("code_version", "STRING", "Version of Plumbline that published"),
+            Column("requester", "STRING", "Who or what asked for it"),
+            Column("approver", "STRING", "Who approved; NULL: within limits", nullable=True),
+            Column("reason", "STRING", "Why"),
+        ),
+        key=("version",),
+    ),
+    Table(
+        "retraining_decisions",
+        "plumbline",
+        "Why a policy's model is, or is not, to be retrained",
+        (
+            _POLICY,
+            _MODEL,
+            Column("decision", "STRING", "What was decided", allowed=("retrain", "keep", "undecided")),
+            Column("reasons", "STRING", "JSON: each condition with its numbers"),
+            _probability("recall_now", "Recall at the certified threshold", nullable=True),
+            _probability("recall_reference", "Best such recall in the trailing window", nullable=True),
+            _count("labels_available", "Labelled videos a snapshot would hold"),
+            _count("labels_required", "Labelled videos the config asks for"),
+        ),
+        key=("policy", "model_version"),
+    ),
+    Table(
+        "training_snapshots",
+        "plumbline",
+        "A weighted training set handed over to the model team",
+        (
+            Column("snapshot_id", "STRING", "Id: policy, model version and a hash of the rows"),
+            _POLICY,
+            _MODEL,
+            _count("n_rows", "Rows"),
+            _count("n_positive", "Rows with p_violating of at least one half"),
+            Column("effective_n", "FLOAT64", "Kish's effective sample size of the weights", minimum=0),
+            Column("path", "STRING", "Parquet file, relative to the output folder"),
+            Column("sha256", "STRING", "Hash of that file"),
+            Column("mlflow_run_id", "STRING", "MLflow run whose input the dataset is"),
+        ),
+        key=("policy", "model_version"),
+    ),
+    Table(
+        "quality_results",
+        "plumbline",
+        "What one expectation found in one gate",
+        (
+            Column("gate", "STRING", "Name of the gate"),
+            Column("table_name", "STRING", "Table that was judged"),
+            _count("position", "Order within the gate, from 1"),
+            Column("expectation", "STRING", "What had to hold"),
+            Column("column_name", "STRING", "Column it is about", nullable=True),
+            Column("severity", "STRING", "What a failure does", allowed=("critical", "warning")),
+            Column("success", "BOOL", "Whether it held"),
+            Column("observed", "STRING", "What was found, with an example"),
+        ),
+        key=("gate", "position"),
+        slice_by="gate",
+    ),
+)
+
+TABLES: dict[str, Table] = {table.name: table for table in (*_INPUTS, *_OWNED)}
