@@ -1,0 +1,119 @@
+"""The configuration as typed objects. Unknown keys, wrong types and values out of range are refused by name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+OpenShare = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Thresholds(_Strict):
+    """score >= remove_at: remove; else score >= review_at: review; else allow."""
+
+    remove_at: Share
+    review_at: Share
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.review_at > self.remove_at:
+            raise ValueError(f"review_at {self.review_at} is above remove_at {self.remove_at}")
+        return self
+
+
+class ThresholdLimits(_Strict):
+    """The lowest values a threshold may ever take."""
+
+    lowest_remove_at: OpenShare
+    lowest_review_at: OpenShare
+
+
+class Policy(_Strict):
+    """One policy: what is asked of its thresholds and how it is reviewed."""
+
+    description: str
+    model_versions: Annotated[list[Name], Field(min_length=1)]
+    target_precision: OpenShare
+    target_recall: OpenShare
+    confidence: OpenShare
+    no_score: Literal["review", "allow"]
+    minutes_per_label: Positive
+    overlap: Annotated[int, Field(ge=1, le=5)]
+    maturity_days: Annotated[int, Field(ge=0, le=60)]
+    window_days: Annotated[int, Field(ge=1, le=90)]
+    consensus: Literal["majority", "one_coin", "dawid_skene"]
+    guideline_version: str
+    initial: Thresholds
+    limits: ThresholdLimits
+
+
+class Market(_Strict):
+    """One market: its region, for pooling, and what its reviewers can do in a day."""
+
+    region: Name
+    reviewer_minutes: Positive
+
+
+class Sampling(_Strict):
+    salt: Annotated[int, Field(ge=0, lt=2**31)]
+    audit_share: OpenShare
+    remove_share: Share
+    allow_share: Share
+    defensive_share: Share
+    max_weight_ratio: Annotated[float, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if self.remove_share + self.allow_share > 1:
+            raise ValueError("remove_share and allow_share together exceed 1")
+        return self
+
+
+class Gates(_Strict):
+    min_volume_ratio: Share
+    max_volume_ratio: Annotated[float, Field(ge=1)]
+    max_null_score_share: Share
+    max_invalid_share: Share
+    max_reject_share: Share
+    max_unsampled_share: Share
+    sample_deviation: Positive
+
+
+class Guardrails(_Strict):
+    min_labels: Annotated[int, Field(ge=1)]
+    max_volume_change: Positive
+    small_change_videos: Annotated[int, Field(ge=0)]
+    loosen_step: Annotated[float, Field(gt=0, le=1)]
+    max_review_ratio: Positive
+
+
+class Approval(_Strict):
+    timeout_hours: Positive
+    assigned_users: list[str]
+
+
+class Retraining(_Strict):
+    recall_drop: OpenShare
+    consecutive_days: Annotated[int, Field(ge=1)]
+    reference_days: Annotated[int, Field(ge=2, le=365)]
+    min_labels: Annotated[int, Field(ge=1)]
+
+
+class Config(_Strict):
+    """All of policies.yaml, defaults applied."""
+
+    policies: Annotated[dict[Name, Policy], Field(min_length=1)]
+    markets: Annotated[dict[Name, Market], Field(min_length=1)]
+    sampling: Sampling
+    gates: Gates
+    guardrails: Guardrails
+    approval: Approval
+    retraining: Retraining
