@@ -1,0 +1,280 @@
+"""The embedded warehouse: a folder of Parquet partitions, read and scanned by DuckDB. No server, no lock file.
+
+    <landing>/<table>/ds=YYYY-MM-DD/*.parquet          the platform's, read only
+    <root>/<table>/ds=YYYY-MM-DD/<slice or part>.parquet   Plumbline's, one file a unit of replacement
+
+A file is written under `<root>/.staging`, flushed, and renamed into place, which POSIX makes atomic.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pandas as pd
+
+from include.contract.schema import arrow_schema
+from include.contract.tables import TABLES, Table
+from include.warehouse.base import SQL_FOLDER, MissingPartition, Parameter, Warehouse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_MEMORY_LIMIT = "3GB"
+_STAGING = ".staging"
+_ABANDONED_SECONDS = 24 * 3600
+
+
+class DuckDBWarehouse(Warehouse):
+    """The embedded warehouse over `landing` (inputs) and `root` (own tables)."""
+
+    def __init__(self, landing: Path, root: Path) -> None:
+        self.landing = landing
+        self.root = root
+
+    def days(self, table: str) -> list[date]:
+        found = []
+        for folder in self._folder(TABLES[table]).glob("ds=*"):
+            day = date.fromisoformat(folder.name.removeprefix("ds="))
+            if self._files(TABLES[table], day):
+                found.append(day)
+        return sorted(found)
+
+    def read(self, table: str, start: date | None = None, end: date | None = None) -> pd.DataFrame:
+        import pyarrow as pa
+
+        contract = TABLES[table]
+        schema = arrow_schema(contract)
+        parts = [
+            _read_file(path, contract, schema).add_column(0, "ds", pa.array([day] * rows, pa.date32()))
+            for day in self.days(table)
+            if (start is None or day >= start) and (end is None or day <= end)
+            for path in self._files(contract, day)
+            for rows in [_row_count(path, contract, schema)]
+        ]
+        empty = schema.insert(0, pa.field("ds", pa.date32())).empty_table()
+        return _to_pandas(pa.concat_tables([empty, *parts]))
+
+    def query(self, name: str, parameters: Mapping[str, Parameter]) -> pd.DataFrame:
+        import duckdb
+
+        statements, tables = _translated(name)
+        day = parameters["ds"]
+        if not isinstance(day, date):
+            raise TypeError(f"parameter ds must be a date, got {day!r}")
+        with duckdb.connect() as connection:
+            connection.execute("SET memory_limit = ?", [_MEMORY_LIMIT])
+            connection.execute("SET temp_directory = ?", [str(self._staging() / "duckdb")])
+            for table in tables:
+                self._bind(connection, TABLES[table], day)
+            for statement in statements[:-1]:
+                connection.execute(statement)
+            return _to_pandas(connection.sql(statements[-1], params=dict(parameters)).to_arrow_table())
+
+    def replace(self, table: str, day: date, rows: pd.DataFrame, *, slice_value: str | None = None) -> None:
+        contract = TABLES[table]
+        if (slice_value is None) != (contract.slice_by is None):
+            raise ValueError(f"{table} is replaced by day and {contract.slice_by or 'nothing else'}")
+        content = checked_rows(contract, rows)
+        self._publish(content, self._partition(contract, day) / f"{quote(slice_value or 'part', safe='')}.parquet")
+
+    def append_version(self, table: str, day: date, row: Mapping[str, object]) -> bool:
+        contract = TABLES[table]
+        content = checked_rows(contract, pd.DataFrame([row]))
+        version = int(content.column("version")[0].as_py())
+        with _exclusive(self._folder(contract)):
+            numbers = [int(path.stem.removeprefix("v")) for path in self._folder(contract).glob("ds=*/v*.parquet")]
+            if version != max(numbers, default=0) + 1:
+                return False
+            self._publish(content, self._partition(contract, day) / f"v{version:09d}.parquet")
+        return True
+
+    def fingerprint(self, table: str, day: date) -> str | None:
+        files = self._files(TABLES[table], day)
+        if not files:
+            return None
+        digest = hashlib.sha256()
+        for path in files:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    def row_count(self, table: str, day: date) -> int:
+        contract = TABLES[table]
+        schema = arrow_schema(contract)
+        return sum(_row_count(path, contract, schema) for path in self._files(contract, day))
+
+    def landed_files(self, table: str, day: date) -> list[Path]:
+        return self._files(TABLES[table], day)
+
+    def _folder(self, table: Table) -> Path:
+        return (self.landing if table.owner == "platform" else self.root) / table.name
+
+    def _partition(self, table: Table, day: date) -> Path:
+        return self._folder(table) / f"ds={day.isoformat()}"
+
+    def _files(self, table: Table, day: date) -> list[Path]:
+        folder = self._partition(table, day)
+        return sorted(path for ending in table.formats for path in folder.glob(f"*.{ending}"))
+
+    def _staging(self) -> Path:
+        folder = self.root / _STAGING
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _bind(self, connection: object, table: Table, day: date) -> None:
+        """Makes `table` a view of that day's files alone, so that a bad file of another day harms nobody."""
+        files = self._files(table, day)
+        if not files and table.owner == "platform":
+            raise MissingPartition(table.name, day)
+        columns = ", ".join(table.column_names)
+        source = f"read_parquet({_literal_list(files)})"
+        body = f"SELECT DATE '{day.isoformat()}' AS ds, {columns} FROM {source}"  # noqa: S608  (no outside text)
+        if not files:
+            empty = arrow_schema(table).empty_table()
+            connection.register(f"empty_{table.name}", empty)  # type: ignore[attr-defined]
+            body = f"SELECT DATE '{day.isoformat()}' AS ds, {columns} FROM empty_{table.name}"  # noqa: S608
+        connection.execute(f"CREATE VIEW {table.name} AS {body}")  # type: ignore[attr-defined]
+
+    def _publish(self, content: pa.Table, target: Path) -> None:
+        import pyarrow.parquet as pq
+
+        staging = self._staging()
+        _sweep(staging)
+        staged = staging / f"{uuid.uuid4().hex}.parquet"
+        pq.write_table(content, staged, compression="zstd")
+        with staged.open("rb") as file:
+            os.fsync(file.fileno())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staged.replace(target)
+        _fsync_folder(target.parent)
+
+
+def checked_rows(table: Table, rows: pd.DataFrame) -> pa.Table:
+    """`rows` as an Arrow table of the contract's schema. ValueError names table and column where they differ."""
+    import pyarrow as pa
+
+    missing = [name for name in table.column_names if name not in rows.columns]
+    extra = [str(name) for name in rows.columns if name not in table.column_names]
+    if missing or extra:
+        raise ValueError(f"{table.name}: missing columns {missing}, columns outside the contract {extra}")
+    schema = arrow_schema(table)
+    arrays = []
+    for field in schema:
+        try:
+            array = pa.Array.from_pandas(rows[field.name], type=field.type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise ValueError(f"{table.name}.{field.name}: not {field.type}: {error}") from error
+        if array.null_count and not field.nullable:
+            raise ValueError(f"{table.name}.{field.name}: {array.null_count} NULL values, none are allowed")
+        arrays.append(array)
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+@cache
+def _translated(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """DuckDB statements of a GoogleSQL file, and the contract's tables it names."""
+    import sqlglot
+    from sqlglot import exp
+
+    text = (SQL_FOLDER / "functions.sql").read_text() + (SQL_FOLDER / f"{name}.sql").read_text()
+    parsed = [statement for statement in sqlglot.parse(text, read="bigquery") if statement is not None]
+    tables = sorted({table.name for table in parsed[-1].find_all(exp.Table)} & TABLES.keys())
+    return tuple(statement.sql(dialect="duckdb") for statement in parsed), tuple(tables)
+
+
+def _read_file(path: Path, table: Table, schema: pa.Schema) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    if path.suffix == ".parquet":
+        return pq.read_table(path, columns=schema.names, partitioning=None).cast(schema)
+    return _read_text(path, table).cast(schema)
+
+
+def _row_count(path: Path, table: Table, schema: pa.Schema) -> int:
+    import pyarrow.parquet as pq
+
+    if path.suffix == ".parquet":
+        return int(pq.read_metadata(path).num_rows)
+    return int(_read_file(path, table, schema).num_rows)
+
+
+def _read_text(path: Path, table: Table) -> pa.Table:
+    import duckdb
+
+    types = {c.name: _DUCKDB_TYPES[c.type] for c in table.columns}
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        if path.suffix == ".csv":
+            relation = connection.read_csv(str(path), header=True, dtype=types)
+        else:
+            relation = connection.read_json(str(path), columns=types, format="newline_delimited")
+        return relation.select(*types).to_arrow_table()
+
+
+_DUCKDB_TYPES = {
+    "INT64": "BIGINT",
+    "FLOAT64": "DOUBLE",
+    "STRING": "VARCHAR",
+    "BOOL": "BOOLEAN",
+    "TIMESTAMP": "TIMESTAMPTZ",
+    "DATE": "DATE",
+}
+
+
+def _to_pandas(table: pa.Table) -> pd.DataFrame:
+    """Integers with NULLs stay integers; dates are datetime.date."""
+    import pyarrow as pa
+
+    mapping = {pa.int64(): pd.Int64Dtype()}
+    nullable = {field.name for field in table.schema if table.column(field.name).null_count}
+    frame = table.to_pandas(date_as_object=True)
+    for field in table.schema:
+        if field.type in mapping and field.name in nullable:
+            frame[field.name] = pd.array(table.column(field.name).to_pylist(), dtype=mapping[field.type])
+    return frame
+
+
+def _literal_list(files: list[Path]) -> str:
+    return "[" + ", ".join("'" + str(path).replace("'", "''") + "'" for path in files) + "]"
+
+
+@contextmanager
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Holds the folder itself locked; the kernel lets go when the process ends, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(staging: Path) -> None:
+    """Removes what writers that were killed left behind; a day is far longer than any write takes."""
+    oldest = time.time() - _ABANDONED_SECONDS
+    for path in staging.glob("*.parquet"):
+        try:
+            if path.stat().st_mtime < oldest:
+                path.unlink()
+        except FileNotFoundError:
+            continue
