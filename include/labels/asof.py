@@ -1,0 +1,127 @@
+"""What reviewers together said by the end of a day: a pure function of the label events that had arrived by then.
+
+The rules, applied in this order to the events that arrived on or before the day:
+
+1. One event per event_id: the first in the order (arrival day, file, line). Ingestion refuses the others already; this
+   makes the result independent of the order in which days were backfilled.
+2. Events of a policy that is no longer configured, or made under another guideline version than the policy's now, are
+   left out: they answer another question.
+3. Events that arrived after their sample day had closed, `maturity_days` after `sampled_on`, are left out: a final
+   answer does not change. `arrived_late` marks them, so that they can be counted and shown.
+4. An event that another one supersedes drops out, whichever arrived first, unless the correction came after the sample
+   day of the corrected event had closed. Two that supersede each other both drop out.
+5. Of a reviewer's answers on one video for one policy the latest (labelled_at, then event_id) stands. An unsure answer
+   can thereby withdraw a vote.
+6. Unsure is no vote, but it is counted. A video with unsure answers only has no probability, so it has no consensus;
+   it is what `votes_asof` holds and `consensus_asof` does not.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pandas as pd
+
+from include.config.model import Config
+from include.contract.schema import empty_frame
+from include.contract.tables import TABLES
+from include.labels.consensus import consensus
+
+_CONSENSUS = TABLES["label_consensus"]
+_ITEM = ["policy", "video_id"]
+
+
+def arrived_late(events: pd.DataFrame, config: Config) -> pd.Series:
+    """Whether each event arrived after its sample day had closed. `events`: `label_events` with ds (arrival day)."""
+    return _days(events["ds"]) > _closed_on(events, config)
+
+
+def votes_asof(events: pd.DataFrame, *, day: dt.date, config: Config) -> pd.DataFrame:
+    """The answers that stand at the end of `day` (rules 1 to 5), one row a reviewer, video and policy, sorted by these.
+
+    Args:
+        events: `label_events` of any arrival days with ds (the arrival day); days after `day` are ignored.
+        day: the day as of which to look.
+        config: policies, their guideline versions and maturity.
+
+    Returns:
+        policy, video_id, reviewer_id, decision (unsure included) and sampled_on (datetime64).
+    """
+    events = events[_days(events["ds"]) <= pd.Timestamp(day)]
+    events = events.sort_values(["ds", "source_file", "source_line"], kind="stable").drop_duplicates("event_id")
+    guideline = events["policy"].map({name: policy.guideline_version for name, policy in config.policies.items()})
+    events = events[(events["guideline_version"] == guideline) & ~arrived_late(events, config)]
+    corrected_on = _days(events["ds"]).groupby(events["supersedes"]).min().reindex(events["event_id"])
+    events = events[~(corrected_on.to_numpy() <= _closed_on(events, config))]
+    answer = [*_ITEM, "reviewer_id"]
+    events = events.sort_values([*answer, "labelled_at", "event_id"]).drop_duplicates(answer, keep="last")
+    columns = [*answer, "decision", "sampled_on"]
+    return events[columns].assign(sampled_on=_days(events["sampled_on"])).reset_index(drop=True)
+
+
+def cast_votes(answers: pd.DataFrame) -> pd.DataFrame:
+    """`answers` (of `votes_asof`) without the unsure, as the consensus and the reviewers' grading take them: policy,
+    item, reviewer, violating (bool).
+    """
+    cast = answers[answers["decision"] != "unsure"]
+    named = cast.rename(columns={"video_id": "item", "reviewer_id": "reviewer"})
+    return (
+        named[["policy", "item", "reviewer"]].assign(violating=cast["decision"] == "violating").reset_index(drop=True)
+    )
+
+
+def usable_golden(golden: pd.DataFrame | None, config: Config) -> pd.DataFrame | None:
+    """`golden_labels` as policy, item, violating, sorted; None where there are none.
+
+    Labels of other policies or guideline versions are left out, and so are videos whose golden labels contradict each
+    other: neither side can be preferred.
+    """
+    if golden is None:
+        return None
+    guideline = golden["policy"].map({name: policy.guideline_version for name, policy in config.policies.items()})
+    usable = golden.loc[golden["guideline_version"] == guideline, [*_ITEM, "violating"]].drop_duplicates()
+    usable = usable.drop_duplicates(_ITEM, keep=False).sort_values(_ITEM, ignore_index=True)
+    return usable.rename(columns={"video_id": "item"})
+
+
+def consensus_asof(events: pd.DataFrame, golden: pd.DataFrame | None, *, day: dt.date, config: Config) -> pd.DataFrame:
+    """`label_consensus` of `day`, sorted by (video_id, policy), each policy by its configured method.
+
+    `sampled_on` is the latest among the item's standing answers; the status is final when `sampled_on` +
+    maturity_days <= `day`.
+
+    Args:
+        events: `label_events` of the window with ds (the arrival day); days after `day` are ignored.
+        golden: `golden_labels` as known on `day`, or None.
+        day: the day as of which to look.
+        config: policies.
+    """
+    answers = votes_asof(events, day=day, config=config)
+    known = usable_golden(golden, config)
+    votes = cast_votes(answers)
+    by_item = answers.assign(unsure=answers["decision"] == "unsure").groupby(_ITEM, as_index=False)
+    counts = by_item.agg(unsure=("unsure", "sum"), sampled_on=("sampled_on", "max"))
+    schema = empty_frame(_CONSENSUS)
+    parts = [schema]
+    for policy, of_policy in votes.groupby("policy", sort=True):
+        settings = config.policies[str(policy)]
+        truth = None if known is None else known.loc[known["policy"] == policy, ["item", "violating"]]
+        items, _ = consensus(of_policy, method=settings.consensus, golden=truth)
+        items = items.rename(columns={"item": "video_id", "n_votes": "votes"})
+        items = items.merge(counts[counts["policy"] == policy], on="video_id", validate="one_to_one")
+        final = items["sampled_on"] + pd.Timedelta(days=settings.maturity_days) <= pd.Timestamp(day)
+        items["status"] = final.map({True: "final", False: "provisional"})
+        items["method"] = settings.consensus
+        items["sampled_on"] = items["sampled_on"].dt.date
+        parts.append(items[list(schema.columns)].astype(schema.dtypes))
+    return pd.concat(parts).sort_values(["video_id", "policy"], ignore_index=True)
+
+
+def _closed_on(events: pd.DataFrame, config: Config) -> pd.Series:
+    """The last arrival day that still counts for the sample day of each event; NaT for unknown policies."""
+    maturity = events["policy"].map({name: policy.maturity_days for name, policy in config.policies.items()})
+    return _days(events["sampled_on"]) + pd.to_timedelta(maturity, unit="D")
+
+
+def _days(values: pd.Series) -> pd.Series:
+    return pd.to_datetime(values).astype("datetime64[us]")

@@ -1,0 +1,209 @@
+"""Accepts or refuses each label event of one arrival day: `read` = accepted + refused, always.
+
+`Reason` lists the rules with their meaning; the first that applies, in its order, names the refusal. Decisions behind:
+
+- *Blanks.* Surrounding white space is not part of a value; a blank value is missing.
+- *Ids* are read as integers, digit by digit. `7.0` and `7,0` are accepted up to 2^53; above, the id went through a
+  float and may have been rounded, so it is refused, as is any exponent.
+- *Times* are ISO 8601 with a time of day; without an offset they are UTC, as the contract says. A decimal comma in the
+  seconds is a point; digits beyond microseconds are cut.
+- *Sampled.* A day's sample is drawn when the day is over, so a label belongs to the latest sample day before the day
+  it was made (`sampled_on`). A sample_id, where given, must be one of the draws of that video for that policy.
+- *Idempotent on event_id.* The first accepted event in the order (arrival day, file, line) stands. An exact repeat is a
+  duplicate, in the same file, another file or on a later day; other content under the same id is a conflict. Only
+  accepted events take an id: a refused event can be corrected and sent again under its own. Whoever gives the sample
+  of a span of days gives the earlier events of the same span: a label comes after its sample, so none is missed.
+- *Unsure* answers are accepted: they are no vote, but they are counted.
+- *Second answers* of a reviewer are accepted; `include.labels.asof` lets the later one stand.
+- *Corrections* name the event they supersede, whoever made it. An event nobody has seen may be named: it may have been
+  refused, or arrive later, and the correction stands by itself.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from include.config.model import Config
+from include.contract.schema import empty_frame
+from include.contract.tables import TABLES
+from include.labels.drops import FIELDS, REQUIRED_FIELDS, Reason
+
+_EVENTS = TABLES["label_events"]
+_REJECTS = TABLES["label_rejects"]
+_CONTENT = [name for name in FIELDS if name != "event_id"]
+_ORDER = ["source_file", "source_line"]
+
+_INTEGER = re.compile(r"([+-]?[0-9]{1,19})([.,]0)?")
+_EXACT_IN_FLOAT = 2**53
+_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """One arrival day. `events` has the columns of `label_events`, `rejects` those of `label_rejects`, both in the
+    order of (source_file, source_line); `read` = len(events) + len(rejects).
+    """
+
+    events: pd.DataFrame
+    rejects: pd.DataFrame
+    read: int
+
+
+class _Verdicts:
+    """The first refusal of each row."""
+
+    def __init__(self, rows: int) -> None:
+        self.reason = np.full(rows, "", dtype=object)
+        self.detail = np.full(rows, "", dtype=object)
+
+    @property
+    def open(self) -> np.ndarray:
+        return np.asarray(self.reason == "", dtype=bool)
+
+    def refuse(self, where: pd.Series | np.ndarray, reason: Reason, column: str, values: pd.Series) -> None:
+        """Refuse the rows `where` that are still open; the detail is `column` with the row's value."""
+        rows = np.flatnonzero(np.asarray(where, dtype=bool) & self.open)
+        self.reason[rows] = reason.value
+        self.detail[rows] = [f"{column}: {str(value)[:100]!r}" for value in values.iloc[rows]]
+
+
+def ingest(
+    raw: pd.DataFrame,
+    refused: pd.DataFrame,
+    *,
+    day: dt.date,
+    sample: pd.DataFrame,
+    prior_events: pd.DataFrame,
+    config: Config,
+) -> Ingested:
+    """Judge the events that arrived on `day` by the rules of `Reason`.
+
+    Args:
+        raw, refused: what `include.labels.drops.read_drops` gave for the day.
+        day: the day of arrival (UTC).
+        sample: draws of the days before: at least video_id, policy, sample_id and ds (the sample's day).
+        prior_events: `label_events` of earlier arrival days with ds (the arrival day); rows of `day` itself or later
+            are ignored, so a rerun judges as the first run did.
+        config: policies and their guideline versions.
+    """
+    rows = raw.sort_values(_ORDER, kind="stable", ignore_index=True)
+    fields = rows[list(FIELDS)].apply(lambda column: column.astype("str").str.strip()).replace("", np.nan)
+    verdicts = _Verdicts(len(rows))
+    for name in REQUIRED_FIELDS:
+        verdicts.refuse(fields[name].isna(), Reason.MISSING_FIELD, name, rows[name].fillna(""))
+
+    events = _typed(fields, verdicts, config)
+    end_of_day = pd.Timestamp(day, tz="UTC") + pd.Timedelta(days=1)
+    verdicts.refuse(
+        events["labelled_at"] >= end_of_day, Reason.LABELLED_IN_FUTURE, "labelled_at", fields["labelled_at"]
+    )
+    guideline = events["policy"].map({name: policy.guideline_version for name, policy in config.policies.items()})
+    verdicts.refuse(
+        events["guideline_version"] != guideline,
+        Reason.OTHER_GUIDELINE,
+        "guideline_version",
+        fields["guideline_version"],
+    )
+    verdicts.refuse(
+        events["supersedes"] == events["event_id"], Reason.SUPERSEDES_ITSELF, "supersedes", fields["supersedes"]
+    )
+    events["sampled_on"] = _sampled_on(events, sample, verdicts)
+    _refuse_repeats(events, prior_events, day, verdicts)
+
+    events = pd.concat([events, rows[_ORDER]], axis=1)[verdicts.open]
+    events["sampled_on"] = events["sampled_on"].dt.date
+    found = rows[[*_ORDER, "raw"]].assign(reason=verdicts.reason, detail=verdicts.detail)[~verdicts.open]
+    rejects = pd.concat([refused, found]).sort_values(_ORDER, kind="stable")
+    return Ingested(
+        events=events[list(_EVENTS.column_names)].astype(empty_frame(_EVENTS).dtypes).reset_index(drop=True),
+        rejects=rejects[list(_REJECTS.column_names)].astype(empty_frame(_REJECTS).dtypes).reset_index(drop=True),
+        read=len(raw) + len(refused),
+    )
+
+
+def _video_id(text: str) -> int | None:
+    match = _INTEGER.fullmatch(text)
+    if match is None:
+        return None
+    value = int(match[1])
+    limit = _EXACT_IN_FLOAT + 1 if match[2] else 2**63
+    return value if -limit <= value < limit else None
+
+
+def _typed(fields: pd.DataFrame, verdicts: _Verdicts, config: Config) -> pd.DataFrame:
+    """`fields` with video_id as int64 (0 where refused) and labelled_at in UTC (NaT where refused)."""
+    ids = [_video_id(text) for text in fields["video_id"].fillna("")]
+    verdicts.refuse(np.array([i is None for i in ids]), Reason.BAD_VIDEO_ID, "video_id", fields["video_id"])
+    verdicts.refuse(~fields["policy"].isin(config.policies), Reason.UNKNOWN_POLICY, "policy", fields["policy"])
+    decisions = _EVENTS.column("decision").allowed
+    verdicts.refuse(~fields["decision"].isin(decisions), Reason.UNKNOWN_DECISION, "decision", fields["decision"])
+    text = fields["labelled_at"].where(fields["labelled_at"].str.fullmatch(_TIME).fillna(False).astype(bool))
+    text = text.str.replace(",", ".").str.replace(r"(\.[0-9]{6})[0-9]+", r"\1", regex=True)
+    times = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce").astype("datetime64[us, UTC]")
+    verdicts.refuse(times.isna(), Reason.BAD_TIMESTAMP, "labelled_at", fields["labelled_at"])
+    return fields.assign(
+        video_id=np.array([0 if i is None else i for i in ids], dtype=np.int64),
+        labelled_at=times,
+    )
+
+
+def _sampled_on(events: pd.DataFrame, sample: pd.DataFrame, verdicts: _Verdicts) -> pd.Series:
+    """The latest sample day before the day of the label, NaT where refused."""
+    draws = pd.DataFrame(
+        {
+            "video_id": sample["video_id"].astype("int64"),
+            "policy": sample["policy"].astype("str"),
+            "sample_id": sample["sample_id"].astype("str"),
+            "sampled_on": pd.to_datetime(sample["ds"]).astype("datetime64[us]"),
+        }
+    )
+    video = ["video_id", "policy"]
+    key = pd.MultiIndex.from_frame(events[video])
+    verdicts.refuse(
+        ~key.isin(pd.MultiIndex.from_frame(draws[video])),
+        Reason.VIDEO_NOT_SAMPLED,
+        "video_id",
+        events["video_id"].astype("str") + " for " + events["policy"],
+    )
+    named = [*video, "sample_id"]
+    is_draw = pd.MultiIndex.from_frame(events[named]).isin(pd.MultiIndex.from_frame(draws[named]))
+    verdicts.refuse(events["sample_id"].notna() & ~is_draw, Reason.OTHER_SAMPLE, "sample_id", events["sample_id"])
+    labelled = events.loc[verdicts.open, [*video, "labelled_at"]]
+    labelled["labelled_on"] = labelled["labelled_at"].dt.tz_localize(None).dt.floor("D")
+    labelled = labelled.reset_index().sort_values("labelled_on", kind="stable")
+    latest = pd.merge_asof(
+        labelled,
+        draws[[*video, "sampled_on"]].sort_values("sampled_on", kind="stable"),
+        left_on="labelled_on",
+        right_on="sampled_on",
+        by=video,
+        allow_exact_matches=False,
+    ).set_index("index")["sampled_on"]
+    sampled_on = latest.reindex(events.index)
+    verdicts.refuse(
+        sampled_on.isna(), Reason.LABELLED_BEFORE_SAMPLED, "labelled_at", events["labelled_at"].astype("str")
+    )
+    return sampled_on
+
+
+def _refuse_repeats(events: pd.DataFrame, prior_events: pd.DataFrame, day: dt.date, verdicts: _Verdicts) -> None:
+    """Let the first of each event_id stand, prior days before this one."""
+    prior = prior_events[pd.to_datetime(prior_events["ds"]) < pd.Timestamp(day)]
+    prior = prior.sort_values(["ds", *_ORDER], kind="stable")
+    columns = ["event_id", *_CONTENT]
+    prior = prior[columns].astype(events[columns].dtypes).set_axis(-1 - np.arange(len(prior)), axis=0)
+    known = pd.concat([prior, events.loc[verdicts.open, columns]])
+    repeated = known["event_id"].duplicated() & (known.index >= 0)
+    repeats = known.loc[repeated]
+    first = known[~known["event_id"].duplicated()].set_index("event_id")[_CONTENT].loc[repeats["event_id"]]
+    first = first.set_axis(repeats.index, axis=0)
+    same = ((first == repeats[_CONTENT]) | (first.isna() & repeats[_CONTENT].isna())).all(axis=1)
+    for which, reason in ((same, Reason.DUPLICATE_EVENT), (~same, Reason.CONFLICTING_EVENT)):
+        where = np.zeros(len(events), dtype=bool)
+        where[repeats.index[which]] = True
+        verdicts.refuse(where, reason, "event_id", events["event_id"])

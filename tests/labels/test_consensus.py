@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+
+from include.labels.consensus import FLAT_PRIORS, Priors, consensus
+
+SHARED = Path(__file__).parents[2] / "../shared/data"
+METHODS = ["majority", "dawid_skene", "one_coin"]
+
+
+def votes_of(*rows: tuple[object, object, object]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["item", "reviewer", "violating"])
+
+
+def simulated(seed: int, *, items: int, prevalence: float, reviewers: int = 30, per_item=(0.4, 0.3, 0.3)):
+    """Votes with known truth (n), sensitivity and specificity (m); one to three votes an item."""
+    random = np.random.default_rng(seed)
+    truth = random.random(items) < prevalence
+    item = np.repeat(np.arange(items), random.choice([1, 2, 3], size=items, p=per_item))
+    reviewer = random.integers(reviewers, size=len(item))
+    sensitivity, specificity = random.beta(8, 2, reviewers), random.beta(97, 3, reviewers)
+    chance = np.where(truth[item], sensitivity[reviewer], 1 - specificity[reviewer])
+    votes = pd.DataFrame({"item": item, "reviewer": reviewer, "violating": random.random(len(item)) < chance})
+    return votes, truth, sensitivity, specificity
+
+
+def shared_set(name: str) -> tuple[pd.DataFrame, pd.Series]:
+    folder = SHARED / "truth_inference" / name
+    if not folder.exists():
+        pytest.skip("the shared data are not here")
+    votes = pd.read_csv(folder / "label.csv").set_axis(["item", "reviewer", "violating"], axis=1)
+    return votes, pd.read_csv(folder / "truth.csv").set_index("item")["truth"]
+
+
+def accuracy(items: pd.DataFrame, truth: pd.Series) -> float:
+    p, answer = items["p_violating"].to_numpy(), truth.reindex(items["item"]).to_numpy()
+    return float(np.where(p == 0.5, 0.5, (p > 0.5) == answer).mean())
+
+
+@pytest.mark.parametrize(
+    ("name", "majority", "dawid_skene"),
+    [
+        ("sentiment_1k", 0.9335, 0.9600),
+        ("rte", 0.8969, 0.9275),
+        ("sp", 0.8859, 0.9148),
+        ("zencrowd_us", 0.8615, 0.8211),
+    ],
+)
+def test_published_accuracies(name, majority, dawid_skene):
+    votes, truth = shared_set(name)
+    by_majority, _ = consensus(votes, method="majority")
+    by_em, _ = consensus(votes, method="dawid_skene", priors=FLAT_PRIORS)
+    assert round(accuracy(by_majority, truth), 4) == majority
+    assert round(accuracy(by_em, truth), 4) == dawid_skene
+
+
+def test_majority_positives_of_the_hot_data_by_platform():
+    if not (SHARED / "hot").exists():
+        pytest.skip("the shared data are not here")
+    votes = pd.read_csv(SHARED / "hot/votes.csv").set_axis(["item", "reviewer", "violating"], axis=1)
+    platform = pd.read_csv(SHARED / "hot/scores.csv").set_index("item_id")["platform"]
+    items, _ = consensus(votes, method="majority")
+    positives = items["p_violating"].gt(0.5).groupby(items["item"].map(platform)).sum()
+    assert positives.to_dict() == {"reddit": 152, "twitter": 206, "youtube": 236}
+
+
+def literal_em(votes: pd.DataFrame, truth: dict, priors: Priors, *, one_coin: bool, rounds: int) -> dict:
+    """The model's equations, vote by vote, in plain Python."""
+    items, reviewers = sorted(set(votes["item"])), sorted(set(votes["reviewer"]))
+    cast = list(votes.itertuples(index=False, name=None))
+    of_item = {i: [x for j, _, x in cast if j == i] for i in items}
+    p = {i: sum(xs) / len(xs) for i, xs in of_item.items()}
+    prior = {}
+    for true, (right, wrong) in ((1, priors.sensitivity), (0, priors.specificity)):
+        seen = [x == true for i, _, x in cast if truth.get(i) == true]
+        mean = (right + sum(seen)) / (right + wrong + len(seen))
+        prior[true] = (mean * (right + wrong), right + wrong)
+    for _ in range(rounds):
+        weight = {i: truth.get(i, p[i]) for i in items}
+        rate = {}
+        for r in reviewers:
+            mine = [(weight[i], x) for i, s, x in cast if s == r]
+            right_1, all_1 = prior[1][0] + sum(w * x for w, x in mine), prior[1][1] + sum(w for w, _ in mine)
+            right_0 = prior[0][0] + sum((1 - w) * (1 - x) for w, x in mine)
+            all_0 = prior[0][1] + sum(1 - w for w, _ in mine)
+            accuracy_of_r = (right_1 + right_0) / (all_1 + all_0)
+            rate[r] = (accuracy_of_r, accuracy_of_r) if one_coin else (right_1 / all_1, right_0 / all_0)
+        unknown = [p[i] for i in items if i not in truth]
+        balance = (priors.prevalence[0] + sum(unknown)) / (sum(priors.prevalence) + len(unknown))
+        for i in items:
+            yes, no = balance, 1 - balance
+            for j, r, x in cast:
+                if j == i:
+                    sensitivity, specificity = rate[r]
+                    yes *= sensitivity if x else 1 - sensitivity
+                    no *= 1 - specificity if x else specificity
+            p[i] = yes / (yes + no)
+    return p
+
+
+@pytest.mark.parametrize("method", ["dawid_skene", "one_coin"])
+@pytest.mark.parametrize("with_golden", [False, True])
+def test_em_is_the_model_s_equations(method, with_golden):
+    votes, answers, _, _ = simulated(3, items=40, prevalence=0.4, reviewers=5)
+    votes = votes.drop_duplicates().astype({"violating": int})
+    known = {i: int(answers[i]) for i in (0, 1, 5, 9)} if with_golden else {}
+    golden = pd.DataFrame({"item": list(known), "violating": list(known.values())}) if with_golden else None
+    priors = Priors((3, 1), (4, 2), (1, 2))
+    items, _ = consensus(votes, method=method, golden=golden, priors=priors)
+    expected = literal_em(votes, known, priors, one_coin=method == "one_coin", rounds=300)
+    assert items["p_violating"].to_numpy() == pytest.approx([expected[i] for i in items["item"]], abs=2e-3)
+
+
+def test_majority_counts_and_agreement_by_hand():
+    votes = votes_of(
+        *[("b", r, x) for r, x in zip("pqrs", (1, 1, 1, 0), strict=True)],
+        *[("a", r, x) for r, x in zip("pq", (1, 0), strict=True)],
+        *[("c", "p", 0)],
+    )
+    items, reviewers = consensus(votes, method="majority")
+    assert_frame_equal(
+        items,
+        pd.DataFrame(
+            {"item": list("abc"), "p_violating": [0.5, 1.0, 0.0], "n_votes": [2, 4, 1], "agreement": [0, 0.5, np.nan]}
+        ),
+        check_dtype=False,
+    )
+    assert reviewers["reviewer"].tolist() == list("pqrs")
+    assert reviewers["n_labels"].tolist() == [3, 2, 1, 1]
+    # p: right on b (weight 1) and half on a; never wrong on c nor wholly wrong on a; prior 8:2 and 49:1
+    assert reviewers["sensitivity"][0] == pytest.approx((8 + 1.5) / (10 + 1.5))
+    assert reviewers["specificity"][0] == pytest.approx((49 + 1) / (50 + 1.5))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_repeated_rows_and_order_change_nothing(method):
+    votes, _, _, _ = simulated(1, items=200, prevalence=0.1)
+    votes = votes.drop_duplicates()
+    again = pd.concat([votes, votes.sample(frac=0.5, random_state=1)]).sample(frac=1, random_state=2)
+    for one, other in zip(consensus(votes, method=method), consensus(again, method=method), strict=True):
+        assert_frame_equal(one, other, rtol=1e-9)
+
+
+def test_both_answers_of_a_reviewer_are_one_vote_each_way():
+    items, _ = consensus(votes_of((1, "p", 1), (1, "p", 0), (1, "p", 0)), method="majority")
+    assert items[["p_violating", "n_votes"]].to_numpy().tolist() == [[0.5, 2]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("per_item", [(1, 0, 0), (0.4, 0.3, 0.3)])
+def test_a_rare_class_stays_rare_and_keeps_its_name(seed, per_item):
+    votes, truth, _, _ = simulated(seed, items=3000, prevalence=0.01, per_item=per_item)
+    items, reviewers = consensus(votes, method="dawid_skene")
+    majority, _ = consensus(votes, method="majority")
+    p = items["p_violating"].to_numpy()
+    assert p[truth].mean() > 10 * p[~truth].mean()
+    assert ((p - truth) ** 2).mean() < 0.75 * ((majority["p_violating"] - truth) ** 2).mean()
+    assert p.mean() < 0.03
+    assert (reviewers["sensitivity"] > 0.5).all()
+    assert (reviewers["specificity"] > 0.9).all()
+
+
+def test_rates_are_recovered_with_many_votes():
+    votes, _, sensitivity, specificity = simulated(5, items=40_000, prevalence=0.3, per_item=(0, 0, 1))
+    items, reviewers = consensus(votes, method="dawid_skene")
+    assert np.abs(reviewers["sensitivity"] - sensitivity).max() < 0.04
+    assert np.abs(reviewers["specificity"] - specificity).max() < 0.02
+    assert items["p_violating"].mean() == pytest.approx(0.3, abs=0.01)
+
+
+def test_golden_answers_grade_reviewers_and_not_the_item():
+    votes = votes_of(*[(i, r, 1) for i in range(40) for r in "pqr"])
+    golden = pd.DataFrame({"item": range(30), "violating": False})
+    items, reviewers = consensus(votes, method="dawid_skene", golden=golden)
+    _, before = consensus(votes, method="dawid_skene")
+    assert (before["specificity"] > 0.9).all()
+    assert (reviewers["specificity"] < 0.2).all()
+    # A golden and another item with the same votes get the same probability: golden never replaces the votes.
+    assert np.ptp(items["p_violating"]) == 0
+    by_majority, _ = consensus(votes, method="majority", golden=golden)
+    assert (by_majority["p_violating"] == 1).all()
+
+
+def test_golden_items_do_not_count_towards_the_class_balance():
+    votes, _, _, _ = simulated(8, items=2000, prevalence=0.02)
+    planted = votes_of(*[(10_000 + i, r, 1) for i in range(1000) for r in range(3)])
+    golden = pd.DataFrame({"item": 10_000 + np.arange(1000), "violating": True})
+    items, _ = consensus(pd.concat([votes, planted]), method="dawid_skene", golden=golden)
+    assert items.loc[items["item"] < 10_000, "p_violating"].mean() < 0.04
+
+
+def test_golden_labels_of_some_centre_the_prior_of_the_others():
+    votes = votes_of(*[(i, "known", int(i % 2)) for i in range(400)], *[(1000 + i, "new", 0) for i in range(5)])
+    golden = pd.DataFrame({"item": range(400), "violating": 1})
+    _, reviewers = consensus(votes, method="dawid_skene", golden=golden)
+    assert reviewers.set_index("reviewer").loc["new", "sensitivity"] == pytest.approx((200 + 8) / 410, abs=0.02)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4), st.integers(0, 1)), min_size=1, max_size=60),
+    st.sampled_from(METHODS),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_votes_give_probabilities_sorted_by_item(rows, method):
+    items, reviewers = consensus(votes_of(*rows), method=method)
+    assert items["item"].tolist() == sorted({row[0] for row in rows})
+    assert items["p_violating"].between(0, 1).all()
+    assert items["n_votes"].sum() == reviewers["n_labels"].sum() == len(set(rows))
+    assert reviewers[["sensitivity", "specificity"]].to_numpy().min() > 0
+    assert reviewers[["sensitivity", "specificity"]].to_numpy().max() < 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_votes_give_empty_tables(method):
+    items, reviewers = consensus(votes_of().astype({"violating": int}), method=method)
+    assert items.columns.tolist() == ["item", "p_violating", "n_votes", "agreement"]
+    assert len(items) == len(reviewers) == 0
+
+
+def test_flat_priors_and_flawless_golden_labels_stay_finite():
+    votes = votes_of(*[(i, "p", i % 2) for i in range(30_000)], *[(i, "q", 1) for i in range(30_000, 30_020)])
+    golden = votes.loc[votes["reviewer"] == "p", ["item", "violating"]]
+    contrary = pd.concat([votes, votes_of((30_000, "p", 0), (30_001, "p", 1))])
+    items, reviewers = consensus(contrary, method="dawid_skene", golden=golden, priors=FLAT_PRIORS)
+    assert items["p_violating"].between(0, 1).all()
+    assert reviewers["reviewer"][0] == "p"
+    assert reviewers["specificity"][0] > 0.999
+
+
+def test_agreement_is_the_share_of_agreeing_pairs():
+    answers = [1, 0, 1, 1, 0]
+    items, _ = consensus(votes_of(*[(1, r, x) for r, x in enumerate(answers)]), method="one_coin")
+    assert items["agreement"][0] == pytest.approx(np.mean([a == b for a, b in permutations(answers, 2)]))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_ids_may_be_text_and_one_reviewer_may_label_everything(method):
+    items, reviewers = consensus(votes_of(*[(f"v{i:03}", "only", int(i < 2)) for i in range(200)]), method=method)
+    assert (items["p_violating"] > 0.1).to_numpy().nonzero()[0].tolist() == [0, 1]
+    assert len(reviewers) == 1
+
+
+@pytest.mark.parametrize(
+    ("votes", "message"),
+    [
+        (votes_of((1, "p", 1), (2, "p", 2)), r"votes\.violating: .*2.* in row 1"),
+        (votes_of((1, "p", 1), (2, "p", None)), r"votes\.violating: .* in row 1"),
+        (votes_of((1, "p", "1")), r"votes\.violating: '1' in row 0"),
+        (votes_of((1, "p", 1), (2, None, 1)), "reviewer: null in row 1"),
+        (votes_of((None, "p", 1)), "item: null in row 0"),
+        (pd.DataFrame({"item": [1], "violating": [1]}), "reviewer: the column is missing"),
+        (pd.DataFrame({"item": [1], "reviewer": [1]}), r"votes\.violating: the column is missing"),
+    ],
+)
+def test_bad_votes_are_refused_by_column_and_row(votes, message):
+    with pytest.raises(ValueError, match=message):
+        consensus(votes, method="majority")
+
+
+def test_bad_golden_method_and_priors_are_refused():
+    votes = votes_of((1, "p", 1))
+    golden = pd.DataFrame({"item": [7, 1, 7], "violating": [True, True, False]})
+    with pytest.raises(ValueError, match="item 7 is labelled both 0 and 1"):
+        consensus(votes, method="dawid_skene", golden=golden)
+    with pytest.raises(ValueError, match="method: 'mean' is none of majority, dawid_skene, one_coin"):
+        consensus(votes, method="mean")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="must be positive"):
+        Priors(sensitivity=(0, 1))
