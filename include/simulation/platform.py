@@ -1,0 +1,247 @@
+"""The simulated platform: lands its input tables day by day and reacts to what Plumbline publishes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from include.contract.tables import TABLES
+from include.simulation.enforcement import APPEAL_DAYS, actions, appeals, days_before, read_thresholds
+from include.simulation.landing import replaced_day, write_csv, write_frame, write_json_lines, write_scores
+from include.simulation.population import ID_SHIFT, Videos, broken, content, scores, uploads
+from include.simulation.reviewers import GOLDEN_DAYS, HORIZON_DAYS, answers, golden, read_queue, with_garbage
+from include.simulation.scenario import BrokenFeed, Scenario
+
+
+@dataclass(frozen=True)
+class DayLanded:
+    """What was landed on `day`: rows (lines) by table, and the faults the feed of `video_scores` came with."""
+
+    day: date
+    rows: dict[str, int]
+    faults: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """The ids of a day, and those that violate each policy; both sorted."""
+
+    video_id: NDArray[np.int64]
+    violating: dict[str, NDArray[np.int64]]
+
+
+class Platform:
+    """A platform with known truth.
+
+    Lands every input table under `landing`, the truth under `truth`; answers the review queues exported under
+    `queue`; acts by the thresholds.json at `thresholds`, which may not exist yet. `start` is the scenario's day 0.
+    Each day is a pure function of the scenario, the queues of the days before, the thresholds in force and, for
+    appeals, the enforcement log of the days before.
+    """
+
+    def __init__(
+        self, scenario: Scenario, *, landing: Path, queue: Path, thresholds: Path, truth: Path, start: date
+    ) -> None:
+        self._scenario = scenario
+        self._landing = landing
+        self._queue = queue
+        self._thresholds = thresholds
+        self._truth = truth
+        self._start = start
+        self._known: dict[date, _Truth] = {}
+
+    def land_day(self, day: date, *, repaired: bool = False) -> DayLanded:
+        """Lands all five input tables of `day`, replacing what was there; a `repaired` feed is never broken.
+
+        Raises ValueError for a day before the start, or a queue or thresholds file that cannot be used.
+        """
+        videos = self._videos(day)
+        rows = {
+            **self._land_scores_and_log(videos, repaired=repaired),
+            **self._land_labels(day),
+            "golden_labels": self._land_golden(day),
+            "appeals": self._land_appeals(day),
+        }
+        faults: dict[str, float] = {}
+        for event in [] if repaired else self._scenario.events:
+            if isinstance(event, BrokenFeed) and event.active(videos.index):
+                faults |= {name: share for name, share in event.faults.model_dump().items() if share > 0}
+        return DayLanded(day, {name: rows[name] for name in TABLES if name in rows}, faults)
+
+    def true_quality(self, day: date, cells_thresholds: pd.DataFrame) -> pd.DataFrame:
+        """What automatic removal at given thresholds would truly have achieved on `day`, with all rows counted.
+
+        `cells_thresholds`: columns policy, market, model_version, remove_at. Adds true_precision (NaN if nothing is
+        removed), true_recall (of all that violates, scored or not; NaN if nothing does), prevalence and
+        violative_view_rate of the cell's videos; precision and recall are NaN for a version that scores nothing that
+        day. Order of rows as given. Raises ValueError for a policy or market the platform does not have.
+        """
+        for column, allowed in (("policy", list(self._scenario.policies)), ("market", list(self._scenario.markets))):
+            if unknown := sorted(set(cells_thresholds[column]) - set(allowed)):
+                raise ValueError(f"{column}: unknown {', '.join(unknown)}; allowed: {', '.join(allowed)}")
+        videos = self._videos(day)
+        markets = list(self._scenario.markets)
+        result = cells_thresholds.copy()
+        for policy, cells in cells_thresholds.groupby("policy", sort=True):
+            truth = content(self._scenario, videos, str(policy))
+            by_version = {
+                version: scores(self._scenario, videos, str(policy), version, truth)
+                for version in self._active(str(policy), videos.index)
+                if version in set(cells["model_version"])
+            }
+            for cell in cells.itertuples():
+                here = videos.market == markets.index(str(cell.market))
+                violating = truth.violating & here
+                quality = {
+                    "prevalence": _ratio(violating.sum(), here.sum()),
+                    "violative_view_rate": _ratio(videos.views[violating].sum(), videos.views[here].sum()),
+                    "true_precision": np.nan,
+                    "true_recall": np.nan,
+                }
+                if (scored := by_version.get(str(cell.model_version))) is not None:
+                    removed = here & ~scored.missing & (scored.score >= float(str(cell.remove_at)))
+                    right = (removed & violating).sum()
+                    quality["true_precision"] = _ratio(right, removed.sum())
+                    quality["true_recall"] = _ratio(right, violating.sum())
+                for name, value in quality.items():
+                    result.loc[cell.Index, name] = value
+        return result
+
+    def _videos(self, day: date) -> Videos:
+        index = (day - self._start).days
+        if index < 0:
+            raise ValueError(f"{day} is before the first simulated day, {self._start}")
+        return uploads(self._scenario, day, index)
+
+    def _active(self, policy: str, index: int) -> list[str]:
+        models = self._scenario.policies[policy].models
+        return [version for version in sorted(models) if models[version].active(index)]
+
+    def _land_scores_and_log(self, videos: Videos, *, repaired: bool) -> dict[str, int]:
+        thresholds = read_thresholds(self._thresholds)
+        log, positives, n_scores = [], [], 0
+        with replaced_day(self._landing / "video_scores", videos.day) as folder:
+            for policy in sorted(self._scenario.policies):
+                truth = content(self._scenario, videos, policy)
+                rows = np.flatnonzero(truth.violating)
+                positives.append(_violating_rows(self._scenario, videos, policy, rows))
+                for version in self._active(policy, videos.index):
+                    good = scores(self._scenario, videos, policy, version, truth)
+                    log.append(actions(good, thresholds))
+                    landed = good if repaired else broken(self._scenario, videos, good)
+                    write_scores(folder / f"{version}.parquet", landed)
+                    n_scores += len(landed.video_id)
+        enforced = pd.concat(log, ignore_index=True)
+        with replaced_day(self._landing / "enforcement_log", videos.day) as folder:
+            write_frame(folder / "enforcement_log.parquet", TABLES["enforcement_log"], enforced)
+        with replaced_day(self._truth, videos.day) as folder:
+            pd.concat(positives, ignore_index=True).to_parquet(folder / "violating.parquet", index=False)
+        return {"video_scores": n_scores, "enforcement_log": len(enforced)}
+
+    def _land_labels(self, day: date) -> dict[str, int]:
+        arrived, asked = [], []
+        for asked_on in days_before(day, HORIZON_DAYS):
+            if (queue := self._exported(asked_on)) is None:
+                continue
+            violating = self._violating(queue["video_id"].to_numpy(), queue["policy"].to_numpy())
+            events = answers(self._scenario, queue, violating, day=asked_on, index=(asked_on - self._start).days)
+            arrived.append(events[events["arrives"] == day])
+            asked.append(queue["video_id"].to_numpy())
+        lines: dict[str, list[dict[str, object] | str]] = {"jsonl": [], "csv": []}
+        if arrived:
+            events = pd.concat(arrived, ignore_index=True).sort_values(["labelled_at", "event_id"], kind="stable")
+            ids = self._truth_of(day - timedelta(days=1)).video_id
+            unsampled = np.setdiff1d(np.append(ids, ids[-1] + 1), np.concatenate(asked))
+            lines = with_garbage(self._scenario, events, unsampled, arrived=day)
+        with replaced_day(self._landing / "reviewer_labels", day) as folder:
+            if lines["jsonl"]:
+                write_json_lines(folder / "labels.jsonl", lines["jsonl"])
+            if lines["csv"]:
+                write_csv(folder / "vendor.csv", TABLES["reviewer_labels"].column_names, lines["csv"])
+        return {"reviewer_labels": sum(map(len, lines.values()))}
+
+    def _land_golden(self, day: date) -> int:
+        queue = self._exported(day - timedelta(days=GOLDEN_DAYS))
+        if queue is None:
+            labels = pd.DataFrame(columns=list(TABLES["golden_labels"].column_names))
+        else:
+            violating = self._violating(queue["video_id"].to_numpy(), queue["policy"].to_numpy())
+            labels = golden(self._scenario, queue, violating)
+        with replaced_day(self._landing / "golden_labels", day) as folder:
+            write_frame(folder / "golden_labels.parquet", TABLES["golden_labels"], labels)
+        return len(labels)
+
+    def _land_appeals(self, day: date) -> int:
+        decided = [pd.DataFrame(columns=list(TABLES["appeals"].column_names))]
+        for removed_on in days_before(day, APPEAL_DAYS):
+            path = self._landing / "enforcement_log" / f"ds={removed_on}" / "enforcement_log.parquet"
+            if removed_on < self._start or not path.exists():
+                continue
+            log = pd.read_parquet(path, columns=["video_id", "policy", "action"], filters=[("action", "==", "remove")])
+            removed = log.drop_duplicates(["video_id", "policy"], ignore_index=True)
+            if len(removed):
+                violating = self._violating(removed["video_id"].to_numpy(), removed["policy"].to_numpy())
+                rates = self._scenario.appeals
+                decided.append(
+                    appeals(removed, violating, removed_on=removed_on, day=day, seed=self._scenario.seed, rates=rates)
+                )
+        rows = pd.concat(decided[1:] or decided, ignore_index=True).sort_values("event_id", ignore_index=True)
+        with replaced_day(self._landing / "appeals", day) as folder:
+            write_frame(folder / "appeals.parquet", TABLES["appeals"], rows)
+        return len(rows)
+
+    def _exported(self, day: date) -> pd.DataFrame | None:
+        """The queue exported for `day`, or None if there is none (or none worth asking)."""
+        path = self._queue / f"ds={day}" / "queue.csv"
+        if day < self._start or not path.exists():
+            return None
+        queue = read_queue(path, self._scenario)
+        return queue if len(queue) else None
+
+    def _violating(self, video_id: NDArray[np.int64], policy: NDArray[np.object_]) -> NDArray[np.bool_]:
+        """The truth of each (video, policy), looked up on the day the id says. Raises ValueError for no such video."""
+        result = np.zeros(len(video_id), dtype=bool)
+        days = (video_id >> ID_SHIFT) // 86_400_000
+        for number in np.unique(days).tolist():
+            truth = self._truth_of(date(1970, 1, 1) + timedelta(days=number))
+            here = days == number
+            known = np.isin(video_id[here], truth.video_id)
+            if not known.all():
+                raise ValueError(f"video_id {video_id[here][~known][0]} is no video of this platform")
+            for name in sorted(set(policy[here])):
+                rows = here & (policy == name)
+                result[rows] = np.isin(video_id[rows], truth.violating[name])
+        return result
+
+    def _truth_of(self, day: date) -> _Truth:
+        """Computed again from the scenario, never read back; kept while the days around it are landed."""
+        if day not in self._known:
+            videos = self._videos(day)
+            positive = {
+                name: videos.video_id[content(self._scenario, videos, name).violating]
+                for name in sorted(self._scenario.policies)
+            }
+            self._known[day] = _Truth(videos.video_id, positive)
+            for old in sorted(self._known)[: -HORIZON_DAYS - 1]:
+                del self._known[old]
+        return self._known[day]
+
+
+def _violating_rows(scenario: Scenario, videos: Videos, policy: str, rows: NDArray[np.intp]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "video_id": videos.video_id[rows],
+            "policy": policy,
+            "market": np.array(list(scenario.markets), dtype=object)[videos.market[rows]],
+            "views": videos.views[rows],
+        }
+    )
+
+
+def _ratio(part: np.integer, whole: np.integer) -> float:
+    return float(part) / float(whole) if whole else float("nan")

@@ -1,0 +1,207 @@
+"""Simulated reviewers: who is asked, what they answer and when it arrives. They never see a score.
+
+Every choice hangs on the permanent random number of (sample_id, reviewer): the same question gets the same answer,
+whatever else is in the queue and however often a day is landed.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from include.contract.tables import TABLES
+from include.simulation.randomness import hashed, keys_of, mixed, uniform
+from include.simulation.scenario import Reviewer, ReviewersChange, Scenario
+
+HORIZON_DAYS = 14
+"""No answer arrives more than this many days after the day of its queue."""
+
+GOLDEN_DAYS = 2
+"""Experts settle their share of a queue this many days after its day."""
+
+QUEUE_COLUMNS = ("sample_id", "video_id", "policy", "market", "guideline_version", "overlap")
+"""The columns of an exported queue that reviewers use."""
+
+GARBAGE = ("unreadable", "unknown_decision", "missing_field", "future_date", "never_sampled")
+
+_HOURS_SIGMA = 0.6
+_LATE_DAYS = 4
+_COLUMNS = TABLES["reviewer_labels"].column_names
+
+
+def read_queue(path: Path, scenario: Scenario) -> pd.DataFrame:
+    """An exported review queue, sorted by sample_id. Raises ValueError naming file, column and row."""
+    types = {"sample_id": "str", "video_id": "int64", "guideline_version": "str", "overlap": "int64"}
+    try:
+        queue = pd.read_csv(path, dtype=types)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if missing := [name for name in QUEUE_COLUMNS if name not in queue]:
+        raise ValueError(f"{path}: no column {', '.join(missing)}")
+    for column, allowed in (("policy", list(scenario.policies)), ("market", list(scenario.markets))):
+        for line, name in enumerate(queue[column], start=2):
+            if name not in allowed:
+                raise ValueError(f"{path}: line {line}: unknown {column} {name}; allowed: {', '.join(allowed)}")
+    return queue.sort_values("sample_id", ignore_index=True)
+
+
+def reviewers_on(scenario: Scenario, index: int) -> dict[str, Reviewer]:
+    """The reviewers as they are for videos of day `index`, sorted by name."""
+    reviewers = {name: scenario.reviewers[name] for name in sorted(scenario.reviewers)}
+    for event in scenario.events:
+        if isinstance(event, ReviewersChange) and event.active(index):
+            changed = event.model_dump(exclude_none=True, exclude={"kind", "from_day", "to_day", "reviewers"})
+            reviewers |= {name: reviewers[name].model_copy(update=changed) for name in event.reviewers}
+    return reviewers
+
+
+def answers(
+    scenario: Scenario, queue: pd.DataFrame, violating: NDArray[np.bool_], *, day: date, index: int
+) -> pd.DataFrame:
+    """All events the queue of `day` will ever cause, in order of arrival.
+
+    `violating`: the truth of each row of `queue`. Columns: those of `reviewer_labels`, and `arrives` (date),
+    `format`, `key` (uint64, of the event). A correction supersedes a slip: the opposite of the reviewer's opinion.
+    """
+    reviewers = reviewers_on(scenario, index)
+    rows, who = _asked(queue, reviewers, scenario.seed)
+    names = np.array(list(reviewers), dtype=object)
+    keys = np.empty(len(rows), dtype=np.uint64)
+    question = mixed(keys_of(queue["sample_id"]), scenario.seed)
+    for position, name in enumerate(names):
+        keys[who == position] = mixed(question[rows[who == position]], "answer", name)
+
+    def of(attribute: str) -> NDArray[np.float64]:
+        return np.array([getattr(reviewer, attribute) for reviewer in reviewers.values()])[who]
+
+    correct = uniform(keys, "eye") < np.where(violating[rows], of("sensitivity"), of("specificity"))
+    says = violating[rows] == correct
+    hours = of("median_hours") * np.exp(_HOURS_SIGMA * ndtri(np.clip(uniform(keys, "hours"), 1e-9, 1 - 1e-9)))
+    late = uniform(keys, "late") < scenario.answers.late_share
+    named = uniform(keys, "named") >= scenario.answers.without_sample_id_share
+    frame = pd.DataFrame(
+        {
+            "key": keys,
+            "video_id": queue["video_id"].to_numpy()[rows],
+            "policy": queue["policy"].to_numpy()[rows],
+            "reviewer_id": names[who],
+            "decision": _decision(says, uniform(keys, "unsure") < of("unsure_share")),
+            "seconds": (np.minimum(hours, (HORIZON_DAYS - _LATE_DAYS - 3) * 24.0) * 3600).astype(np.int64),
+            "guideline_version": queue["guideline_version"].to_numpy()[rows],
+            "sample_id": queue["sample_id"].to_numpy(dtype=object)[rows],
+            "supersedes": None,
+            "late": np.where(late, 1 + (uniform(keys, "how late") * _LATE_DAYS).astype(np.int64), 0),
+            "format": np.array([reviewer.format for reviewer in reviewers.values()], dtype=object)[who],
+            "says": says,
+        }
+    )
+    frame["event_id"] = [f"label-{key:016x}" for key in keys.tolist()]
+    frame.loc[~named, "sample_id"] = None
+    frame = frame[uniform(keys, "answered") >= scenario.answers.unanswered_share]
+    return _delivered(scenario, _with_corrections(scenario, frame), day)
+
+
+def golden(scenario: Scenario, queue: pd.DataFrame, violating: NDArray[np.bool_]) -> pd.DataFrame:
+    """Rows of `golden_labels`: the share of the queue that experts settle, without error."""
+    chosen = uniform(mixed(keys_of(queue["sample_id"]), scenario.seed), "golden") < scenario.answers.golden_share
+    labels = queue.assign(violating=violating)[chosen].drop_duplicates(["video_id", "policy"])
+    return labels[list(TABLES["golden_labels"].column_names)].sort_values(["video_id", "policy"], ignore_index=True)
+
+
+def with_garbage(
+    scenario: Scenario, events: pd.DataFrame, unsampled: NDArray[np.int64], *, arrived: date
+) -> dict[str, list[dict[str, object] | str]]:
+    """The lines of each format's file: the events as they arrived on `arrived`, and useless rows between them.
+
+    `unsampled`: ids of videos nobody asked about, from which some of the garbage is made.
+    """
+    lines: dict[str, list[dict[str, object] | str]] = {"jsonl": [], "csv": []}
+    keys = events["key"].to_numpy(dtype=np.uint64)
+    spoilt = uniform(keys, "garbage", arrived) < scenario.answers.garbage_share
+    kinds = (uniform(keys, "kind", arrived) * len(GARBAGE)).astype(np.int64)
+    for row, bad, kind in zip(_rows(events), spoilt, kinds, strict=True):
+        target = lines[str(row.pop("format"))]
+        target.append(row)
+        if bad:
+            target.append(_garbage(row, GARBAGE[kind], unsampled, arrived, csv=target is lines["csv"]))
+    return lines
+
+
+def _asked(queue: pd.DataFrame, reviewers: dict[str, Reviewer], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(row of the queue, position of the reviewer), for `overlap` different reviewers of the market per row.
+
+    Weighted sampling without replacement by exponential ranks (Efraimidis and Spirakis, 2006), the weight being speed.
+    """
+    keys = mixed(keys_of(queue["sample_id"]), seed)
+    rank = np.empty((len(queue), len(reviewers)))
+    for position, (name, reviewer) in enumerate(reviewers.items()):
+        rank[:, position] = -np.log1p(-uniform(keys, "asked", name)) / reviewer.speed
+        rank[~queue["market"].isin(reviewer.markets).to_numpy(), position] = np.inf
+    place = rank.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
+    chosen = (place < queue["overlap"].to_numpy()[:, None]) & np.isfinite(rank)
+    return np.nonzero(chosen)  # type: ignore[return-value]
+
+
+def _decision(says: NDArray[np.bool_], unsure: NDArray[np.bool_] | bool = False) -> NDArray[np.object_]:
+    return np.where(unsure, "unsure", np.where(says, "violating", "not_violating")).astype(object)
+
+
+def _with_corrections(scenario: Scenario, frame: pd.DataFrame) -> pd.DataFrame:
+    keys = frame["key"].to_numpy(dtype=np.uint64)
+    slip = (uniform(keys, "slip") < scenario.answers.correction_share) & (frame["decision"] != "unsure").to_numpy()
+    correction = frame[slip].assign(
+        event_id=frame.loc[slip, "event_id"] + "-c",
+        supersedes=frame.loc[slip, "event_id"],
+        key=mixed(keys[slip], "correction"),
+        seconds=frame.loc[slip, "seconds"] + 600 + (uniform(keys[slip], "second thoughts") * 43_200).astype(np.int64),
+    )
+    frame = frame.copy()
+    frame.loc[slip, "decision"] = _decision(~frame.loc[slip, "says"].to_numpy(dtype=bool))
+    return pd.concat([frame, correction], ignore_index=True)
+
+
+def _delivered(scenario: Scenario, frame: pd.DataFrame, day: date) -> pd.DataFrame:
+    """Sets labelled_at and arrival, and delivers some events twice, the second time that day or the next."""
+    ended = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+    frame["labelled_at"] = pd.Timestamp(ended) + pd.to_timedelta(frame["seconds"], unit="s")
+    frame["after"] = 1 + frame["seconds"] // 86_400 + frame["late"]
+    keys = frame["key"].to_numpy(dtype=np.uint64)
+    twice = uniform(keys, "twice") < scenario.answers.duplicate_share
+    again = frame[twice].assign(
+        after=frame.loc[twice, "after"] + (uniform(keys[twice], "again") < 0.5),
+        key=mixed(keys[twice], "again"),
+    )
+    frame = pd.concat([frame, again], ignore_index=True)
+    frame["arrives"] = [day + timedelta(days=int(after)) for after in frame["after"]]
+    frame = frame.sort_values(["after", "labelled_at", "event_id"], kind="stable", ignore_index=True)
+    return frame[["key", "arrives", "format", *_COLUMNS]]
+
+
+def _rows(events: pd.DataFrame) -> list[dict[str, object]]:
+    frame = events[[*_COLUMNS, "format"]].astype(object)
+    frame["labelled_at"] = [stamp.strftime("%Y-%m-%dT%H:%M:%SZ") for stamp in events["labelled_at"]]
+    return frame.where(frame.notna(), None).to_dict("records")  # type: ignore[return-value]
+
+
+def _garbage(
+    row: dict[str, object], kind: str, unsampled: NDArray[np.int64], arrived: date, *, csv: bool
+) -> dict[str, object] | str:
+    number = hashed(row["event_id"], "garbage", arrived)
+    bad = row | {"event_id": f"label-{number:016x}", "supersedes": None}
+    if kind == "unreadable":
+        text = ",".join(map(str, bad.values())) if csv else json.dumps(bad)
+        return text[: len(text) // 3]
+    if kind == "unknown_decision":
+        return bad | {"decision": "spam"}
+    if kind == "missing_field":
+        field = ("event_id", "video_id", "policy", "reviewer_id", "decision", "labelled_at")[number % 6]
+        return {name: value for name, value in bad.items() if name != field}
+    if kind == "future_date":
+        return bad | {"labelled_at": f"{arrived + timedelta(days=365)}T00:00:00Z"}
+    return bad | {"video_id": int(unsampled[number % len(unsampled)]), "sample_id": None}

@@ -1,0 +1,298 @@
+"""Scenarios: what happens on the simulated platform, as small YAML files that are validated before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+SCENARIOS = Path(__file__).with_name("scenarios")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Day = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+
+
+class ScenarioError(ValueError):
+    """The scenario cannot be used. The message names the file, each key and what is allowed there."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        """Refuses unknown keys with the allowed ones, which pydantic's own message leaves out."""
+        if isinstance(data, dict) and (unknown := [str(key) for key in data if key not in cls.model_fields]):
+            raise ValueError(f"unknown key {', '.join(unknown)}; allowed: {', '.join(cls.model_fields)}")
+        return data
+
+
+class Market(_Strict):
+    share: Share
+    """Share of the platform's videos."""
+
+
+class Videos(_Strict):
+    """Reposts, and views: lognormal, a viral share of them multiplied by a Pareto variable of exponent alpha."""
+
+    repost_share: Annotated[float, Field(ge=0, le=0.5)]
+    repost_noise: Annotated[float, Field(ge=0)]
+    median_views: Positive
+    views_sigma: Annotated[float, Field(ge=0, le=4)]
+    viral_share: Share
+    viral_alpha: Annotated[float, Field(gt=1)]
+
+
+class Normal(_Strict):
+    mean: float
+    sd: Positive
+
+
+class Evidence(_Strict):
+    """The four components of the evidence a video gives; the last two violate."""
+
+    ordinary: Normal
+    hard_negative: Normal
+    clear_positive: Normal
+    hard_positive: Normal
+
+
+class ModelVersion(_Strict):
+    """How a version scores: logit = offset + market offset + slope x (separation x mean + sd x normal noise)."""
+
+    from_day: Day = 0
+    to_day: Day | None = None
+    separation: Positive
+    noise: Share
+    """Share of the variance within a component that is the version's own, not shared with other versions."""
+    slope: Positive
+    offset: float
+    market_offsets: dict[Name, float] = {}
+    missing_share: Share
+
+    def active(self, index: int) -> bool:
+        """Whether the version scores on day `index`."""
+        return _within(self.from_day, self.to_day, index)
+
+
+class Policy(_Strict):
+    prevalence: dict[Name, Annotated[float, Field(gt=0, lt=0.5)]]
+    hard_negatives: dict[Name, Share]
+    hard_positives: Share
+    evidence: Evidence
+    models: Annotated[dict[Name, ModelVersion], Field(min_length=1)]
+
+
+class Reviewer(_Strict):
+    """A reviewer. `sensitivity`, `specificity`: of answers that are not unsure; `speed`: relative share of the work."""
+
+    markets: Annotated[list[Name], Field(min_length=1)]
+    sensitivity: Share
+    specificity: Share
+    unsure_share: Share
+    speed: Positive
+    median_hours: Annotated[float, Field(gt=0, le=72)]
+    format: Literal["jsonl", "csv"] = "jsonl"
+
+
+class Answers(_Strict):
+    """How answers reach the platform, and what reaches it besides."""
+
+    unanswered_share: Share
+    late_share: Share
+    duplicate_share: Share
+    correction_share: Share
+    without_sample_id_share: Share
+    garbage_share: Share
+    golden_share: Share
+
+
+class Appeals(_Strict):
+    appealed_when_violating: Share
+    appealed_when_not: Share
+    overturned_when_violating: Share
+    overturned_when_not: Share
+
+
+class _Event(_Strict):
+    from_day: Day
+    to_day: Day | None = None
+    """Last day; None: to the end."""
+
+    def active(self, index: int) -> bool:
+        """Whether the event is on, on day `index`."""
+        return _within(self.from_day, self.to_day, index)
+
+
+class Shift(_Event):
+    """Content changes: how much, how often it violates, how much of the rest looks alike, how suspicious it looks."""
+
+    kind: Literal["shift"]
+    markets: Annotated[list[Name], Field(min_length=1)]
+    policies: Annotated[list[Name], Field(min_length=1)]
+    volume_factor: Positive = 1.0
+    prevalence_factor: Positive = 1.0
+    hard_negatives_factor: Positive = 1.0
+    evidence_shift: float = 0.0
+
+
+class Evasion(_Event):
+    """A share of what violates gives less evidence than before."""
+
+    kind: Literal["evasion"]
+    markets: Annotated[list[Name], Field(min_length=1)]
+    policies: Annotated[list[Name], Field(min_length=1)]
+    share: Share
+    evidence_drop: Positive
+    prevalence_factor: Positive = 1.0
+
+
+class ReviewersChange(_Event):
+    """Some reviewers answer differently; by the day of the videos reviewed."""
+
+    kind: Literal["reviewers"]
+    reviewers: Annotated[list[Name], Field(min_length=1)]
+    sensitivity: Share | None = None
+    specificity: Share | None = None
+    unsure_share: Share | None = None
+    speed: Positive | None = None
+    median_hours: Annotated[float, Field(gt=0, le=72)] | None = None
+
+
+class Faults(_Strict):
+    """Shares of the rows of `video_scores` hit. What serving does is not affected: only the export is broken."""
+
+    out_of_range_scores: Share = 0.0
+    nan_scores: Share = 0.0
+    null_scores: Share = 0.0
+    negative_views: Share = 0.0
+    unknown_market: Share = 0.0
+    duplicate_rows: Share = 0.0
+    lost_rows: Share = 0.0
+
+
+class BrokenFeed(_Event):
+    kind: Literal["broken_feed"]
+    faults: Faults
+
+
+Event = Annotated[Shift | Evasion | ReviewersChange | BrokenFeed, Field(discriminator="kind")]
+
+
+class Scenario(_Strict):
+    """A scenario. Days count from 0, the first simulated day."""
+
+    description: str
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    videos_per_day: Annotated[int, Field(ge=1, le=20_000_000)]
+    markets: Annotated[dict[Name, Market], Field(min_length=1, max_length=100)]
+    videos: Videos
+    policies: Annotated[dict[Name, Policy], Field(min_length=1)]
+    reviewers: Annotated[dict[Name, Reviewer], Field(min_length=1)]
+    answers: Answers
+    appeals: Appeals
+    events: list[Event] = []
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if abs(sum(market.share for market in self.markets.values()) - 1) > 1e-6:
+            raise ValueError("markets: the shares must sum to 1")
+        versions: set[str] = set()
+        for name, policy in self.policies.items():
+            for key in ("prevalence", "hard_negatives"):
+                if set(getattr(policy, key)) != set(self.markets):
+                    raise ValueError(f"policies.{name}.{key}: needs exactly the markets {', '.join(self.markets)}")
+            for version, model in policy.models.items():
+                _known(f"policies.{name}.models.{version}.market_offsets", model.market_offsets, self.markets)
+                if version in versions:
+                    raise ValueError(f"policies.{name}.models.{version}: another policy has a version of that name")
+                versions.add(version)
+        for name, reviewer in self.reviewers.items():
+            _known(f"reviewers.{name}.markets", reviewer.markets, self.markets)
+        staffed = {market for reviewer in self.reviewers.values() for market in reviewer.markets}
+        if unstaffed := [market for market in self.markets if market not in staffed]:
+            raise ValueError(f"reviewers: nobody reviews {', '.join(unstaffed)}")
+        for number, event in enumerate(self.events):
+            for key, allowed in (
+                ("markets", self.markets),
+                ("policies", self.policies),
+                ("reviewers", self.reviewers),
+            ):
+                _known(f"events.{number}.{key}", getattr(event, key, ()), allowed)
+        return self
+
+
+def load_scenario(source: str | Path, *, videos_per_day: int | None = None, seed: int | None = None) -> Scenario:
+    """The scenario of that name (see `scenario_names`) or in that YAML file.
+
+    A file may say `extends: name`: its keys are laid over the named scenario's, mappings key by key, all else whole.
+    `videos_per_day` and `seed` replace the file's. Raises ScenarioError.
+    """
+    path = source if isinstance(source, Path) else _path_of(source)
+    raw = _read(path)
+    overrides = {"videos_per_day": videos_per_day, "seed": seed}
+    raw |= {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return Scenario.model_validate(raw)
+    except ValidationError as error:
+        raise ScenarioError(_explain(path, error)) from error
+
+
+def scenario_names() -> list[str]:
+    """Names of the scenarios that come with Plumbline, sorted."""
+    return sorted(path.stem for path in SCENARIOS.glob("*.yaml"))
+
+
+def _within(from_day: int, to_day: int | None, index: int) -> bool:
+    return from_day <= index and (to_day is None or index <= to_day)
+
+
+def _known(key: str, names: Any, allowed: Any) -> None:
+    if unknown := [name for name in names if name not in allowed]:
+        raise ValueError(f"{key}: unknown {', '.join(unknown)}; allowed: {', '.join(allowed)}")
+
+
+def _path_of(name: str) -> Path:
+    if name not in scenario_names():
+        raise ScenarioError(f"no scenario {name}; allowed: {', '.join(scenario_names())}, or the path of a YAML file")
+    return SCENARIOS / f"{name}.yaml"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ScenarioError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise ScenarioError(f"{path}: expected keys {', '.join(Scenario.model_fields)}, found {type(raw).__name__}")
+    if "extends" not in raw:
+        return raw
+    try:
+        base = _path_of(str(raw.pop("extends")))
+    except ScenarioError as error:
+        raise ScenarioError(f"{path}: extends: {error}") from error
+    return _laid_over(_read(base), raw)
+
+
+def _laid_over(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        below = merged.get(key)
+        merged[key] = _laid_over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = [f"{path}: {error.error_count()} value(s) cannot be used"]
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in item["loc"]) or "scenario"
+        given = f" (found {item['input']!r:.60})" if item["type"] not in ("missing", "value_error") else ""
+        lines.append(f"  {key}: {item['msg'].removeprefix('Value error, ')}{given}")
+    return "\n".join(lines)

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from include.contract.schema import arrow_schema
+from include.contract.tables import TABLES
+from include.simulation import platform as platform_module
+from include.simulation.__main__ import main
+from tests.simulation.home import START, Site
+
+KEY = ["video_id", "policy", "model_version"]
+
+
+def run(home: Site, days: int) -> None:
+    """Days with a queue each night, and thresholds published after the first."""
+    for index in range(days):
+        home.land(index)
+        home.export_queue(index)
+        if index == 0:
+            home.publish(1, [])
+
+
+def test_same_seed_same_bytes(site):
+    one, two = (site("broken_feed", videos_per_day=1500, name=name) for name in ("one", "two"))
+    for home in (one, two):
+        run(home, 6)
+    assert one.files() == two.files()
+    again = one.files()
+    one.land(5)
+    assert one.files() == again, "landing a day a second time changed it"
+
+
+def test_another_seed_another_platform(site):
+    one, two = site(name="one"), site(name="two")
+    one.land(0)
+    Site(two.root, two.scenario.model_copy(update={"seed": 1})).land(0)
+    assert set(one.read("video_scores", 0)["video_id"]).isdisjoint(two.read("video_scores", 0)["video_id"])
+
+
+def test_a_day_does_not_hang_on_days_landed_before(site):
+    one, two = site(name="one"), site(name="two")
+    for index in range(4):
+        one.land(index)
+    two.land(3)
+    alone = two.files()
+    assert alone == {name: data for name, data in one.files().items() if name in alone}
+
+
+def test_every_parquet_file_has_the_contracts_schema_and_key(site):
+    home = site("broken_feed", videos_per_day=1500)
+    run(home, 6)
+    for table in ("video_scores", "golden_labels", "appeals", "enforcement_log"):
+        files = sorted((home.root / "landing" / table).rglob("*.parquet"))
+        assert len(files) >= 6
+        for file in files:
+            assert pq.read_schema(file).equals(arrow_schema(TABLES[table]), check_metadata=True), file
+    scores = home.read("video_scores", 0)
+    assert not scores.duplicated(KEY).any()
+    assert scores["score"].isna().mean() == pytest.approx(0.012, abs=0.006)
+    assert len(scores) == 3 * scores["video_id"].nunique(), "a video lacks a version's score"
+
+
+def test_without_thresholds_nothing_is_done(site):
+    home = site()
+    home.land(0)
+    assert home.read("enforcement_log", 0).empty
+
+
+def test_the_log_follows_the_thresholds_in_force(site):
+    home = site()
+    cell = {"policy": "violence", "market": "BR", "model_version": "violence-v3", "remove_at": 0.6, "review_at": 0.2}
+    home.publish(7, [cell])
+    home.land(0)
+    scores, log = home.read("video_scores", 0), home.read("enforcement_log", 0)
+    own = (scores["policy"] == "violence") & (scores["market"] == "BR")
+    expected = np.full(len(scores), "allow", dtype=object)
+    expected[scores["score"] >= np.where(own, 0.2, 0.8)] = "review"
+    expected[scores["score"] >= np.where(own, 0.6, 0.98)] = "remove"
+    expected[scores["score"].isna() & (scores["policy"] != "fraud")] = "review"
+    acted = scores.assign(action=expected)[expected != "allow"]
+    merged = acted.merge(log, on=[*KEY, "market"], suffixes=("", "_log"), how="outer", indicator=True)
+    assert (merged["_merge"] == "both").all()
+    assert (merged["action"] == merged["action_log"]).all()
+    assert set(log["threshold_version"]) == {7}
+    assert (log["decided_at"].dt.date == START).all()
+
+    home.publish(8, [cell | {"remove_at": 0.99}])
+    home.land(0)
+    changed = home.read("enforcement_log", 0)
+    removed = [
+        ((f["action"] == "remove") & (f["policy"] == "violence") & (f["market"] == "BR")).sum() for f in (log, changed)
+    ]
+    assert removed[0] > 2 * removed[1] > 0
+    assert set(changed["threshold_version"]) == {8}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "not valid JSON"), ('{"version": 1, "cells": []}', "'policies' is missing"), ("[]", "not of the form")],
+)
+def test_a_thresholds_file_that_cannot_be_read_stops_the_day(site, text, message):
+    home = site()
+    (home.root / "thresholds.json").write_text(text)
+    with pytest.raises(ValueError, match=rf"thresholds\.json.*{message}"):
+        home.land(0)
+    assert not home.folder("video_scores", 0).exists()
+
+
+def test_appeals_are_about_removals_and_mostly_right(site):
+    home = site(videos_per_day=20_000)
+    home.publish(1, [], default=(0.7, 0.5))
+    removed: set[tuple[int, str]] = set()
+    wrong: set[tuple[int, str]] = set()
+    found = []
+    for index in range(7):
+        home.land(index)
+        appeals = home.read("appeals", index)
+        assert {*zip(appeals["video_id"], appeals["policy"], strict=True)} <= removed, "appealed before removal"
+        assert (appeals["decided_at"].dt.date == home.day(index)).all()
+        found.append(appeals)
+        if index < 2:
+            log, truth = home.read("enforcement_log", index), home.truth(index)
+            log = log[log["action"] == "remove"]
+            today = set(zip(log["video_id"], log["policy"], strict=True))
+            removed |= today
+            wrong |= today - set(zip(truth["video_id"], truth["policy"], strict=True))
+            if index == 1:
+                home.publish(2, [], default=(1.0, 1.0))
+    appeals = pd.concat(found)
+    assert appeals["event_id"].is_unique
+    mistaken = np.array([key in wrong for key in zip(appeals["video_id"], appeals["policy"], strict=True)])
+    assert mistaken.sum() / len(wrong) == pytest.approx(0.35, abs=0.10)
+    assert (~mistaken).sum() / (len(removed) - len(wrong)) == pytest.approx(0.04, abs=0.02)
+    assert (appeals["outcome"][mistaken] == "overturned").mean() > 0.8
+    assert (appeals["outcome"][~mistaken] == "overturned").mean() < 0.2
+
+
+def test_a_second_version_scores_alongside_from_its_day(site):
+    home = site("new_model_version")
+    for index, expected in ((4, {"fraud-v2"}), (5, {"fraud-v2", "fraud-v3"})):
+        home.land(index)
+        scores = home.read("video_scores", index)
+        assert set(scores.loc[scores["policy"] == "fraud", "model_version"]) == expected
+
+
+def test_a_broken_feed_is_broken_on_its_day_and_the_repaired_file_is_whole(site):
+    calm, broken = site("calm", name="calm"), site("broken_feed", name="broken")
+    for index in (4, 5, 9):
+        calm.land(index)
+        landed = broken.land(index)
+        good, bad = calm.read("video_scores", index), broken.read("video_scores", index)
+        if index == 4:
+            assert not landed.faults
+            pd.testing.assert_frame_equal(good, bad)
+        elif index == 5:
+            raw = pq.read_table(broken.folder("video_scores", index))["score"]
+            values = raw.drop_null().to_numpy()
+            assert np.mean(values > 1) == pytest.approx(0.02, abs=0.006)
+            assert np.isnan(values).mean() == pytest.approx(0.01, abs=0.005)
+            assert (bad["views"] < 0).mean() == pytest.approx(0.005, abs=0.003)
+            assert bad.duplicated(KEY).mean() == pytest.approx(0.03, abs=0.01)
+            assert set(landed.faults) == {"out_of_range_scores", "nan_scores", "negative_views", "duplicate_rows"}
+        else:
+            assert len(bad) / len(good) == pytest.approx(0.4, abs=0.02)
+        broken.land(index, repaired=True)
+        pd.testing.assert_frame_equal(good, broken.read("video_scores", index))
+    assert calm.files() == broken.files()
+
+
+def test_a_day_that_fails_leaves_the_old_one(site, monkeypatch):
+    home = site()
+    home.land(0)
+    before = home.files()
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(platform_module, "write_scores", fail)
+    with pytest.raises(OSError, match="disk full"):
+        home.land(0)
+    assert home.files() == before
+
+
+def test_true_quality_is_that_of_the_landed_files(site):
+    home = site("new_model_version", videos_per_day=20_000)
+    home.land(5)
+    scores, truth = home.read("video_scores", 5), home.truth(5)
+    scores = scores.merge(truth[["video_id", "policy"]].assign(violating=True), how="left", on=["video_id", "policy"])
+    scores["violating"] = scores["violating"].notna()
+    cells = scores[["policy", "market", "model_version"]].drop_duplicates().assign(remove_at=0.93)
+    cells = pd.concat([cells, cells.iloc[[0]].assign(model_version="violence-v9")], ignore_index=True)
+    got = home.platform.true_quality(home.day(5), cells)
+    assert len(got) == len(cells) == 13
+    for row in got.itertuples():
+        own = scores[(scores["policy"] == row.policy) & (scores["market"] == row.market)]
+        if row.model_version == "violence-v9":
+            assert np.isnan(row.true_precision)
+            assert np.isnan(row.true_recall)
+            continue
+        own = own[own["model_version"] == row.model_version]
+        removed = own[own["score"] >= 0.93]
+        np.testing.assert_allclose(row.true_precision, removed["violating"].mean() if len(removed) else np.nan)
+        violating = own["violating"].sum()
+        np.testing.assert_allclose(row.true_recall, removed["violating"].sum() / violating if violating else np.nan)
+        np.testing.assert_allclose(row.prevalence, own["violating"].mean())
+        np.testing.assert_allclose(
+            row.violative_view_rate, own.loc[own["violating"], "views"].sum() / own["views"].sum()
+        )
+
+
+def test_true_quality_refuses_unknown_names_and_days(site):
+    home = site()
+    cell = pd.DataFrame([{"policy": "spam", "market": "BR", "model_version": "x", "remove_at": 0.5}])
+    with pytest.raises(ValueError, match="policy: unknown spam; allowed: violence"):
+        home.platform.true_quality(START, cell)
+    with pytest.raises(ValueError, match="2026-10-31 is before the first simulated day"):
+        home.platform.land_day(START - timedelta(days=1))
+
+
+def test_command_lands_days_and_lists_scenarios(tmp_path, capsys):
+    assert main(["--days", "2", "--to", str(tmp_path), "--videos-per-day", "500"]) == 0
+    assert [line[:10] for line in capsys.readouterr().out.splitlines()] == ["2026-11-01", "2026-11-02"]
+    assert sorted(path.name for path in (tmp_path / "landing").iterdir()) == sorted(
+        name for name, table in TABLES.items() if table.owner == "platform"
+    )
+    assert main(["--list"]) == 0
+    assert "evasion_wave" in capsys.readouterr().out
+    assert main(["--scenario", "storm", "--to", str(tmp_path)]) == 2
+    assert "no scenario storm" in capsys.readouterr().err
