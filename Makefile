@@ -1,0 +1,64 @@
+# `make help` lists what there is. Everything is installed into .venv; nothing outside this folder is touched.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+UV_VERSION := 0.13.9
+export PYTHONPATH := $(CURDIR)
+# Bytecode is what makes the second start of a command quick.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test lint bench docs lock clean install install-dev
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: install ## Run a simulated platform through 14 days of all daily Dags, and show the result
+	@$(BIN)/python -m include.demo
+
+up: install ## Open the Airflow UI over the demo's data, on this machine only
+	@$(BIN)/python -m include.local.server up
+
+down: ## Stop the Airflow UI
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m include.local.server down; fi
+
+test: install-dev lint ## Lint, check types and docs, and run the whole suite
+	@$(BIN)/python -m pytest
+
+lint: install-dev ## Lint, check types, and check that generated docs are current
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m include.local.docs --check
+
+bench: install-dev ## Measure speed against peers, ratios in one run (minutes)
+	@$(BIN)/python -m tests.benchmarks.bench_scans
+	@$(BIN)/python -m tests.benchmarks.bench_consensus
+
+docs: install ## Write the generated docs anew
+	@$(BIN)/python -m include.local.docs
+
+lock: $(BIN)/uv ## Compile requirements.in and requirements-dev.in into their locks
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url requirements.in -o requirements.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url requirements-dev.in -o requirements-dev.txt
+
+clean: down ## Remove the demo's data and Airflow's metadata
+	@rm -rf data .airflow
+
+install: .venv/installed
+install-dev: .venv/installed-dev
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Plumbline needs Python 3.11 or newer; set PYTHON=")'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/installed: requirements.txt | $(BIN)/uv
+	@echo "Installing ..."
+	@$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode -r requirements.txt
+	@touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	@echo "Installing what development needs ..."
+	@$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode -r requirements-dev.txt
+	@touch $@

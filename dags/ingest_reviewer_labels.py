@@ -1,0 +1,41 @@
+"""
+## Ingest the label events that arrived in a day
+
+Reads the day's drops of label events, accepts or refuses each one, forms the consensus as of the day and grades the
+reviewers. Runs daily at 02:00 UTC for the day before; its partition is the day of *arrival*.
+
+### When a task fails
+
+| task | what it means | what to do |
+|---|---|---|
+| `ingest_events` | storage failed, twice retried; events that cannot be read never fail a task, they are refused | read the log; clear the task once storage is back |
+| `gate_labels` | too many events were refused, or are about videos that were never sampled | look at `label_rejects` of the day: reason, file, line and raw text; have the review tool send the drop again, then clear from `ingest_events` |
+| `form_consensus` | the consensus cannot be formed from the accepted events | the message names policy and column |
+| `gate_consensus` | the consensus is out of range or incomplete | clear from `ingest_events`; report it if it fails again |
+
+A day without labels passes with a warning. The events of a day whose gate failed count for nobody until it passes.
+A rerun replaces the day's partitions and is always safe.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, chain
+
+from include.orchestration.assets import LABELS
+from include.orchestration.dags import COMMON, DAILY, DAILY_RUN_TYPES, STORAGE, resolve_day, step
+
+with DAG(
+    "ingest_reviewer_labels",
+    schedule=DAILY,
+    allowed_run_types=DAILY_RUN_TYPES,
+    tags=["plumbline", "daily", "labels"],
+    doc_md=__doc__,
+    **COMMON,
+):
+    day = resolve_day()
+    read = step("labels", "ingest_events", **STORAGE)(day)
+    chain(
+        step("labels", "gate_labels")(day, read),
+        step("labels", "form_consensus", **STORAGE)(day),
+        step("labels", "gate_consensus", outlets=[LABELS])(day),
+    )

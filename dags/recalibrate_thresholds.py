@@ -1,0 +1,71 @@
+"""
+## Recalibrate the thresholds of every cell
+
+Measures precision, recall, prevalence and violative view rate, certifies thresholds from the labels of the window,
+judges every change by the guardrails, publishes what is within limits, and asks a person about the rest. Runs once a
+day's sample and labels are both there; its partition is that day.
+
+### Approvals
+
+Changes outside the guardrails wait under *Required Actions*. The table there shows each cell's old and new `remove_at`,
+the removals a day before and after, and what was certified. Approve publishes them as one version; reject, or no answer
+within `approval.timeout_hours`, keeps today's thresholds. Either way the answer is recorded in `threshold_proposals`.
+
+### When a task fails
+
+| task | what it means | what to do |
+|---|---|---|
+| `measure` | the labels and the histograms do not fit together | the message names the column; clear from `ingest_reviewer_labels` of the day |
+| `propose_thresholds` | a cell has no policy or market in `policies.yaml`, or a column is missing | the message names it |
+| `gate_proposals` | a proposal breaks its own rules; nothing was published | keep today's thresholds and report it: this is a defect |
+| `publish_within_limits`, `settle_answer` | the ledger's chain is broken, or `thresholds.json` cannot be written | the message says which; the ledger decides, a rerun writes the file again |
+| `write_report`, `write_final_report` | the report could not be built; thresholds are not affected | clear the task |
+
+"Not certifiable" is no failure: the cell keeps its threshold, and the report says how many labels are missing.
+A rerun publishes nothing twice.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import DAG, PartitionedAssetTimetable, chain, task
+
+from include.orchestration.assets import LABELS, REVIEW_SAMPLE, THRESHOLDS
+from include.orchestration.dags import COMMON, DAILY_RUN_TYPES, STORAGE, approval_settings, resolve_day, step
+
+with DAG(
+    "recalibrate_thresholds",
+    schedule=PartitionedAssetTimetable(assets=REVIEW_SAMPLE & LABELS),
+    allowed_run_types=DAILY_RUN_TYPES,
+    tags=["plumbline", "daily", "thresholds"],
+    doc_md=__doc__,
+    **COMMON,
+):
+    day = resolve_day()
+    request = step("thresholds", "approval_request")(day)
+
+    @task.short_circuit
+    def anybody_to_ask(text: str) -> bool:
+        """Skips the question when no change waits for a person."""
+        return bool(text)
+
+    ask = HITLOperator(
+        task_id="ask_for_approval",
+        subject="Threshold changes of {{ ti.xcom_pull('resolve_day') }} wait for approval",
+        body=request,
+        options=["Approve", "Reject"],
+        defaults=["Reject"],
+        **approval_settings(),
+    )
+    chain(
+        step("thresholds", "measure", **STORAGE)(day),
+        step("thresholds", "propose_thresholds")(day),
+        step("thresholds", "gate_proposals")(day),
+        step("thresholds", "publish_within_limits", outlets=[THRESHOLDS], **STORAGE)(day),
+        step("thresholds", "write_report")(day),
+        request,
+        anybody_to_ask(request),
+        ask,
+        step("thresholds", "settle_answer", **STORAGE)(day, ask.output),
+        step("thresholds", "write_report", task_id="write_final_report")(day),
+    )

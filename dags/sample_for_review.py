@@ -1,0 +1,44 @@
+"""
+## Draw the day's videos for human review
+
+Checks the day's scores, profiles them in one scan, designs a stratified Poisson sample within each market's reviewer
+minutes, draws it, and exports the review queue. Runs daily at 02:00 UTC for the day before; its partition is that day.
+
+### When a task fails
+
+| task | what it means | what to do |
+|---|---|---|
+| `gate_scores_input` | the platform's files for the day are missing, unreadable or of the wrong type | ask the platform's feed owner to deliver the day again, then clear the task |
+| `scan_scores` | storage failed, twice retried | read the log; clear the task once storage is back |
+| `gate_scores` | the scores are not fit to sample from: volume, missing or impossible scores, unknown names, duplicates | the message names cell, count and an example; have the feed repaired, or add the new name to `policies.yaml`, then clear from `gate_scores_input` |
+| `design_sample` | no design fits the configuration | the message names the key in `policies.yaml` |
+| `gate_sample` | the sample is not the one that was designed | do not export by hand; clear from `scan_scores`, and report it if it fails again |
+
+Nothing is exported and no later Dag starts while a gate fails. A rerun replaces the day's partitions and is always safe.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, chain
+
+from include.orchestration.assets import REVIEW_SAMPLE
+from include.orchestration.dags import COMMON, DAILY, DAILY_RUN_TYPES, STORAGE, resolve_day, step
+
+with DAG(
+    "sample_for_review",
+    schedule=DAILY,
+    allowed_run_types=DAILY_RUN_TYPES,
+    tags=["plumbline", "daily", "sampling"],
+    doc_md=__doc__,
+    **COMMON,
+):
+    day = resolve_day()
+    chain(
+        step("sampling", "gate_scores_input")(day),
+        step("sampling", "scan_scores", pool="warehouse_scans", **STORAGE)(day),
+        step("sampling", "gate_scores")(day),
+        step("sampling", "design_sample")(day),
+        step("sampling", "draw_sample", pool="warehouse_scans", **STORAGE)(day),
+        step("sampling", "gate_sample")(day),
+        step("sampling", "export_review_queue", outlets=[REVIEW_SAMPLE], **STORAGE)(day),
+    )

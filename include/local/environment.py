@@ -1,0 +1,41 @@
+"""Airflow on one machine: the environment it runs in. No Airflow import here: the environment comes first."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from include.config.settings import PROJECT_ROOT
+
+AIRFLOW_HOME = PROJECT_ROOT / ".airflow"
+
+
+def airflow_environment(home: Path = AIRFLOW_HOME) -> dict[str, str]:
+    """Environment variables for a plain local Airflow: SQLite, LocalExecutor, this project's Dags and plugins."""
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT_ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT_ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "PYTHONPATH": str(PROJECT_ROOT),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "NO_PROXY": "*",
+    }
+
+
+def enter_airflow(home: Path = AIRFLOW_HOME) -> None:
+    """Puts this process into that environment. To be called before anything imports airflow.
+
+    Raises RuntimeError if airflow was imported already: it would have read another configuration.
+    """
+    if "airflow" in sys.modules:
+        raise RuntimeError("airflow is imported already; enter_airflow() must come first")
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ.update(airflow_environment(home))

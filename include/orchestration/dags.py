@@ -1,0 +1,97 @@
+"""What the Dag files share: run settings, the day, the project, and how a failed gate ends a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import CronPartitionTimetable, Param, get_current_context, task
+
+if TYPE_CHECKING:
+    from include.project import Project
+
+DAILY = CronPartitionTimetable("0 2 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
+"""At 02:00 UTC, for the day before."""
+
+COMMON: dict[str, Any] = {
+    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
+    "catchup": False,
+    "max_active_runs": 1,
+    "default_args": {"owner": "trust-and-safety-data", "retries": 0},
+    "params": {
+        "run_date": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Day",
+            description_md="The day to work on. Leave empty: the run's own partition.",
+        )
+    },
+}
+
+STORAGE: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": True,
+}
+"""For tasks whose likely failure is storage. A task that only computes or judges fails at once."""
+
+DAILY_RUN_TYPES: Any = ["scheduled", "backfill", "asset_triggered"]
+"""No manual runs: the trigger form would let the day be forgotten. Managers have forms of their own."""
+
+
+@task
+def resolve_day() -> str:
+    """The day of this run, YYYY-MM-DD."""
+    from include.orchestration.day import run_day
+
+    return run_day(get_current_context()).isoformat()
+
+
+def step(package: str, name: str, *, task_id: str | None = None, **options: Any) -> Callable[..., Any]:
+    """A task that calls include.<package>.stage.<name>(project, day, *more) and returns what it returns."""
+
+    @task(task_id=task_id or name, **options)
+    def run(day: str, *more: Any) -> Any:
+        function = getattr(import_module(f"include.{package}.stage"), name)
+        with stage(day) as (project, ds):
+            return function(project, ds, *more)
+
+    return run
+
+
+@contextmanager
+def stage(day: str) -> Iterator[tuple[Project, date]]:
+    """The project and the day. What a rerun cannot heal, a failed gate or a wrong config, fails without retries."""
+    import json
+
+    from airflow.sdk import Connection, Variable
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from include.config.load import ConfigError
+    from include.config.settings import CONNECTION_ID, VARIABLES, settings_from
+    from include.project import open_project
+    from include.quality.gate import GateFailed
+    from include.warehouse.base import MissingPartition
+
+    try:
+        extra = json.loads(Connection.get(CONNECTION_ID).extra or "{}")
+        variables = {name: Variable.get(name, default="") for name in VARIABLES}
+        yield open_project(settings_from(extra, variables)), date.fromisoformat(day)
+    except (GateFailed, ConfigError, MissingPartition) as error:
+        raise AirflowFailException(str(error)) from error
+
+
+def approval_settings() -> dict[str, Any]:
+    """Who may answer and for how long, for a human-in-the-loop task. A wrong configuration is a Dag import error."""
+    from include.config.load import load_config
+    from include.config.settings import config_path
+
+    approval = load_config(config_path()).approval
+    return {
+        "response_timeout": timedelta(hours=approval.timeout_hours),
+        "assigned_users": [{"id": name, "name": name} for name in approval.assigned_users] or None,
+    }

@@ -1,0 +1,125 @@
+"""The Data Docs site: a page for every gate and day, rendered by Great Expectations, and an index of them.
+
+Layout: `<docs>/index.html`, `<docs>/ds=YYYY-MM-DD/<gate>.html`. Pages need no network and depend on nothing but the
+outcome, so a rerun writes the same bytes. Several processes may write at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import html
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from include.quality.gate import GateOutcome
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_STATUS = re.compile(r'<meta name="gate-status" content="(\w+)">')
+_HEAD = 512
+"""Characters of a page within which its status stands."""
+
+
+def write_page(docs: Path, outcome: GateOutcome) -> Path:
+    """Write the outcome's page and the index below `docs`; both are replaced atomically. Returns the page's path."""
+    page = docs / f"ds={outcome.day}" / f"{outcome.gate}.html"
+    _replace(page, _page(outcome))
+    with (docs / ".lock").open("w") as lock:
+        # Listed and written under one lock: the last index written has seen every page.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _replace(docs / "index.html", _index(docs))
+    return page
+
+
+def _page(outcome: GateOutcome) -> str:
+    from great_expectations.render import RenderedDocumentContent
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    status = "fail" if outcome.failures else "warning" if outcome.warnings else "pass"
+    document = RenderedDocumentContent(
+        renderer_type="ValidationResultsPageRenderer",
+        page_title=f"{outcome.gate}, {outcome.day}",
+        sections=[section for validation in outcome.validations for section in _sections(validation)],
+    )
+    view = DefaultJinjaPageView(custom_views_directory=str(_TEMPLATES))
+    messages = [*outcome.failures, *outcome.warnings]
+    suites = [validation.suite_name for validation in outcome.validations]
+    return str(view.render(document, template="gate_page.j2", status=status, messages=messages, suites=suites))
+
+
+def _sections(validation: Any) -> list[Any]:
+    """Great Expectations' rendering of one validation, without its batch details, which need a script to unfold."""
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+
+    sections = list(ValidationResultsPageRenderer(run_info_at_end=True).render(validation).sections[:-1])
+    header = sections[0].content_blocks[0]
+    del header.subheader.string_template["styling"]["params"]["expectation_suite_name"]  # a link to a page not written
+    sections[0].section_name = validation.suite_name
+    for section in sections:
+        _escape(section)
+    return sections
+
+
+def _escape(node: Any) -> None:
+    """Escape the plain strings of every table below `node` in place.
+
+    Great Expectations writes them, unexpected values among them, into the page as they are; its templates escape
+    only string templates.
+    """
+    from great_expectations.render import RenderedContent
+
+    if isinstance(node, list):
+        for index, value in enumerate(node):
+            if isinstance(value, str):
+                node[index] = html.escape(value)
+            else:
+                _escape(value)
+    elif isinstance(node, RenderedContent):
+        for value in vars(node).values():
+            _escape(value)
+
+
+def _index(docs: Path) -> str:
+    """The table of days, newest first, by gates, each entry linking to its page."""
+    pages = sorted(docs.glob("ds=*/*.html"))
+    gates = sorted({page.stem for page in pages})
+    days = sorted({page.parent.name for page in pages}, reverse=True)
+    entries = {(page.parent.name, page.stem): _entry(page) for page in pages}
+    rows = "\n".join(
+        f"<tr><th>{day.removeprefix('ds=')}</th>"
+        + "".join(f"<td>{entries.get((day, gate), '')}</td>" for gate in gates)
+        + "</tr>"
+        for day in days
+    )
+    heads = "".join(f"<th>{html.escape(gate)}</th>" for gate in gates)
+    style = (_TEMPLATES / "gate_docs.css").read_text(encoding="utf-8")
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Gates</title>\n'
+        f"<style>{style}</style>\n</head>\n<body>\n<nav>All gates</nav>\n<main>\n<table>\n"
+        f"<tr><th>day</th>{heads}</tr>\n{rows}\n</table>\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _entry(page: Path) -> str:
+    with page.open(encoding="utf-8") as file:
+        status = _STATUS.search(file.read(_HEAD))
+    word = status[1] if status else "unknown"
+    link = html.escape(f"{page.parent.name}/{page.name}")
+    return f'<a class="status {word}" href="{link}">{word}</a>'
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write `text` aside and rename: readers see the old file or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(aside).chmod(0o644)  # mkstemp's 0600 would shut out a web server
+        Path(aside).replace(path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise

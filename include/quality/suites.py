@@ -1,0 +1,482 @@
+"""What must hold between the stages: one function a gate, from frames to what is judged.
+
+Rules across rows are prepared as small frames (a row a cell, a market, a stratum, a day), so that a failing row is an
+example by itself. NULL in such a frame means "not applicable" and passes; the message says so.
+
+A policy, market or model version that is not configured is critical: nobody decided what to do with it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from include.config.model import Config, Gates
+from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN, TABLES, Column, Table
+from include.quality.checks import (
+    Check,
+    Judged,
+    at_least,
+    between,
+    has_columns,
+    in_set,
+    min_rows,
+    null,
+    unique,
+)
+
+UNSAMPLED = "video_not_sampled"
+"""The reason in label_rejects of an event for a video that was never sampled."""
+
+NO_ROWS = "no rows"
+
+ROUNDING = 1e-9
+"""Relative rounding error allowed where a sum of floats is held against a limit."""
+
+
+def contract_suite(table: Table) -> list[Check]:
+    """What include.contract.tables says of every row of `table`: columns, NULLs, bounds, allowed values, key.
+
+    To be judged on a frame with the column `null_columns`, which `contract` adds: one check instead of one a column.
+    """
+    required = _required(table)
+    checks = [
+        has_columns(table.column_names),
+        null("null_columns", about=", ".join(required), description=f"no NULL in {', '.join(required)}"),
+    ]
+    checks += [_bounds(column) for column in table.columns if _has_bounds(column)]
+    checks += [in_set(column.name, column.allowed) for column in table.columns if column.allowed]
+    return [*checks, unique(table.key)]
+
+
+def contract(table: Table, rows: pd.DataFrame, *further: Check, identify: tuple[str, ...] = ()) -> Judged:
+    """`rows` of `table` with its contract suite and `further` checks; `identify` names a row where the key does not."""
+    frame = rows.assign(null_columns=_null_columns(rows, _required(table)))
+    return Judged(table.name, frame, (*contract_suite(table), *further), identify=identify or table.key)
+
+
+def scores_input(table: Table, problems: pd.DataFrame) -> list[Judged]:
+    """Gate `scores_input`: the files of one day can be read as `table`.
+
+    `problems` is what `inspect_parquet` found: file, column, problem, detail.
+    """
+    check = null(
+        "problem",
+        about=", ".join(dict.fromkeys(problems["column"].dropna())) or None,
+        description="the day's files are there, readable, not empty, and have the contract's columns and types",
+    )
+    return [Judged(table.name, problems, (check,), unit="problems", identify=("file", "column", "detail"))]
+
+
+def scores(profile: pd.DataFrame, history: pd.DataFrame, config: Config) -> list[Judged]:
+    """Gate `scores`: the day's video_scores, through their profile.
+
+    `profile` holds the day's rows of score_profile, `history` those of the trailing week (without the day; may be
+    empty). A cell of the trailing week that is configured and has no row today has vanished: its volume is 0. Cells
+    whose every row has a NULL in its key are judged by the day's share of such rows alone.
+    """
+    gates = config.gates
+    named = profile[profile["null_keys"] < profile["n_rows"]]
+    n_rows, null_keys = int(profile["n_rows"].sum()), int(profile["null_keys"].sum())
+    day = pd.DataFrame({"n_rows": [n_rows], "null_keys": [null_keys], "null_key_share": [_share(null_keys, n_rows)]})
+    key = ", ".join(TABLES["video_scores"].key)
+    all_keys = f"{key}, market"
+    volume: dict[str, Any] = {
+        "about": "n_rows",
+        "evidence": ("n_rows", "usual_rows"),
+        "not_applicable": "no score_profile of the cell in the trailing week",
+    }
+    day_checks = (
+        between("n_rows", 1, description="the day's partition is there and not empty"),
+        *_tolerated("null_key_share", "null_keys", all_keys, "of the day's rows have a NULL in their key", gates),
+    )
+    cell_checks = (
+        _configured("policy", config.policies),
+        _configured("market", config.markets),
+        null("unknown_model", about="model_version", description="every model_version is configured for its policy"),
+        between(
+            "volume_ratio",
+            gates.min_volume_ratio,
+            description=f"rows of a cell are at least {gates.min_volume_ratio:g} times the trailing week's median",
+            **volume,
+        ),
+        between(
+            "volume_ratio",
+            maximum=gates.max_volume_ratio,
+            severity="warning",
+            description=f"rows of a cell are at most {gates.max_volume_ratio:g} times the trailing week's median",
+            **volume,
+        ),
+        between(
+            "null_score_share",
+            maximum=gates.max_null_score_share,
+            about="score",
+            evidence=("null_scores", "n_rows"),
+            description=f"at most {gates.max_null_score_share:g} of a cell's scores are NULL",
+            not_applicable=NO_ROWS,
+        ),
+        *_tolerated(
+            "out_of_range_share",
+            "out_of_range_scores",
+            "score",
+            "of a cell's scores are NaN, below 0 or above 1",
+            gates,
+        ),
+        *_tolerated("negative_views_share", "negative_views", "views", "of a cell's views are NULL or negative", gates),
+        *_tolerated("null_key_share", "null_keys", all_keys, "of a cell's rows have a NULL in their key", gates),
+        *_tolerated("duplicate_key_share", "duplicate_keys", key, "of a cell's checked rows repeat a key", gates),
+    )
+    return [
+        Judged("video_scores", day, day_checks, unit="days"),
+        Judged("video_scores", _cells(named, history, config), cell_checks, unit="cells", identify=("cell",)),
+        contract(TABLES["score_profile"], named),
+    ]
+
+
+def sample(drawn: pd.DataFrame, design: pd.DataFrame, config: Config) -> list[Judged]:
+    """Gate `sample`: the day's review_sample, `drawn`, against its sampling_design.
+
+    The realised size is held against the design's expectation, `sample_deviation` standard deviations (SD) wide.
+    Draws are independent within a cell, with variance sum N pi (1 - pi) over its strata (Poisson sampling). Between
+    the cells of a market they are not: a video has one permanent random number for all its policies. A sum's SD never
+    exceeds the sum of the SDs, so cells add up by SD, and markets, which share no video, by variance.
+    """
+    design_contract = contract(
+        TABLES["sampling_design"], design, min_rows(1, description="the design has at least one stratum")
+    )
+    if not (_has_columns("review_sample", drawn) and _has_columns("sampling_design", design)):
+        return [contract(TABLES["review_sample"], drawn), design_contract]
+    limit = config.gates.sample_deviation
+    unplaced = "the stratum is not in the design"
+    row_checks = (
+        unique(("sample_id",)),
+        null(
+            "unknown_stratum",
+            about="stratum",
+            description="every drawn row's stratum is in the day's design, under its design_id",
+        ),
+        between(
+            "pi_difference",
+            0,
+            0,
+            about="inclusion_probability",
+            evidence=("inclusion_probability",),
+            description="every drawn row's inclusion_probability is its stratum's",
+            not_applicable=unplaced,
+        ),
+        at_least(
+            "inclusion_probability",
+            "permanent_random",
+            strict=True,
+            description="every drawn row's permanent_random is below its inclusion_probability",
+        ),
+        between(
+            "bins_outside",
+            0,
+            0,
+            about="score",
+            evidence=("score", "first_bin", "last_bin"),
+            description="every drawn row's score lies in its stratum",
+            not_applicable=unplaced,
+        ),
+    )
+    size_check = between(
+        "deviation",
+        -limit,
+        limit,
+        about="sample_id",
+        evidence=("drawn", "expected"),
+        description=f"drawn rows are within {limit:g} standard deviations of what the design expects",
+    )
+    budget_check = between(
+        "budget_used",
+        0,
+        1 + ROUNDING,
+        about="expected_minutes",
+        evidence=("expected_minutes", "budget"),
+        description="expected reviewer minutes are within the market's budget, reviewer_minutes x audit_share",
+        not_applicable="the market is not configured",
+    )
+    identify = ("sample_id", *CELL, "stratum")
+    market_checks = (_configured("market", config.markets), budget_check)
+    return [
+        contract(TABLES["review_sample"], _placed(drawn, design), *row_checks, identify=identify),
+        Judged("review_sample", _sizes(drawn, design), (size_check,), unit="totals", identify=("total",)),
+        design_contract,
+        Judged("sampling_design", _minutes(design, config), market_checks, unit="markets", identify=("market",)),
+    ]
+
+
+def labels(events: pd.DataFrame, rejects: pd.DataFrame, n_read: int, config: Config) -> list[Judged]:
+    """Gate `labels`: a day's label_events and label_rejects; `n_read` is how many events were read."""
+    gates = config.gates
+    unsampled = rejects[rejects["reason"] == UNSAMPLED]
+    counts = {"read": n_read, "accepted": len(events), "refused": len(rejects), "unsampled": len(unsampled)}
+    day = pd.DataFrame([counts]).assign(
+        unaccounted=n_read - len(events) - len(rejects),
+        reject_share=_share(len(rejects), n_read),
+        unsampled_share=_share(len(unsampled), n_read),
+        example=_first_reject(rejects),
+        unsampled_example=_first_reject(unsampled),
+    )
+    none = "no label events that day"
+    day_checks = (
+        between("read", 1, severity="warning", about="event_id", description="at least one label event arrived"),
+        between(
+            "unaccounted",
+            0,
+            0,
+            about="event_id",
+            evidence=("read", "accepted", "refused"),
+            description="every event read is either accepted or refused",
+        ),
+        between(
+            "reject_share",
+            maximum=gates.max_reject_share,
+            about="event_id",
+            evidence=("refused", "read", "example"),
+            description=f"at most {gates.max_reject_share:g} of the day's events are refused",
+            not_applicable=none,
+        ),
+        between(
+            "unsampled_share",
+            maximum=gates.max_unsampled_share,
+            about="video_id",
+            evidence=("unsampled", "read", "unsampled_example"),
+            description=f"at most {gates.max_unsampled_share:g} of the day's events are for videos never sampled",
+            not_applicable=none,
+        ),
+    )
+    source = ("source_file", "source_line")
+    return [
+        Judged("reviewer_labels", day, day_checks, unit="days"),
+        contract(TABLES["label_events"], events, identify=("event_id", *source)),
+        contract(TABLES["label_rejects"], rejects, identify=source),
+    ]
+
+
+def consensus(rows: pd.DataFrame) -> list[Judged]:
+    """Gate `consensus`: label_consensus as of the day."""
+    table = TABLES["label_consensus"]
+    if not _has_columns(table.name, rows):
+        return [contract(table, rows)]
+    answered = between("answers", 1, about="votes, unsure", description="every row rests on at least one answer")
+    return [contract(table, rows.assign(answers=rows["votes"] + rows["unsure"]), answered)]
+
+
+def thresholds(proposals: pd.DataFrame, config: Config) -> list[Judged]:
+    """Gate `thresholds`: the day's threshold_proposals, before anything of them is published."""
+    table = TABLES["threshold_proposals"]
+    if not _has_columns(table.name, proposals):
+        return [contract(table, proposals)]
+    limits = {name: policy.limits for name, policy in config.policies.items()}
+    has_remove, has_refusal = proposals["proposed_remove_at"].notna(), proposals["refusal"].notna()
+    rows = proposals.assign(
+        lowest_remove_at=proposals["policy"].map({name: limit.lowest_remove_at for name, limit in limits.items()}),
+        lowest_review_at=proposals["policy"].map({name: limit.lowest_review_at for name, limit in limits.items()}),
+        answers=has_remove.astype("int64") + has_refusal.astype("int64"),
+    )
+    checks = (
+        min_rows(1, description="there is at least one proposal"),
+        unique(("proposal_id",)),
+        _configured("policy", config.policies),
+        _configured("market", config.markets),
+        between(
+            "answers",
+            1,
+            1,
+            about="proposed_remove_at, refusal",
+            evidence=("proposed_remove_at", "refusal"),
+            description="every cell has a proposed_remove_at or a refusal, not both",
+        ),
+        at_least(
+            "proposed_remove_at",
+            "proposed_review_at",
+            description="proposed_review_at is at most proposed_remove_at",
+        ),
+        at_least(
+            "proposed_remove_at",
+            "lowest_remove_at",
+            description="proposed_remove_at is at least the policy's lowest_remove_at",
+        ),
+        at_least(
+            "proposed_review_at",
+            "lowest_review_at",
+            description="proposed_review_at is at least the policy's lowest_review_at",
+        ),
+    )
+    evidence = ("proposed_review_at", "method", "estimate", "bound", "removes_after", "reviews_after")
+    certified = proposals[has_remove]
+    certified_checks = (
+        null(
+            "null_columns",
+            about=", ".join(evidence),
+            description=f"every certified row has {', '.join(evidence)}",
+        ),
+        between("n", 1, description="every certificate rests on at least one label"),
+        at_least("bound", "target", description="every certified bound reaches its target"),
+    )
+    return [
+        contract(table, rows, *checks),
+        Judged(
+            table.name,
+            certified.assign(null_columns=_null_columns(certified, evidence)),
+            certified_checks,
+            unit="certified rows",
+            identify=table.key,
+        ),
+    ]
+
+
+def snapshot(rows: pd.DataFrame, minimum: int) -> list[Judged]:
+    """Gate `snapshot`: a training snapshot with at least `minimum` rows.
+
+    Columns: video_id, policy, model_version, score, p_violating, weight (1 / inclusion probability), sampled_on,
+    probability_sample (BOOL: drawn with a known probability).
+    """
+    key = ("video_id", "policy", "model_version")
+    required = (*key, "p_violating", "weight", "sampled_on", "probability_sample")
+    checks = (
+        has_columns((*required, "score")),
+        null("null_columns", about=", ".join(required), description=f"no NULL in {', '.join(required)}"),
+        between("score", 0, 1, description="score is at least 0 and at most 1"),
+        between("p_violating", 0, 1, description="p_violating is at least 0 and at most 1"),
+        between("weight", 1, sys.float_info.max, description="weight is finite and at least 1"),
+        unique(key),
+        min_rows(minimum, description=f"the snapshot has at least {minimum:,} rows"),
+    )
+    judged = rows.assign(null_columns=_null_columns(rows, required))
+    return [Judged("training_snapshots", judged, checks, identify=key)]
+
+
+def _configured(column: str, names: Iterable[str]) -> Check:
+    return in_set(column, list(names), description=f"every {column} is configured: {', '.join(names)}")
+
+
+def _has_columns(table: str, rows: pd.DataFrame) -> bool:
+    return set(TABLES[table].column_names) <= set(rows.columns)
+
+
+def _required(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.columns if not column.nullable)
+
+
+def _null_columns(rows: pd.DataFrame, required: Sequence[str]) -> pd.Series:
+    """Row by row, which of the `required` columns are NULL, as text; NULL where none is."""
+    found = pd.Series("", index=rows.index, dtype="object")
+    for column in required:
+        if column in rows.columns:
+            found = found.where(rows[column].notna(), found + f", {column}")
+    return found.str.removeprefix(", ").where(found != "")
+
+
+def _has_bounds(column: Column) -> bool:
+    return any(limit is not None for limit in (column.minimum, column.maximum, column.above))
+
+
+def _bounds(column: Column) -> Check:
+    low = f"above {column.above:g}" if column.above is not None else ""
+    low = f"at least {column.minimum:g}" if column.minimum is not None else low
+    high = f"at most {column.maximum:g}" if column.maximum is not None else ""
+    described = f"{column.name} is {' and '.join(part for part in (low, high) if part)}"
+    return between(column.name, column.minimum, column.maximum, above=column.above, description=described)
+
+
+def _tolerated(column: str, count: str, about: str, what: str, gates: Gates) -> list[Check]:
+    """A share above max_invalid_share is critical, a smaller one above 0 a warning."""
+    tolerance = gates.max_invalid_share
+    shared: dict[str, Any] = {"about": about, "evidence": (count, "n_rows"), "not_applicable": NO_ROWS}
+    checks = [between(column, maximum=tolerance, description=f"at most {tolerance:g} {what}", **shared)]
+    if tolerance > 0:
+        checks.append(between(column, maximum=0, severity="warning", description=f"none {what}", **shared))
+    return checks
+
+
+def _cells(named: pd.DataFrame, history: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """One row a cell of the day, or of the trailing week while it is still configured, with its shares."""
+    configured = {(policy, version) for policy in config.policies for version in config.policies[policy].model_versions}
+    usual = history.groupby(list(CELL))["n_rows"].median().rename("usual_rows").reset_index()
+    usual = usual[(usual["usual_rows"] > 0) & _is_in(usual, configured) & usual["market"].isin(list(config.markets))]
+    cells = named.merge(usual, how="outer", on=list(CELL)).sort_values(list(CELL), ignore_index=True)
+    counts = ["n_rows", "null_scores", "out_of_range_scores", "negative_views", "null_keys", "duplicate_keys"]
+    cells[counts] = cells[counts].fillna(0).astype("int64")
+    rows = cells["n_rows"].where(cells["n_rows"] > 0).astype("float64")
+    unknown = cells["policy"].isin(list(config.policies)) & ~_is_in(cells, configured)
+    return cells.assign(
+        cell=cells["policy"].str.cat(cells[["market", "model_version"]], sep="/"),
+        unknown_model=cells["model_version"].where(unknown),
+        volume_ratio=cells["n_rows"] / cells["usual_rows"],
+        null_score_share=cells["null_scores"] / rows,
+        out_of_range_share=cells["out_of_range_scores"] / rows,
+        negative_views_share=cells["negative_views"] / rows,
+        null_key_share=cells["null_keys"] / rows,
+        duplicate_key_share=cells["duplicate_keys"] / (rows * cells["checked_share"]),
+    )
+
+
+def _is_in(cells: pd.DataFrame, configured: set[tuple[str, str]]) -> pd.Series:
+    pairs = zip(cells["policy"], cells["model_version"], strict=True)
+    return pd.Series([pair in configured for pair in pairs], index=cells.index, dtype=bool)
+
+
+def _placed(drawn: pd.DataFrame, design: pd.DataFrame) -> pd.DataFrame:
+    """The drawn rows with what they miss of their stratum: the stratum itself, its pi, by how many bins its scores."""
+    key = ["programme", *CELL, "stratum"]
+    strata = design[[*key, "design_id", "inclusion_probability", "first_bin", "last_bin"]].drop_duplicates(key)
+    rows = drawn.merge(strata, how="left", on=key, suffixes=("", "_designed"))
+    known = rows["design_id"] == rows["design_id_designed"]
+    # A value that is no number fails the contract's bounds; here it must only not get in the way.
+    score = pd.to_numeric(rows["score"], errors="coerce")
+    pi = pd.to_numeric(rows["inclusion_probability"], errors="coerce")
+    score_bin = np.minimum(np.floor(score.to_numpy("float64") * N_BINS), N_BINS - 1)
+    score_bin = np.where(np.isnan(score_bin), NO_SCORE_BIN, score_bin)
+    below, above = rows["first_bin"].to_numpy() - score_bin, score_bin - rows["last_bin"].to_numpy()
+    return rows.assign(
+        unknown_stratum=rows["stratum"].where(~known),
+        pi_difference=pi - rows["inclusion_probability_designed"],
+        bins_outside=np.maximum(np.maximum(below, above), 0),
+    )
+
+
+def _sizes(drawn: pd.DataFrame, design: pd.DataFrame) -> pd.DataFrame:
+    """Realised and expected sample size by programme and market, and overall, with the deviation in SDs."""
+    pi, population = design["inclusion_probability"], design["population"]
+    strata = design.assign(expected=population * pi, variance=population * pi * (1 - pi))
+    cells = strata.groupby(["programme", *CELL], as_index=False)[["expected", "variance"]].sum()
+    cells["sd"] = np.sqrt(cells["variance"].clip(lower=0))
+    sizes = cells.groupby(["programme", "market"], as_index=False)[["expected", "sd"]].sum()
+    counted = drawn.groupby(["programme", "market"]).size().rename("drawn").reset_index()
+    sizes = sizes.merge(counted, how="outer", on=["programme", "market"]).fillna({"expected": 0, "sd": 0, "drawn": 0})
+    sizes["total"] = sizes["programme"] + "/" + sizes["market"]
+    whole = {"total": "all", "drawn": sizes["drawn"].sum(), "expected": sizes["expected"].sum()}
+    whole["sd"] = np.sqrt((sizes["sd"] ** 2).sum())
+    sizes = pd.concat([sizes, pd.DataFrame([whole])], ignore_index=True)
+    gap = (sizes["drawn"] - sizes["expected"]).to_numpy("float64")
+    sd = sizes["sd"].to_numpy("float64")
+    rounding = np.abs(gap) <= ROUNDING * np.maximum(sizes["expected"].to_numpy("float64"), 1)
+    # Where everything is drawn with certainty the SD is 0, and any gap infinitely many of them.
+    deviation = np.where(rounding, 0.0, np.divide(gap, sd, out=np.copysign(np.inf, gap), where=(sd > 0) & ~rounding))
+    return sizes.assign(deviation=deviation)
+
+
+def _minutes(design: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """Expected reviewer minutes by market, and what part of the audit's budget they are."""
+    minutes = design.groupby("market")["expected_minutes"].sum().reset_index()
+    budget = {name: market.reviewer_minutes * config.sampling.audit_share for name, market in config.markets.items()}
+    minutes["budget"] = minutes["market"].map(budget).astype("float64")
+    return minutes.assign(budget_used=minutes["expected_minutes"] / minutes["budget"])
+
+
+def _first_reject(rejects: pd.DataFrame) -> str:
+    if rejects.empty:
+        return "none"
+    first = rejects.sort_values(["source_file", "source_line"]).iloc[0]
+    return f"{first['source_file']}:{first['source_line']} {first['reason']}, {first['detail']}"
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")

@@ -1,0 +1,412 @@
+"""Each rule of each gate: broken in one place, exactly that rule fails, and the message says what and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from include.contract.tables import TABLES, Table
+from include.quality import suites
+from include.quality.checks import Check, Judged
+from include.quality.gate import GateOutcome, run_gate
+from tests.quality import frames
+from tests.quality.frames import CELLS, CONFIG, DAY
+
+Break = Callable[[pd.DataFrame], pd.DataFrame]
+FIRST = "/".join(CELLS[0])
+
+
+def put(column: str, value: object, rows: slice | int = 0) -> Break:
+    """A frame with `value` in `column` of the chosen rows."""
+
+    def broken(rows_in: pd.DataFrame) -> pd.DataFrame:
+        out = rows_in.copy()
+        values = out[column].astype("object")
+        values.iloc[rows] = value
+        out[column] = values.infer_objects()
+        return out
+
+    return broken
+
+
+def again(rows: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([rows, rows.head(1)], ignore_index=True)
+
+
+def without(column: str) -> Break:
+    return lambda rows: rows.drop(columns=column)
+
+
+def scores(profile: pd.DataFrame, history: pd.DataFrame | None = None) -> GateOutcome:
+    judged = suites.scores(profile, frames.history() if history is None else history, CONFIG)
+    return run_gate("scores", DAY, [part for part in judged if part.table == "video_scores"])
+
+
+def sample(drawn: pd.DataFrame, design: pd.DataFrame | None = None) -> GateOutcome:
+    return run_gate("sample", DAY, suites.sample(drawn, frames.design() if design is None else design, CONFIG))
+
+
+def labels(events: pd.DataFrame, rejects: pd.DataFrame, n_read: int | None = None) -> GateOutcome:
+    read = len(events) + len(rejects) if n_read is None else n_read
+    return run_gate("labels", DAY, suites.labels(events, rejects, read, CONFIG))
+
+
+def one_failure(messages: tuple[str, ...], *words: str) -> None:
+    assert len(messages) == 1, messages
+    for word in (*words, str(DAY)):
+        assert word in messages[0], messages[0]
+
+
+def some_failure(messages: tuple[str, ...], *words: str) -> None:
+    assert any(all(word in message for word in (*words, str(DAY))) for message in messages), messages
+
+
+@pytest.mark.parametrize(
+    "judged",
+    [
+        suites.scores(frames.profile(), frames.history(), CONFIG),
+        suites.sample(frames.review_sample(), frames.design(), CONFIG),
+        suites.labels(frames.label_events(), frames.label_rejects(), 100, CONFIG),
+        suites.labels(frames.label_events(), frames.label_rejects("bad_time", suites.UNSAMPLED), 102, CONFIG),
+        suites.consensus(frames.label_consensus()),
+        suites.consensus(frames.label_consensus(0)),
+        suites.thresholds(frames.threshold_proposals(), CONFIG),
+        suites.snapshot(frames.snapshot_rows(), 100),
+    ],
+    ids=["scores", "sample", "labels", "labels_some_refused", "consensus", "no_consensus", "thresholds", "snapshot"],
+)
+def test_good_frames_pass_everything(judged: list[Judged]):
+    outcome = run_gate("g", DAY, judged)
+    assert outcome.passed
+    assert outcome.failures == outcome.warnings == ()
+    assert outcome.results["success"].all()
+
+
+# ---- contract ----
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+def test_contract_suite_covers_every_rule_of_the_contract(table: Table):
+    checks = suites.contract_suite(table)
+    bounded = {c.column for c in checks if c.expectation == "ExpectColumnValuesToBeBetween"}
+    listed = {c.column for c in checks if c.expectation == "ExpectColumnValuesToBeInSet"}
+    limits = [(c.name, c.minimum, c.maximum, c.above) for c in table.columns]
+    assert bounded == {name for name, *given in limits if given != [None, None, None]}
+    assert listed == {c.name for c in table.columns if c.allowed}
+    assert suites.unique(table.key) in checks
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (put("p_violating", 1.7), ("column p_violating", "1 of 50 rows", "p_violating=1.7", "video_id=0")),
+        (put("p_violating", float("nan"), 3), ("column", "1 of 50 rows", "null_columns=p_violating", "video_id=3")),
+        (put("policy", None), ("1 of 50 rows", "null_columns=policy")),
+        (put("unsure", -1), ("column unsure", "1 of 50 rows", "unsure=-1")),
+        (put("status", "done"), ("column status", "1 of 50 rows", "status=done")),
+        (again, ("column video_id, policy", "2 of 51 rows", "video_id=0, policy=fraud")),
+        (without("method"), ("missing method",)),
+        (put("p_violating", "high", slice(None)), ("column p_violating", "could not be judged")),
+        (put("votes", 0, 7), ("column votes, unsure", "1 of 50 rows", "answers=0", "video_id=7")),
+    ],
+)
+def test_consensus(broken: Break, words: tuple[str, ...]):
+    outcome = run_gate("consensus", DAY, suites.consensus(broken(frames.label_consensus())))
+    one_failure(outcome.failures, "label_consensus", *words)
+
+
+def test_all_required_columns_that_are_null_are_named():
+    rows = put("status", None)(put("policy", None)(frames.label_consensus()))
+    outcome = run_gate("consensus", DAY, suites.consensus(rows))
+    some_failure(outcome.failures, "null_columns=policy, status")
+
+
+# ---- scores ----
+
+
+@pytest.mark.parametrize(
+    ("column", "count", "name"),
+    [
+        ("out_of_range_scores", 2, "column score"),
+        ("negative_views", 2, "column views"),
+        ("duplicate_keys", 2, "column video_id, policy, model_version"),
+        ("null_keys", 2, "column video_id, policy, model_version, market"),
+    ],
+)
+def test_invalid_rows_are_critical_above_the_tolerance_and_a_warning_below(column: str, count: int, name: str):
+    critical = scores(put(column, count)(frames.profile()))
+    some_failure(critical.failures, "video_scores", name, "1 of 12 cells", f"cell={FIRST}", f"{column}={count}")
+    below = scores(put(column, 1)(frames.profile(20_000)), frames.profile(20_000))
+    assert below.passed
+    some_failure(below.warnings, "video_scores", name, f"{column}=1", "n_rows=20000")
+
+
+def test_duplicates_are_a_share_of_the_keys_that_were_checked():
+    profile = put("duplicate_keys", 1)(put("checked_share", 0.25)(frames.profile(30_000)))
+    assert not scores(profile, frames.profile(30_000)).passed
+
+
+def test_null_scores():
+    at_limit = int(10_000 * CONFIG.gates.max_null_score_share)
+    assert scores(put("null_scores", at_limit)(frames.profile())).passed
+    outcome = scores(put("null_scores", at_limit + 1)(frames.profile()))
+    one_failure(outcome.failures, "column score", "1 of 12 cells", FIRST, f"null_scores={at_limit + 1}")
+
+
+def test_an_empty_day_is_critical():
+    outcome = scores(frames.profile().head(0))
+    some_failure(outcome.failures, "video_scores", "n_rows", "1 of 1 days", "n_rows=0")
+    some_failure(outcome.failures, "12 of 12 cells", "volume_ratio=0")
+    one_failure(scores(frames.profile().head(0), frames.profile().head(0)).failures, "n_rows=0")
+
+
+def test_volume_against_the_trailing_week():
+    # The median of 10,000, 10,100 ... 10,600 is 10,300.
+    assert scores(put("n_rows", 5_150)(frames.profile())).passed
+    low = scores(put("n_rows", 5_149)(frames.profile()))
+    one_failure(low.failures, "column n_rows", "1 of 12 cells", f"cell={FIRST}", "n_rows=5149", "usual_rows=10300")
+    high = scores(put("n_rows", 20_601)(frames.profile()))
+    assert high.passed
+    one_failure(high.warnings, "column n_rows", "1 of 12 cells", "n_rows=20601", "at most 2 times")
+
+
+def test_a_vanished_cell_is_critical_unless_it_is_no_longer_configured():
+    outcome = scores(frames.profile().iloc[1:])
+    one_failure(outcome.failures, "column n_rows", "1 of 12 cells", "volume_ratio=0", f"cell={FIRST}")
+    retired = pd.concat([frames.history(), frames.profile().head(1).assign(model_version="violence-v2")])
+    assert scores(frames.profile(), retired).passed
+
+
+def test_without_history_volume_is_not_applicable_and_says_so():
+    outcome = scores(frames.profile(), frames.profile().head(0))
+    assert outcome.passed
+    volume = outcome.results[outcome.results["expectation"].str.contains("trailing week")]
+    assert len(volume) == 2
+    assert volume["observed"].str.contains("not applicable: no score_profile of the cell in the trailing week").all()
+    new_cell = scores(frames.profile(), frames.history().query("market != 'BR'"))
+    assert new_cell.passed
+    assert new_cell.results["observed"].str.contains("holds for 8 cells; not applicable to 4").any()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("policy", "gambling"), ("market", "FR"), ("model_version", "violence-v9")]
+)
+def test_unknown_cells(column: str, value: str):
+    extra = frames.profile().head(1).assign(**{column: value})
+    outcome = scores(pd.concat([frames.profile(), extra], ignore_index=True))
+    one_failure(outcome.failures, "video_scores", f"column {column}", "1 of 13 cells", f"={value}")
+
+
+def test_a_model_version_of_another_policy_is_unknown():
+    extra = frames.profile().head(1).assign(model_version="fraud-v3")
+    outcome = scores(pd.concat([frames.profile(), extra], ignore_index=True))
+    one_failure(outcome.failures, "column model_version", "fraud-v3")
+
+
+@pytest.mark.parametrize("policy", [None, "", "(none)"])
+def test_rows_without_a_policy_are_judged_by_their_share_of_the_day(policy: str | None):
+    keyless = frames.profile().head(1).assign(policy=policy, n_rows=5, null_keys=5, null_scores=0)
+    few = scores(pd.concat([frames.profile(), keyless], ignore_index=True))
+    assert few.passed
+    one_failure(few.warnings, "video_scores", "column video_id, policy, model_version, market", "null_keys=5")
+    many = scores(pd.concat([frames.profile(), keyless.assign(n_rows=50, null_keys=50)], ignore_index=True))
+    one_failure(many.failures, "null_keys=50", "n_rows=120050")
+
+
+# ---- sample ----
+
+
+BROKEN_ROWS = [
+    ("inclusion_probability", 0.0, ("inclusion_probability", "is above 0", "2 of", "inclusion_probability=0,")),
+    ("inclusion_probability", 1.2, ("inclusion_probability", "at most 1", "2 of", "inclusion_probability=1.2")),
+    ("inclusion_probability", 0.5, ("inclusion_probability", "is its stratum's", "3 of", "pi_difference=0.49")),
+    ("permanent_random", 0.999, ("permanent_random is below", "2 of", "permanent_random=0.999", "sample_id=")),
+    ("score", 0.999, ("column score", "lies in its stratum", "score=0.999", "1 of")),
+    ("stratum", "elsewhere", ("column stratum", "4 of", "unknown_stratum=elsewhere")),
+    ("design_id", "d2", ("column stratum", "under its design_id", "4 of")),
+    ("policy", "gambling", ("column stratum", "4 of", "policy=gambling")),
+    ("region", "delete", ("column region", "1 of", "region=delete")),
+    ("views", -3, ("column views", "views=-3", "1 of")),
+    ("sample_id", "same", ("column sample_id", "2 of", "sample_id=same")),
+]
+
+
+@pytest.fixture(scope="module")
+def broken_sample() -> GateOutcome:
+    """The gate over a sample in which each of BROKEN_ROWS is another row, and two rows have sample_id "same"."""
+    drawn = frames.review_sample()
+    for row, (column, value, _) in enumerate(BROKEN_ROWS):
+        drawn = put(column, value, row)(drawn)
+    return sample(put("market", "FR", len(BROKEN_ROWS))(put("sample_id", "same", -1)(drawn)))
+
+
+@pytest.mark.parametrize("words", [words for _, _, words in BROKEN_ROWS])
+def test_sample_rows(broken_sample: GateOutcome, words: tuple[str, ...]):
+    some_failure(broken_sample.failures, "review_sample", *words)
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (again, ("column programme, video_id, policy, model_version", "2 of")),
+        (without("permanent_random"), ("missing permanent_random",)),
+        (put("score", "high", slice(None)), ("column score", "could not be judged")),
+    ],
+)
+def test_sample_as_a_whole(broken: Break, words: tuple[str, ...]):
+    some_failure(sample(broken(frames.review_sample())).failures, "review_sample", *words)
+
+
+def test_sample_size_is_judged_by_market_and_overall():
+    drawn = frames.review_sample()
+    twice = pd.concat([drawn, drawn.assign(sample_id=drawn["sample_id"] + "b", video_id=drawn["video_id"] + 10**9)])
+    outcome = sample(twice)
+    one_failure(outcome.failures, "review_sample", "4 of 4 totals", "deviation=", "total=audit/BR", "expected=168")
+    lost_market = sample(drawn[drawn["market"] != "DE"])
+    one_failure(lost_market.failures, "1 of 4 totals", "total=audit/DE", "drawn=0")
+
+
+def test_sample_size_limit_is_the_sum_of_the_cells_standard_deviations():
+    """Independent count: 4 cells of a market, each with variance sum N pi (1 - pi)."""
+    variance = sum(n * pi * (1 - pi) for _, _, _, n, pi in frames.STRATA)
+    expected = sum(n * pi for _, _, _, n, pi in frames.STRATA)
+    sizes = suites._sizes(frames.review_sample(), frames.design()).set_index("total")
+    drawn = (frames.review_sample()["market"] == "DE").sum()
+    assert sizes.loc["audit/DE", "deviation"] == pytest.approx((drawn - 4 * expected) / (4 * np.sqrt(variance)))
+    total = (len(frames.review_sample()) - 12 * expected) / (4 * np.sqrt(3 * variance))
+    assert sizes.loc["all", "deviation"] == pytest.approx(total)
+
+
+def test_a_stratum_drawn_with_certainty_must_be_complete():
+    design = frames.design()
+    every = design["stratum"] == "action"
+    design = design[every & (design["policy"] == "violence")].assign(population=20, inclusion_probability=1.0)
+    drawn = frames.review_sample()
+    drawn = drawn[(drawn["stratum"] == "action") & (drawn["policy"] == "violence")].assign(inclusion_probability=1.0)
+    drawn = drawn.groupby("market").head(10)
+    design["population"] = 10
+    assert sample(drawn, design).passed
+    one_failure(sample(drawn.iloc[1:], design).failures, "deviation=-inf")
+
+
+def test_design():
+    some_failure(sample(frames.review_sample(), frames.design().head(0)).failures, "sampling_design", "0 rows")
+    costly = put("expected_minutes", 10_000.0)(frames.design())
+    one_failure(
+        sample(frames.review_sample(), costly).failures,
+        "sampling_design",
+        "column expected_minutes",
+        "1 of 3 markets",
+        "market=BR",
+        "budget=540",
+    )
+    unknown = frames.design().assign(market=lambda d: d["market"].replace("DE", "FR"))
+    some_failure(sample(frames.review_sample(), unknown).failures, "sampling_design", "market=FR")
+
+
+# ---- labels ----
+
+
+def test_reject_rate():
+    events = frames.label_events(80)
+    assert labels(events, frames.label_rejects(*["bad"] * 20)).passed
+    outcome = labels(events, frames.label_rejects(*["bad"] * 21))
+    one_failure(outcome.failures, "reviewer_labels", "refused=21", "read=101", "b.jsonl:1 bad, decision: maybe")
+
+
+def test_labels_for_videos_never_sampled():
+    events = frames.label_events(95)
+    assert labels(events, frames.label_rejects(*[suites.UNSAMPLED] * 5)).passed
+    outcome = labels(events, frames.label_rejects("bad", *[suites.UNSAMPLED] * 6))
+    one_failure(outcome.failures, "column video_id", "unsampled=6", f"unsampled_example=b.jsonl:2 {suites.UNSAMPLED}")
+
+
+def test_every_event_is_accounted_for():
+    outcome = labels(frames.label_events(), frames.label_rejects(), 103)
+    one_failure(outcome.failures, "reviewer_labels", "unaccounted=3", "read=103", "accepted=100")
+
+
+def test_a_day_without_labels_is_a_warning():
+    outcome = labels(frames.label_events(0), frames.label_rejects())
+    assert outcome.passed
+    one_failure(outcome.warnings, "reviewer_labels", "at least one label event")
+    assert (outcome.results["observed"].str.contains("not applicable: no label events that day")).sum() == 2
+
+
+def test_label_events_keep_the_contract():
+    outcome = labels(put("decision", "maybe")(frames.label_events()), frames.label_rejects())
+    one_failure(outcome.failures, "label_events", "decision=maybe", "event_id=e0", "source_line=1")
+
+
+# ---- thresholds ----
+
+
+BROKEN_PROPOSALS = [
+    (0, "proposed_review_at", 0.96, ("proposed_review_at is at most", "2 of 12 rows", "proposed_review_at=0.96")),
+    (2, "proposed_remove_at", 0.4, ("lowest_remove_at", "1 of 12 rows", "proposed_remove_at=0.4")),
+    (4, "proposed_review_at", 0.01, ("lowest_review_at", "1 of 12 rows", "proposed_review_at=0.01")),
+    (6, "bound", 0.8999, ("bound reaches its target", "1 of 6", "bound=0.8999", "target=0.9")),
+    (8, "bound", None, ("null_columns=bound", "1 of 6 certified rows")),
+    (10, "n", 0, ("column n", "1 of 6 certified rows", "n=0")),
+    (0, "refusal", "too few labels", ("a proposed_remove_at or a refusal", "2 of 12", "answers=2")),
+    (1, "refusal", None, ("a proposed_remove_at or a refusal", "2 of 12", "answers=0")),
+    (3, "policy", "gambling", ("every policy is configured", "1 of 12", "policy=gambling")),
+    (5, "market", "FR", ("every market is configured", "1 of 12", "market=FR")),
+    (7, "proposal_id", "p9", ("column proposal_id", "2 of 12 rows")),
+    (9, "status", "done", ("column status", "1 of 12", "status=done")),
+    (11, "estimate", 1.2, ("column estimate", "1 of 12", "estimate=1.2")),
+]
+
+
+def propose(proposals: pd.DataFrame) -> GateOutcome:
+    return run_gate("thresholds", DAY, suites.thresholds(proposals, CONFIG))
+
+
+@pytest.fixture(scope="module")
+def broken_proposals() -> GateOutcome:
+    proposals = frames.threshold_proposals()
+    for row, column, value, _ in BROKEN_PROPOSALS:
+        proposals = put(column, value, row)(proposals)
+    return propose(proposals)
+
+
+@pytest.mark.parametrize("words", [words for *_, words in BROKEN_PROPOSALS])
+def test_thresholds(broken_proposals: GateOutcome, words: tuple[str, ...]):
+    some_failure(broken_proposals.failures, "threshold_proposals", *words)
+
+
+def test_thresholds_as_a_whole():
+    one_failure(propose(frames.threshold_proposals().drop(columns="bound")).failures[:1], "missing bound")
+    some_failure(propose(frames.threshold_proposals().head(0)).failures, "threshold_proposals", "0 rows")
+
+
+# ---- snapshot ----
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (put("weight", 0.5), ("column weight", "weight=0.5")),
+        (put("weight", float("inf")), ("column weight", "weight=inf")),
+        (put("weight", float("nan")), ("null_columns=weight",)),
+        (put("p_violating", -0.1), ("column p_violating", "p_violating=-0.1")),
+        (put("score", 1.7), ("column score", "score=1.7")),
+        (again, ("column video_id, policy, model_version", "2 of 101")),
+        (lambda rows: rows.head(99), ("99 rows", "at least 100 rows")),
+        (without("probability_sample"), ("missing probability_sample",)),
+    ],
+)
+def test_snapshot(broken: Break, words: tuple[str, ...]):
+    outcome = run_gate("snapshot", DAY, suites.snapshot(broken(frames.snapshot_rows()), 100))
+    one_failure(outcome.failures, "training_snapshots", *words)
+
+
+def test_checks_name_existing_expectations():
+    from great_expectations import expectations
+
+    judged = suites.scores(frames.profile(), frames.history(), CONFIG)
+    checks: list[Check] = [check for part in judged for check in part.checks]
+    assert all(hasattr(expectations, check.expectation) for check in checks)
