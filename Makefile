@@ -17,6 +17,7 @@ demo: install ## Run a simulated platform through 14 days of all daily Dags, and
 	@$(BIN)/python -m include.demo
 
 up: install ## Open the Airflow UI over the demo's data, on this machine only
+	@$(BIN)/python -m include.demo.upcoming
 	@$(BIN)/python -m include.local.server up
 
 down: ## Stop the Airflow UI

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from include.contract.tables import N_BINS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
@@ -16,11 +18,20 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _on_grid(value: float) -> float:
+    if abs(value * N_BINS - round(value * N_BINS)) > 1e-9:
+        raise ValueError(f"{value:g} is not a multiple of {1 / N_BINS:g}, the width of a histogram bin")
+    return value
+
+
+Threshold = Annotated[float, Field(gt=0, le=1), AfterValidator(_on_grid)]
+
+
 class Thresholds(_Strict):
     """score >= remove_at: remove; else score >= review_at: review; else allow."""
 
-    remove_at: Share
-    review_at: Share
+    remove_at: Threshold
+    review_at: Threshold
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -32,8 +43,8 @@ class Thresholds(_Strict):
 class ThresholdLimits(_Strict):
     """The lowest values a threshold may ever take."""
 
-    lowest_remove_at: OpenShare
-    lowest_review_at: OpenShare
+    lowest_remove_at: Threshold
+    lowest_review_at: Threshold
 
 
 class Policy(_Strict):

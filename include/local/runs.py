@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import Any
+from unittest.mock import patch
 
 from include.config.settings import PROJECT_ROOT
 
@@ -46,8 +47,6 @@ def _answered_by(manager: Manager) -> Iterator[None]:
     """Within, human-in-the-loop tasks get the manager's answer instead of waiting for one."""
     from airflow.providers.standard.operators.hitl import HITLOperator
 
-    original = HITLOperator.execute
-
     def execute(self: Any, context: Any) -> Any:
         answer = manager(self.subject, self.body)
         return self.execute_complete(
@@ -60,8 +59,5 @@ def _answered_by(manager: Manager) -> Iterator[None]:
             },
         )
 
-    HITLOperator.execute = execute
-    try:
+    with patch.object(HITLOperator, "execute", execute):
         yield
-    finally:
-        HITLOperator.execute = original

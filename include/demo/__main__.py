@@ -1,0 +1,84 @@
+"""`make demo`: a simulated platform and all daily Dags, day by day, through Airflow in this process."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from include.config.settings import PROJECT_ROOT
+from include.demo.state import DATA, State, platform_of
+from include.local.environment import enter_airflow
+
+LOG = DATA / "demo.log"
+DAYS = 14
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--days", type=int, default=DAYS, help="days to simulate in all (default %(default)s)")
+    parser.add_argument("--scenario", default="demo", help="a scenario of include/simulation (default %(default)s)")
+    arguments = parser.parse_args()
+
+    DATA.mkdir(exist_ok=True)
+    started = time.monotonic()
+    state = State.load() or State(arguments.scenario, datetime.now(UTC).date() - timedelta(days=arguments.days))
+    if state.scenario != arguments.scenario:
+        sys.exit(f"{DATA} holds a demo of scenario {state.scenario!r}; `make clean` removes it")
+    if state.done < arguments.days:
+        _run_days(state, arguments.days)
+        print(f"{arguments.days} days in {time.monotonic() - started:.0f} s. Log: {_shown(LOG)}\n")
+    else:
+        print(f"{state.done} days were run before; nothing to do. `make clean` starts over.\n")
+    from include.demo.summary import print_summary
+
+    print_summary(platform_of(state, videos_per_day=1_000_000), state.day(state.done - 1))
+    print("\n`make up` opens the Airflow UI over the same data.")
+
+
+def _run_days(state: State, days: int) -> None:
+    from include.demo.console import quiet
+
+    with quiet(LOG) as console:
+        console.say("Preparing Airflow's metadata database ...")
+        enter_airflow()
+        from include.local.metadata import apply_settings, migrate
+        from include.local.runs import DAILY_DAGS, RunFailed, load_dags, run_dag
+
+        migrate()
+        apply_settings()
+        dags = load_dags()
+        platform = platform_of(state)
+        console.say(f"Scenario {state.scenario!r}, {state.day(0)} to {state.day(days - 1)}; a scripted manager answers")
+        from include.demo.summary import describe_day
+
+        for index in range(state.done, days):
+            day, began, answers = state.day(index), time.monotonic(), list[str]()
+
+            def manager(subject: str, body: str, answers: list[str] = answers) -> str:
+                del subject
+                answers.append(f"scripted manager approves {body.count(chr(10)) - 1} changes")
+                return "Approve"
+
+            landed = platform.land_day(day)
+            for dag_id in DAILY_DAGS:
+                console.status(f"{day}  {index + 1:>2}/{days}  {dag_id} ...")
+                try:
+                    run_dag(dags[dag_id], day, manager)
+                except RunFailed as error:
+                    console.say(f"{day}: {error}")
+                    sys.exit(f"See {_shown(LOG)}. Once mended, `make demo` goes on with {day}.")
+            state.done = index + 1
+            state.save()
+            what = [describe_day(day, landed.rows["video_scores"]), *answers]
+            console.say(f"{day}  {index + 1:>2}/{days}  {'; '.join(what)}  ({time.monotonic() - began:.0f} s)")
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(PROJECT_ROOT))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""What the demo tells: a line a day, and at the end each cell's thresholds against the simulator's truth."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from include.config.settings import PROJECT_ROOT
+from include.contract.tables import CELL
+from include.evidence import thresholds_before
+from include.local.metadata import declared_settings
+from include.project import open_project
+
+if TYPE_CHECKING:
+    from include.simulation.platform import Platform
+
+
+def describe_day(day: date, scores: int) -> str:
+    """The day in one line, read from the tables."""
+    warehouse = open_project(declared_settings()).warehouse
+
+    def rows(table: str) -> pd.DataFrame:
+        return warehouse.read(table, day, day)
+
+    statuses = rows("threshold_proposals")["status"].value_counts()
+    snapshots = rows("training_snapshots")
+    parts = [
+        f"{scores:,} scores",
+        f"{len(rows('review_sample')):,} drawn",
+        f"{len(rows('label_events')):,} labels in, {len(rows('label_rejects'))} refused",
+        f"{statuses.get('within_limits', 0) + statuses.get('approved', 0)} cells changed",
+    ]
+    if len(snapshots):
+        parts.append(f"training snapshot for {', '.join(snapshots['model_version'])}")
+    return ", ".join(parts)
+
+
+def print_summary(platform: Platform, day: date) -> None:
+    """Each cell's thresholds at the start and now, what is certified, and the truth on a large simulated day."""
+    project = open_project(declared_settings())
+    proposals = project.warehouse.read("threshold_proposals", day, day)
+    ledger = project.warehouse.read("threshold_ledger")
+    now = thresholds_before(project, date.max, proposals[list(CELL)])
+    truth = platform.true_quality(day, now[[*CELL, "remove_at"]]).set_index(list(CELL))
+    certified = _certificates(ledger)
+    print(f"{'cell':<32}{'remove_at':>16}{'review_at':>16}  {'certified':<26}{'true precision':>14}{'true recall':>12}")
+    for row in now.merge(proposals, on=list(CELL), validate="one_to_one").to_dict("records"):
+        cell = tuple(row[name] for name in CELL)
+        initial = project.config.policies[row["policy"]].initial
+        found = truth.loc[cell]
+        target = f"target {project.config.policies[row['policy']].target_precision:.0%}"
+        print(
+            f"{' '.join(cell):<32}{initial.remove_at:>8.3f} ->{row['remove_at']:6.3f}"
+            f"{initial.review_at:>8.3f} ->{row['review_at']:6.3f}  {certified.get(cell, 'not yet') + ', ' + target:<26}"
+            f"{found['true_precision']:>14.1%}{found['true_recall']:>12.1%}"
+        )
+    print("\nCells that keep their threshold, and why:")
+    for row in proposals[proposals["refusal"].notna()].to_dict("records"):
+        print(f"  {row['policy']} {row['market']} {row['model_version']}: {row['refusal']}")
+    settings = project.settings
+    print(f"\nThresholds, version {ledger['version'].max()}: {settings.thresholds.relative_to(PROJECT_ROOT)}")
+    print(f"Report: {(settings.reports / f'{day}.html').relative_to(PROJECT_ROOT)}")
+    print(f"Quality gates: {(settings.quality_docs / 'index.html').relative_to(PROJECT_ROOT)}")
+
+
+def _certificates(ledger: pd.DataFrame) -> dict[tuple[str, ...], str]:
+    """The certified lower bound behind each cell's newest change."""
+    found: dict[tuple[str, ...], str] = {}
+    for changes in ledger.sort_values("version")["changes"]:
+        for change in json.loads(changes):
+            found[tuple(change[name] for name in CELL)] = f">= {change['certificate']['bound']:.1%}"
+    return found

@@ -1,0 +1,70 @@
+"""Allocation of a budget of labels: over strata (Neyman), under floors and caps, and over those who share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+def neyman(population: Array, deviation: Array, cost: Array, budget: float) -> Array:
+    """Labels per stratum that minimise the variance of an estimated total at a given cost.
+
+    n_h ~ N_h S_h / sqrt(c_h), scaled so that sum c_h n_h = budget (Cochran, Sampling Techniques, 1977, sec. 5.5).
+
+    `population`: N_h >= 0. `deviation`: S_h >= 0, the standard deviation within the stratum, sqrt(p(1-p)) for a
+    proportion. `cost`: c_h > 0 per label. `budget`: in the unit of `cost`. All of shape (strata,), as is the result,
+    which is not rounded. Raises ValueError if no stratum has both a population and a deviation.
+    """
+    wanted = population * deviation / np.sqrt(cost)
+    spent = float(np.sum(wanted * cost))
+    if not spent > 0:
+        raise ValueError("neyman: no stratum has a population and a deviation above 0")
+    return wanted * budget / spent
+
+
+def inclusion_probabilities(population: Array, base: Array, floor: Array, labels: float) -> Array:
+    """Inclusion probabilities min(1, max(floor_h, a base_h)) with the a at which sum N_h pi_h is `labels`.
+
+    `population` > 0, `base` > 0 and `floor` in [0, 1], all of shape (strata,). If the floors alone exceed `labels` they
+    are lowered by one factor; if `labels` reaches the population every probability is 1. sum N_h pi_h never exceeds
+    `labels`.
+    """
+    if labels >= population.sum():
+        return np.ones_like(population)
+    reserved = float(population @ floor)
+    if reserved >= labels:
+        return floor * (labels / reserved)
+
+    def at(scale: float) -> Array:
+        return np.minimum(1.0, np.maximum(floor, scale * base))
+
+    return at(_largest(lambda scale: float(population @ at(scale)), labels, float(1 / base.min())))
+
+
+def share_out(wanted: Array, weight: Array, budget: float) -> Array:
+    """Max-min fair shares min(wanted_i, a weight_i) of `budget`: what one cannot use goes to the others.
+
+    `wanted` >= 0 and `weight` > 0, of shape (claimants,). The shares never add up to more than `budget`.
+    """
+    if wanted.sum() <= budget:
+        return wanted.copy()
+
+    def at(level: float) -> Array:
+        return np.minimum(wanted, level * weight)
+
+    return at(_largest(lambda level: float(at(level).sum()), budget, float((wanted / weight).max())))
+
+
+def _largest(total: Callable[[float], float], goal: float, upper: float) -> float:
+    """The largest x in [0, upper] with total(x) <= goal, for a non-decreasing `total` with total(0) <= goal."""
+    low, high = 0.0, upper
+    while (middle := (low + high) / 2) not in {low, high}:
+        if total(middle) <= goal:
+            low = middle
+        else:
+            high = middle
+    return low

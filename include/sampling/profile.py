@@ -1,0 +1,71 @@
+"""From the one scan's rows (a cell and bin each) to `score_profile` and `score_histogram`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from include.contract.tables import CELL, TABLES
+
+MAX_CHECKED_KEYS = 2_000_000
+"""About how many keys are held in memory to count duplicates; a larger day is checked on a share of its keys."""
+
+
+def id_mask(rows: int) -> int:
+    """2^k - 1 such that about 1 in 2^k of `rows` keys are at most MAX_CHECKED_KEYS; 0: every key is checked."""
+    share = max(1, -(-rows // MAX_CHECKED_KEYS))
+    return (1 << (share - 1).bit_length()) - 1
+
+
+def score_histogram(bins: pd.DataFrame) -> pd.DataFrame:
+    """The rows of table `score_histogram`, from those of profile_and_histogram.sql."""
+    columns = list(TABLES["score_histogram"].column_names)
+    return bins[columns].sort_values([*CELL, "bin"], ignore_index=True)
+
+
+def score_profile(bins: pd.DataFrame, mask: int) -> pd.DataFrame:
+    """The rows of table `score_profile`, from those of profile_and_histogram.sql run with `mask`."""
+    cell = list(CELL)
+    unusable = bins["bin"] < 0
+    rows = bins.assign(
+        null_scores=bins["n_videos"] - bins["n_scores"],
+        out_of_range_scores=bins["n_scores"].where(unusable, 0),
+        null_keys=np.where((bins[cell] == "").any(axis=1), bins["n_videos"], bins["n_videos"] - bins["n_ids"]),
+        negative_views=bins["n_videos"] - bins["n_valid_views"],
+        min_score=bins["min_score"].mask(unusable),
+        max_score=bins["max_score"].mask(unusable),
+        sum_score=bins["sum_score"].mask(unusable, 0.0),
+        usable=bins["n_videos"].mask(unusable, 0),
+    )
+    profile = rows.groupby(cell, as_index=False).agg(
+        n_rows=("n_videos", "sum"),
+        null_scores=("null_scores", "sum"),
+        out_of_range_scores=("out_of_range_scores", "sum"),
+        null_keys=("null_keys", "sum"),
+        negative_views=("negative_views", "sum"),
+        min_score=("min_score", "min"),
+        max_score=("max_score", "max"),
+        sum_score=("sum_score", "sum"),
+        usable=("usable", "sum"),
+        views=("n_views", "sum"),
+    )
+    profile["mean_score"] = (profile["sum_score"] / profile["usable"].where(profile["usable"] > 0)).clip(0, 1)
+    profile["checked_share"] = 1 / (mask + 1)
+    profile = profile.merge(_duplicates(bins), on=cell, how="left")
+    profile["duplicate_keys"] = profile["duplicate_keys"].fillna(0).astype("int64")
+    return profile[list(TABLES["score_profile"].column_names)].sort_values(cell, ignore_index=True)
+
+
+def _duplicates(bins: pd.DataFrame) -> pd.DataFrame:
+    """Rows beyond the first of their key (video, policy, model version), counted in the cell of the later row."""
+    bins = bins[bins["checked_ids"].notna()].sort_values([*CELL, "bin"], ignore_index=True)
+    sizes = bins["checked_ids"].map(len).to_numpy()
+    if not sizes.sum():
+        return pd.DataFrame({**{name: [] for name in CELL}, "duplicate_keys": []}).astype(dict.fromkeys(CELL, "str"))
+    row = np.repeat(np.arange(len(bins)), sizes)
+    group = bins.groupby(["policy", "model_version"]).ngroup().to_numpy()[row]
+    ids = np.concatenate([np.asarray(ids, dtype=np.int64) for ids in bins["checked_ids"]])
+    order = np.lexsort((row, ids, group))
+    repeated = (np.diff(ids[order]) == 0) & (np.diff(group[order]) == 0)
+    counts = np.bincount(row[order][1:][repeated], minlength=len(bins))
+    return bins.assign(duplicate_keys=counts).groupby(list(CELL))["duplicate_keys"].sum().reset_index()

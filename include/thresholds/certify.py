@@ -1,0 +1,449 @@
+"""Certify a threshold from labels of a probability sample, or refuse by name.
+
+A goal says that a ratio must not fall below a share g: precision (violating among the removed), recall (removed among
+the violating) or specificity, 1 - false-positive rate (kept among the non-violating). With A_i = 1{score_i >= t},
+y_i = p_violating_i and w_i = 1 / inclusion_probability_i, times views_i for a view-weighted goal, each is linear:
+
+    ratio >= g   <=>   E[w_i (num_i - g den_i)] >= 0        precision:   num = A y,             den = A
+                                                            recall:      num = A y,             den = y
+                                                            specificity: num = (1 - A)(1 - y),  den = 1 - y
+
+so there is no ratio bias and one exact test of a weighted mean (`bounds.py`) serves them all: the exact binomial where
+weights are equal and labels are 0 or 1, its distribution-free generalisation elsewhere.
+
+**Search.** The fixed sequence of Learn-then-Test (Angelopoulos et al., arXiv 2110.01052): candidates from safest to
+riskiest, each tested at level 1 - confidence, until the first that fails. Nothing is paid for multiplicity, because
+order, candidates and start are functions of scores and weights, never of labels.
+
+**Guarantee.** The chance that the true ratio at the returned threshold misses the goal is at most 1 - confidence, at
+any sample size and for any score, calibrated or not, provided that
+(1) rows are independent draws, with the stated inclusion probabilities, from the population the threshold acts on
+    (Poisson sampling or draws with replacement; fixed-size designs err on the safe side);
+(2) p_violating is right on average at every score;
+(3) no unit that could count against the goal weighs more than the heaviest such unit sampled. The design must cap
+    weights; a viral video that the sample could hardly meet is outside every certificate.
+There is no finite-population correction, on purpose: the threshold acts on tomorrow's videos.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, special
+
+from include.thresholds.bounds import binomial_lower_bound, binomial_p_value, mean_p_value
+
+EXACT_BINOMIAL = "exact binomial"
+EXACT_WEIGHTED = "exact weighted mean (Gaffke)"
+
+# A precision is first tested where two wrong removals (one or none in samples under 300 or 150 labels) could be afforded and
+# some multiple of the sample's root lies above. Simulated for 60 to 4,000 labels and targets .7 to .99: an earlier start
+# ends by chance, a later one is below the best threshold.
+_LABELS_PER_SPARE = 150
+_MOST_SPARES = 2
+_ROOTS = 3.0
+_FEWEST_JUDGED = 10.0  # an estimate from fewer labels is no ground to ask for more
+_MOST_COPIES = 1e4  # labels_needed is not extrapolated beyond so many times the sample
+_CURVE_POINTS = 100
+
+Array = NDArray[np.float64]
+Index = int | NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What must hold at the threshold.
+
+    Args:
+        metric: "precision" or "recall", stated as `at_least`; "false_positive_rate", stated as `at_most`.
+        at_least, at_most: the target, strictly between 0 and 1: one end holds anywhere, the other no sample can certify.
+        weight: None counts videos; "views" counts views, and the sample then needs the column `views`.
+
+    Raises:
+        ValueError: an unknown metric or weight; a target missing, on the wrong side or outside (0, 1).
+    """
+
+    metric: Literal["precision", "recall", "false_positive_rate"]
+    at_least: float | None = None
+    at_most: float | None = None
+    weight: Literal["views"] | None = None
+
+    def __post_init__(self) -> None:
+        """Validate, naming the argument at fault."""
+        if self.metric not in ("precision", "recall", "false_positive_rate"):
+            raise ValueError(f"metric: {self.metric!r} is not precision, recall or false_positive_rate")
+        if self.weight not in (None, "views"):
+            raise ValueError(f"weight: {self.weight!r} is neither None nor 'views'")
+        wanted, other = ("at_most", "at_least") if self.metric == "false_positive_rate" else ("at_least", "at_most")
+        target = getattr(self, wanted)
+        if target is None or getattr(self, other) is not None:
+            raise ValueError(f"{wanted}: a goal for {self.metric} is stated as {wanted}, and only so")
+        if not 0.0 < target < 1.0:
+            raise ValueError(f"{wanted}: {target} is not strictly between 0 and 1")
+
+    @property
+    def share(self) -> float:
+        """g, the lower limit of the ratio: 1 - at_most for a false-positive rate."""
+        return self.at_least if self.at_least is not None else 1.0 - (self.at_most or 0.0)
+
+    def stated(self, ratio: ArrayLike) -> Array:
+        """Ratios in the goal's own terms: a specificity becomes a false-positive rate."""
+        ratio = np.asarray(ratio, dtype=float)
+        return 1.0 - ratio if self.metric == "false_positive_rate" else ratio
+
+    def __str__(self) -> str:
+        """E.g. "precision of at least 0.95", "view-weighted recall of at least 0.8"."""
+        side = f"at least {self.at_least:g}" if self.at_least is not None else f"at most {self.at_most:g}"
+        name = self.metric.replace("_", "-", 1).replace("_", " ")
+        return f"{'view-weighted ' if self.weight else ''}{name} of {side}"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A threshold with its certificate, or a named refusal; never both, never neither.
+
+    Attributes:
+        threshold: act on score >= threshold. The lowest certified for precision and false-positive rate, the highest
+            for recall.
+        refusal: why there is none, in words.
+        labels_needed: about how many more labels would decide it if the estimate holds; None if no number would.
+        estimate: the weighted (Hajek) ratio, in the goal's terms; for a refusal, at the score the refusal names.
+        bound: the exact one-sided limit, at the stated confidence, of that ratio at that score alone.
+        method: which exact test.
+        n: labels the test rests on: those above the score for precision, the whole sample otherwise.
+        labels_needed_above: the score above which they are needed; None for recall and false-positive rate, which
+            need them wherever the design puts them.
+    """
+
+    threshold: float | None
+    refusal: str | None
+    labels_needed: int | None
+    estimate: float | None
+    bound: float | None
+    method: str | None
+    n: int
+    labels_needed_above: float | None = None
+
+
+def certify(sample: pd.DataFrame, goal: Goal, *, confidence: float, candidates: ArrayLike | None = None) -> Decision:
+    """Find the most useful threshold at which the goal is certified.
+
+    Args:
+        sample: one row a labelled unit: score in [0, 1]; p_violating in [0, 1], fractional where the consensus is
+            unsure; inclusion_probability in (0, 1]; views >= 0 if the goal weighs by views. Row order and index do not
+            matter.
+        goal: what must hold.
+        confidence: in (0, 1), e.g. 0.9: at most one decision in ten misses its goal.
+        candidates: thresholds to choose from, shape (k,), each in [0, 1]; default the sampled scores. They must be
+            chosen without looking at this sample's labels.
+
+    Returns:
+        A Decision. A stricter goal or a higher confidence never gives a riskier threshold.
+
+    Raises:
+        ValueError: a missing column or a value out of range, naming column and row; a bad confidence or candidate.
+    """
+    search = _Search(sample, goal, confidence, candidates)
+    certified = search.certified()
+    return search.decide(int(certified[-1])) if certified.size else search.refuse()
+
+
+def curve(sample: pd.DataFrame, goal: Goal, *, confidence: float, candidates: ArrayLike | None = None) -> pd.DataFrame:
+    """The goal's metric against the threshold, for reports. Arguments and errors as for `certify`.
+
+    Returns:
+        About a hundred of the candidates, and the certified one, by rising threshold: threshold; estimate (Hajek ratio);
+        bound, its exact one-sided limit at that threshold alone; n, the labels it rests on; certified, by the search;
+        approximate_low and approximate_high, the two-sided linearised interval at the same confidence, which is
+        *approximate* and certifies nothing.
+    """
+    search = _Search(sample, goal, confidence, candidates)
+    certified = search.certified()
+    even = np.linspace(0, search.above.size - 1, min(search.above.size, _CURVE_POINTS)).astype(int)
+    shown = np.union1d(even, certified[-1:])
+    estimate, half = search.estimates(), special.ndtri(0.5 + confidence / 2.0) * search.standard_errors()
+    ends = np.sort(goal.stated(np.clip([estimate - half, estimate + half], 0.0, 1.0)), axis=0)[:, shown]
+    table = pd.DataFrame(
+        {
+            "threshold": search.threshold[shown],
+            "estimate": goal.stated(estimate[shown]),
+            "bound": goal.stated([search.bound(int(j)) for j in shown]),
+            "n": search.labels()[shown],
+            "certified": np.isin(shown, certified),
+            "approximate_low": ends[0],
+            "approximate_high": ends[1],
+        }
+    )
+    return table.sort_values("threshold", ignore_index=True)
+
+
+class _Search:
+    """One sample and one goal. Rows fall by score, so candidate j acts on the first `above[j]` of them.
+
+    Candidates run from safest to riskiest: falling thresholds, rising ones for recall.
+    """
+
+    def __init__(self, sample: pd.DataFrame, goal: Goal, confidence: float, candidates: ArrayLike | None) -> None:
+        if not 0.0 < confidence < 1.0:
+            raise ValueError(f"confidence: {confidence} is not strictly between 0 and 1")
+        self.goal, self.level = goal, 1.0 - confidence
+        score = _column(sample, "score", 1.0)
+        y = _column(sample, "p_violating", 1.0)
+        weight = 1.0 / _column(sample, "inclusion_probability", 1.0, positive=True)
+        if goal.weight == "views":
+            weight = weight * _column(sample, "views", math.inf)
+        seen = weight > 0.0  # a video nobody saw says nothing of a view-weighted ratio
+        score, y, weight = score[seen], y[seen], weight[seen]
+        order = np.lexsort((y, weight, -score))  # canonical: rounding in sums must not depend on the order of rows
+        score, self.y, self.weight = score[order], y[order], weight[order]
+        self.size = score.size
+        precision, recall = goal.metric == "precision", goal.metric == "recall"
+        self.threshold, self.above = _choose(score, candidates, upwards=recall)
+
+        # What enters the numerator if it is on the right side of the threshold.
+        self.counted = 1.0 - self.y if goal.metric == "false_positive_rate" else self.y
+        inside, everything = _running(self.weight * self.counted)[self.above], _running(self.weight * self.counted)[-1]
+        self.num = inside if precision or recall else everything - inside
+        self.den = _running(self.weight)[self.above] if precision else np.full_like(inside, everything)
+        # The heaviest unit that can count against the goal: it lies above the threshold, but below it for recall.
+        self.heaviest = (
+            _largest(self.weight[::-1])[self.size - self.above] if recall else _largest(self.weight)[self.above]
+        )
+        # Where the weights that matter are equal and labels 0 or 1, the one test has a closed form.
+        odd = ~np.isin(self.y, (0.0, 1.0)) | ~np.isclose(self.weight, self.weight[:1], rtol=1e-9, atol=0.0)
+        self.closed_form = (_running(odd) == 0.0)[self.above if precision else np.full_like(self.above, self.size)]
+        # Kish: labels above the threshold are worth `effective` labels of weight `typical`.
+        w, ww = _running(self.weight)[self.above], _running(self.weight**2)[self.above]
+        self.typical, self.effective = ww / w, w**2 / ww
+        self.spares = min(_MOST_SPARES, self.size // _LABELS_PER_SPARE)
+
+    def _testable(self, j: Index, copies: Array | float = 1.0) -> NDArray[np.bool_]:
+        """Whether j, with so many times the labels, would pass were `spares` of the heaviest removals wrong.
+
+        Precision rests on the labels above the threshold alone, and where these are too few a test only ends the search.
+        Exact for equal weights; elsewhere the right removals' weighted sum of exponentials is matched by a gamma variable.
+        """
+        n, heaviest = self.effective[j] * copies, self.heaviest[j] / self.typical[j]
+        right, odds = n - self.spares * heaviest, self.goal.share / (1.0 - self.goal.share) * heaviest
+        p = special.betainc(np.maximum(right, 1e-9), self.spares + 1.0, odds / (1.0 + odds))
+        return (right > 0.0) & (p <= self.level)
+
+    def _would_pass(self, j: Index, copies: Array | float, wrong: Array | float) -> NDArray[np.bool_]:
+        """Whether precision would pass at j with so many times the labels, so many of them (of typical weight) wrong.
+
+        Exact for equal weights.
+        """
+        n = self.effective[j] * copies
+        return binomial_p_value(n - wrong, n + self.heaviest[j] / self.typical[j] - 1.0, self.goal.share) <= self.level
+
+    def certified(self) -> NDArray[np.intp]:
+        """Fixed-sequence search: the candidates certified, from the safest to the one before the first failure."""
+        tests = np.arange(self.above.size)
+        if self.goal.metric == "precision":
+            # A candidate too thin to test ends the search all the same if more is wrong above it than a test could spare.
+            # This costs no power and makes the answer monotone in target and confidence, on which the tests depend.
+            enough = self.effective >= _ROOTS * math.sqrt(self.size)
+            testable = self._testable(tests)
+            wrong = self.den - self.num > (self.spares + 1e-9) * self.heaviest
+            tests = tests[enough & testable & (np.cumsum(wrong & enough & ~testable) == 0)]
+        stops = np.flatnonzero(~self.closed_form[tests] | (self._binomial_p_values()[tests] > self.level))
+        end = int(stops[0]) if stops.size else tests.size
+        if end < tests.size and not self.closed_form[tests[end]]:
+            end = self._first_failure(tests, end)
+        return tests[:end]
+
+    def _binomial_p_values(self) -> Array:
+        """Shape (candidates,); meaningful where `closed_form`."""
+        unit = self.weight[:1] if self.size else 1.0
+        return binomial_p_value(np.rint(self.num / unit), np.rint(self.den / unit), self.goal.share)
+
+    def _first_failure(self, tests: NDArray[np.intp], k: int) -> int:
+        """First of the tests, from the k-th on, that fails; many are passed at once where none of them can fail."""
+        stride = 1
+        while k < tests.size:
+            last = min(k + stride, tests.size) - 1
+            if self.p_value(int(tests[k]), self.goal.share, last=int(tests[last]), level=self.level) <= self.level:
+                k, stride = last + 1, 2 * stride
+            elif last == k:
+                break
+            else:
+                stride = (last - k + 1) // 2
+        return k
+
+    def p_value(
+        self, j: int, share: float, *, last: int | None = None, copies: float = 1.0, level: float | None = None
+    ) -> float:
+        """Exact p-value of "candidate j's ratio is at most `share`".
+
+        With `last`, an upper limit of the p-values of all candidates from j to `last`: of the rows in which these differ,
+        it counts only what counts against the goal.
+        """
+        last = j if last is None else last
+        if self.goal.metric == "precision":
+            values = self.weight[: self.above[last]] * (self.y[: self.above[last]] - share)
+            values[self.above[j] :] = np.minimum(values[self.above[j] :], 0.0)
+        else:  # a riskier candidate only moves rows to the wrong side
+            right = np.arange(self.size) < self.above[last]
+            if self.goal.metric == "false_positive_rate":
+                right = ~right
+            values = self.weight * self.counted * (right - share)
+        return mean_p_value(values, share * self.heaviest[last], copies=copies, level=level)
+
+    def bound(self, j: int) -> float:
+        """Exact one-sided lower limit of candidate j's ratio."""
+        if self.closed_form[j]:
+            k, n = np.rint(self.num[j] / self.weight[0]), np.rint(self.den[j] / self.weight[0])
+            return float(binomial_lower_bound(k, n, 1.0 - self.level))
+        low, high = 1e-6, 1.0 - 1e-9
+        if self.p_value(j, low) >= self.level:
+            return 0.0
+        return float(optimize.brentq(lambda share: self.p_value(j, share) - self.level, low, high, xtol=1e-6))
+
+    def labels(self) -> NDArray[np.int64]:
+        """Labels that each candidate's test rests on."""
+        return self.above if self.goal.metric == "precision" else np.full_like(self.above, self.size)
+
+    def estimates(self) -> Array:
+        """Hajek ratio at each candidate; 0 where nothing counts."""
+        return np.divide(self.num, self.den, out=np.zeros_like(self.num), where=self.den > 0.0)
+
+    def standard_errors(self) -> Array:
+        """Linearised standard error of the Hajek ratio at each candidate, for independent draws."""
+        ratio, ww = self.estimates(), self.weight**2
+        if self.goal.metric == "precision":
+            one, y, yy = (_running(ww * z)[self.above] for z in (np.ones(self.size), self.y, self.y**2))
+            square = yy - 2.0 * ratio * y + ratio**2 * one
+        else:
+            inside, whole = _running(ww * self.counted**2)[self.above], ww @ self.counted**2
+            right = inside if self.goal.metric == "recall" else whole - inside
+            square = right * (1.0 - ratio) ** 2 + (whole - right) * ratio**2
+        return np.sqrt(np.maximum(square, 0.0)) / np.where(self.den > 0.0, self.den, 1.0)
+
+    def decide(self, j: int, refusal: str | None = None, needed: int | None = None) -> Decision:
+        """Candidate j as the answer or, with `refusal`, as the score the refusal speaks of."""
+        above = needed is not None and self.goal.metric == "precision"
+        return Decision(
+            threshold=float(self.threshold[j]) if refusal is None else None,
+            refusal=refusal,
+            labels_needed=needed,
+            estimate=float(self.goal.stated(self.estimates()[j])),
+            bound=float(self.goal.stated(self.bound(j))),
+            method=EXACT_BINOMIAL if self.closed_form[j] else EXACT_WEIGHTED,
+            n=int(self.labels()[j]),
+            labels_needed_above=float(self.threshold[j]) if above else None,
+        )
+
+    def refuse(self) -> Decision:
+        """Say why no candidate is certified and, where labels could change that, how many."""
+        if self.size == 0:
+            return self._undecidable("the sample holds no label that counts")
+        if self.above.size == 0:
+            return self._undecidable(f"no candidate threshold splits the {_labels(self.size)}")
+        if not self.den.any():
+            kind = "violating" if self.goal.metric == "recall" else "non-violating"
+            return self._undecidable(f"{self.goal} cannot be judged: none of {_labels(self.size)} is {kind}")
+        j, needed = self._price_above() if self.goal.metric == "precision" else self._price_overall()
+        estimate = self.estimates()[j]
+        seen = f"{self.goal.stated(estimate):.4g} at score >= {self.threshold[j]:.4g}, {_labels(self.labels()[j])}"
+        if needed is not None:
+            where = f"above {self.threshold[j]:.4g}" if self.goal.metric == "precision" else "of the same design"
+            reason = f"needs about {needed} more labels {where} for a {self.goal} (estimate {seen})"
+        elif estimate <= self.goal.share:
+            reason = f"{self.goal} is out of reach at any threshold (best estimate {seen})"
+        else:
+            reason = f"{self.goal} fails among the highest scores, so none is certified (best estimate {seen})"
+        return self.decide(j, reason, needed)
+
+    def _undecidable(self, reason: str) -> Decision:
+        return Decision(None, reason, None, None, None, None, self.size)
+
+    def _price_above(self) -> tuple[int, int | None]:
+        """Candidate that the fewest more labels above it would certify if its estimate holds, and how many.
+
+        With m times the labels the first test comes higher up; the smallest m at which it passes is sought.
+        """
+        estimates = self.estimates()
+        judged = np.flatnonzero(self.effective >= min(_FEWEST_JUDGED, self.effective.max()))
+        few = judged[np.unique(np.geomspace(1, judged.size, 60).astype(int)) - 1]
+        coarse = np.geomspace(1.0, _MOST_COPIES, 40)
+        for copies in coarse:
+            testable = self._testable(few, copies)
+            j = int(few[np.argmax(testable)])
+            wrong = self.effective[j] * (1.0 - estimates[j])
+            if testable.any() and self._would_pass(j, copies, wrong * copies):
+                fine = np.linspace(max(1.0, copies * coarse[0] / coarse[1]), copies, 200)
+                enough = fine[np.argmax(self._testable(j, fine) & self._would_pass(j, fine, wrong * fine))]
+                return j, max(1, math.ceil((enough - 1.0) * self.above[j]))
+        best = int(judged[np.argmax(estimates[judged])])
+        if self._testable(judged).any():
+            return best, None
+        fine = np.geomspace(1.0, _MOST_COPIES, 2000)  # too few even if all were right: no verdict yet
+        return best, max(1, math.ceil((fine[np.argmax(self._testable(best, fine))] - 1.0) * self.above[best]))
+
+    def _price_overall(self) -> tuple[int, int | None]:
+        """The safest candidate, and how many more labels would certify it if its estimate holds."""
+
+        def excess(log_copies: float) -> float:
+            return self.p_value(0, self.goal.share, copies=math.exp(log_copies)) - self.level
+
+        most = math.log(_MOST_COPIES)
+        if self.estimates()[0] <= self.goal.share or excess(most) > 0.0:
+            return int(np.argmax(self.estimates())), None
+        return 0, max(1, math.ceil((math.exp(optimize.brentq(excess, 0.0, most, xtol=1e-3)) - 1.0) * self.size))
+
+
+def _choose(score: Array, candidates: ArrayLike | None, *, upwards: bool) -> tuple[Array, NDArray[np.int64]]:
+    """Candidates from safest to riskiest, and how many rows lie at or above each; `score` falls.
+
+    Candidates with no row on the side that matters are dropped. Of those that no row tells apart the safest stays, so that
+    no threshold moves into scores where nothing was labelled.
+    """
+    if candidates is None:
+        threshold = np.unique(score)
+    else:
+        threshold = np.unique(np.asarray(candidates, dtype=float))
+        bad = ~((threshold >= 0.0) & (threshold <= 1.0))
+        if bad.any():
+            raise ValueError(f"candidates: {threshold[bad][0]} is not in [0, 1]")
+    if not upwards:
+        threshold = threshold[::-1]
+    above = np.searchsorted(-score, -threshold, side="right")
+    useful = (above > 0) & ((above < score.size) | (not upwards))
+    threshold, above = threshold[useful], above[useful]
+    safest = np.diff(above, prepend=-1) != 0
+    return threshold[safest], above[safest]
+
+
+def _labels(n: int) -> str:
+    return f"{n} label" if n == 1 else f"{n} labels"
+
+
+def _running(values: ArrayLike) -> Array:
+    """Sums of the first 0, 1, ..., n values."""
+    return np.append(0.0, np.cumsum(np.asarray(values, dtype=float)))
+
+
+def _largest(values: Array) -> Array:
+    """Largest of the first 0, 1, ..., n values; 0 of none."""
+    return np.append(0.0, np.maximum.accumulate(values))
+
+
+def _column(sample: pd.DataFrame, name: str, high: float, *, positive: bool = False) -> Array:
+    """A column as floats in [0, high], or (0, high] if `positive`; else a ValueError naming column and row."""
+    if name not in sample.columns:
+        raise ValueError(f"{name}: the sample has no such column")
+    try:
+        values = sample[name].to_numpy(dtype=float, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: not a column of numbers ({error})") from error
+    good = (values >= 0.0) & (values <= high) & np.isfinite(values) & ((values > 0.0) | (not positive))
+    if not good.all():
+        row = int(np.argmin(good))
+        interval = f"{'(' if positive else '['}0, {high:g}{')' if math.isinf(high) else ']'}"
+        raise ValueError(f"{name}: {values[row]} in row {sample.index[row]!r} is not in {interval}")
+    return values

@@ -1,0 +1,204 @@
+"""What a change of thresholds would do to one cell in a day.
+
+Volumes are exact: they are read off the score histogram, whose bin edges every threshold lies on. Quality comes from
+labelled draws, and only from those between the old and the new remove_at: the videos on either side are treated the
+same before and after, so they cancel. That makes the comparison paired, and its interval as narrow as the labels allow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import fsum
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from include.contract.tables import N_BINS
+
+NoScore = Literal["review", "allow"]
+Floats = NDArray[np.float64]
+
+
+class Pair(NamedTuple):
+    """The two thresholds of a cell, each in [0, 1] and a multiple of 0.001."""
+
+    remove_at: float
+    review_at: float
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """Videos a day, and their views, by what is done with them."""
+
+    removes: int
+    remove_views: int
+    reviews: int
+    review_views: int
+    allows: int
+    allow_views: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A share with its interval from `n` labels, worth `effective_n` of equal weight. Without any: None and [0, 1]."""
+
+    value: float | None
+    low: float
+    high: float
+    n: int
+    effective_n: float
+
+
+def first_bin(threshold: float) -> int:
+    """The lowest histogram bin at or above `threshold`; N_BINS for 1.0 (a score of exactly 1 lies in the last bin).
+
+    Raises:
+        ValueError: outside [0, 1], or not a multiple of 0.001, for which the histogram would not be exact.
+    """
+    edge = round(threshold * N_BINS)
+    if not 0 <= edge <= N_BINS or abs(edge / N_BINS - threshold) > 1e-9:
+        raise ValueError(f"threshold {threshold} is not a multiple of {1 / N_BINS:g} in [0, 1]")
+    return edge
+
+
+def volumes(histogram: pd.DataFrame, pair: Pair, no_score: NoScore) -> Volumes:
+    """What `pair` does with the videos of one cell and day.
+
+    Args:
+        histogram: one cell's rows of score_histogram: bin, n_videos, n_views.
+        pair: thresholds; a review_at above remove_at leaves nothing to review.
+        no_score: what serving does with videos without a score.
+
+    Raises:
+        ValueError: see `first_bin`.
+    """
+    bins = histogram["bin"].to_numpy()
+    remove = bins >= first_bin(pair.remove_at)
+    review = (bins >= first_bin(pair.review_at)) & ~remove
+    if no_score == "review":
+        review |= bins < 0
+    videos, views = histogram["n_videos"].to_numpy(), histogram["n_views"].to_numpy()
+    counts = [int(column[where].sum()) for where in (remove, review, ~remove & ~review) for column in (videos, views)]
+    return Volumes(*counts)
+
+
+def share(p: ArrayLike, weight: ArrayLike, *, level: float = 0.95) -> Estimate:
+    """Hajek estimate of a share, with an *approximate* two-sided interval.
+
+    Args:
+        p: shape (n,), each unit's value in [0, 1].
+        weight: shape (n,), non-negative: 1 / inclusion probability, times views for a share of views.
+        level: of the interval.
+
+    The interval is Korn and Graubard's (1998): Clopper-Pearson's with an effective sample size for n, here the smaller
+    of the one by the linearised variance, which knows how weights and values go together, and Kish's, which still says
+    something where all values are equal. It is never degenerate.
+    """
+    values, weights = np.asarray(p, dtype=float), np.asarray(weight, dtype=float)
+    total = fsum(weights)  # exact, so that the order of rows does not matter
+    if total <= 0:
+        return Estimate(None, 0.0, 1.0, 0, 0.0)
+    value = min(fsum(weights * values) / total, 1.0)
+    effective_n = total**2 / fsum(weights**2)
+    variance = fsum(np.square(weights * (values - value))) / total**2
+    if variance > 0:
+        effective_n = min(effective_n, value * (1 - value) / variance)
+    hits, misses, tail = effective_n * value, effective_n * (1 - value), (1 - level) / 2
+    low = float(special.betaincinv(hits, misses + 1, tail)) if hits > 0 else 0.0
+    high = float(special.betaincinv(hits + 1, misses, 1 - tail)) if misses > 0 else 1.0
+    return Estimate(value, low, high, int((weights > 0).sum()), effective_n)
+
+
+def precision_at(sample: pd.DataFrame, remove_at: float, *, level: float = 0.95) -> Estimate:
+    """Share of violating videos among those with score >= remove_at; `sample` as in `forecast`."""
+    above = sample[sample["score"] >= remove_at]
+    return share(above["p_violating"], 1 / above["inclusion_probability"].to_numpy(dtype=float), level=level)
+
+
+def recall_at(sample: pd.DataFrame, at: float, no_score: NoScore) -> Estimate:
+    """Share of the violating videos that removal or review finds from score `at` on; `sample` as in `forecast`."""
+    found = (sample["score"] >= at) | (sample["score"].isna() & (no_score == "review"))
+    return share(found, sample["p_violating"].to_numpy(dtype=float) / sample["inclusion_probability"].to_numpy(float))
+
+
+def forecast(
+    histogram: pd.DataFrame,
+    sample: pd.DataFrame,
+    old: Pair,
+    new: Pair,
+    *,
+    no_score: NoScore,
+    minutes_per_label: float,
+) -> dict[str, Any]:
+    """What replacing `old` by `new` does to one cell in a day like the histogram's.
+
+    Args:
+        histogram: the cell's rows of score_histogram: bin, n_videos, n_views.
+        sample: the cell's labelled draws: score (NaN: none), p_violating, inclusion_probability, views.
+        old, new: thresholds.
+        no_score: what serving does with videos without a score.
+        minutes_per_label: reviewer minutes a video in the review queue takes.
+
+    Returns:
+        A dict that JSON can hold, always with the same keys: removes, remove_views, reviews, review_views, allows,
+        allow_views, reviewer_minutes, precision (of removal) and recall (of removal and review together), each as
+        {before, after}; band: the videos whose removal changes; wrongful_removals_change and
+        violative_views_prevented_change, a day, each {estimate, low, high} at 95 % with the sign of the change. Where
+        no label lies in the band, estimate is null, and low and high are all that is possible.
+
+    Raises:
+        ValueError: a threshold that is not a multiple of 0.001.
+    """
+    before, after = volumes(histogram, old, no_score), volumes(histogram, new, no_score)
+    low, high = sorted((old.remove_at, new.remove_at))
+    sign = 1 if new.remove_at < old.remove_at else -1
+    banded = sample[(sample["score"] >= low) & (sample["score"] < high)]
+    p = banded["p_violating"].to_numpy(dtype=float)
+    weight = 1 / banded["inclusion_probability"].to_numpy(dtype=float)
+    wrongful = share(1 - p, weight)
+    violative = share(p, weight * banded["views"].to_numpy(dtype=float))
+    band_videos = abs(after.removes - before.removes)
+    band_views = abs(after.remove_views - before.remove_views)
+    return {
+        **{
+            name: {"before": getattr(before, name), "after": getattr(after, name)}
+            for name in Volumes.__dataclass_fields__
+        },
+        "reviewer_minutes": {
+            "before": before.reviews * minutes_per_label,
+            "after": after.reviews * minutes_per_label,
+        },
+        "precision": {
+            "before": _stated(precision_at(sample, old.remove_at)),
+            "after": _stated(precision_at(sample, new.remove_at)),
+        },
+        "recall": {
+            "before": _stated(recall_at(sample, min(old), no_score)),
+            "after": _stated(recall_at(sample, min(new), no_score)),
+        },
+        "band": {
+            "low": low,
+            "high": high,
+            "videos": band_videos,
+            "views": band_views,
+            "labels": len(banded),
+            "effective_n": wrongful.effective_n,
+        },
+        "wrongful_removals_change": _scaled(wrongful, sign * band_videos),
+        "violative_views_prevented_change": _scaled(violative, sign * band_views),
+    }
+
+
+def _stated(estimate: Estimate) -> dict[str, float | None]:
+    return {"estimate": estimate.value, "low": estimate.low, "high": estimate.high, "labels": estimate.n}
+
+
+def _scaled(estimate: Estimate, total: int) -> dict[str, float | None]:
+    """A share of `total` (negative: of what is lost) as an amount; nothing changes where `total` is 0."""
+    if total == 0:
+        return {"estimate": 0.0, "low": 0.0, "high": 0.0}
+    low, high = sorted((estimate.low * total, estimate.high * total))
+    return {"estimate": None if estimate.value is None else estimate.value * total, "low": low, "high": high}

@@ -1,0 +1,393 @@
+"""The day's answer for every cell: keep, change, or why neither can be certified.
+
+**remove_at** is the lowest threshold whose precision is certified, or a step towards it (`guardrails.loosen_step`) when
+that means removing more. A step ends on a threshold of the same fixed-sequence search, cut off there, so what is
+proposed carries a certificate of its own and no multiplicity is paid.
+
+**Whom a certificate speaks for.** Where a cell lacks labels, those of the policy and model version in the cell's region
+are pooled, then those of all markets. A pooled certificate says that the pooled videos above the threshold are
+precise enough *together*; single markets among them may be worse. `population` therefore names it. It is not used where
+the cell's own labels refute the target at that threshold, or show that more of them would not help; where they merely
+disagree, a person is asked (`guardrails`). The confidence is each certificate's own: over a chain of three populations
+the chance of a wrong one may, in the worst case, be up to three times as large.
+
+**review_at** is the highest threshold at which removal and review together find the asked share of what violates,
+raised until the market's queues fit into the minutes the audit sample leaves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from include.config.model import Config, Policy
+from include.contract.tables import CELL, N_BINS, TABLES
+from include.thresholds.certify import Decision, Goal, certify
+from include.thresholds.forecast import Pair, first_bin, forecast, precision_at, recall_at, volumes
+from include.thresholds.guardrails import Change, Queue, Verdict, judge, status_of
+from include.thresholds.ledger import canonical_json
+
+Cell = tuple[str, str, str]
+_COUNTS = ("n", "labels_needed", "removes_before", "removes_after", "reviews_before", "reviews_after")
+_SAMPLE_COLUMNS = (*CELL, "score", "views", "inclusion_probability", "p_violating")
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What certification says: the decision, whom it speaks for, and that population's labels."""
+
+    decision: Decision
+    population: str
+    sample: pd.DataFrame
+
+
+@dataclass
+class _Plan:
+    """One cell on its way to a proposal."""
+
+    cell: Cell
+    policy: Policy
+    old: Pair
+    sample: pd.DataFrame
+    histogram: pd.DataFrame
+    answer: _Answer  # precision
+    evidence: Decision  # the certificate at the proposed remove_at
+    new: Pair
+    notes: list[Verdict]
+
+    @property
+    def certified(self) -> bool:
+        return self.answer.decision.threshold is not None
+
+    def review_minutes(self, pair: Pair) -> float:
+        return volumes(self.histogram, pair, self.policy.no_score).reviews * self.policy.minutes_per_label
+
+
+def propose(
+    sample: pd.DataFrame,
+    histogram: pd.DataFrame,
+    current: pd.DataFrame,
+    config: Config,
+    *,
+    day: date,
+    origin: str = "daily",
+) -> pd.DataFrame:
+    """One row of threshold_proposals for each cell of `current`, sorted by cell.
+
+    Args:
+        sample: labelled draws of the window: policy, market, model_version, score in [0, 1] or missing, views >= 0,
+            inclusion_probability in (0, 1], p_violating in [0, 1]. Further columns count as evidence.
+        histogram: score_histogram of the newest day.
+        current: thresholds in force: policy, market, model_version, remove_at, review_at.
+        config: targets, limits, guardrails and staffed minutes.
+        day: what the proposals are for.
+        origin: daily, or the id of an ad-hoc run.
+
+    Raises:
+        ValueError: a missing column, a value out of range, a cell whose policy or market is not configured, or a
+            threshold in force that is not a multiple of 0.001.
+    """
+    _check(sample, current, config)
+    answers = {
+        (policy, version): _certifier(
+            sample[(sample["policy"] == policy) & (sample["model_version"] == version)], config
+        )
+        for policy, version in sorted(set(current[["policy", "model_version"]].itertuples(index=False, name=None)))
+    }
+    samples, histograms = _by_cell(sample), _by_cell(histogram)
+    plans = []
+    for row in current.sort_values(list(CELL)).to_dict("records"):
+        cell = (row["policy"], row["market"], row["model_version"])
+        plans.append(
+            _plan(
+                cell,
+                Pair(row["remove_at"], row["review_at"]),
+                sample=samples.get(cell, sample.iloc[:0]),
+                histogram=histograms.get(cell, histogram.iloc[:0]),
+                answer=answers[cell[0], cell[2]],
+                config=config,
+            )
+        )
+    evidence = {
+        key: _digest(
+            *(frame[(frame["policy"] == key[0]) & (frame["model_version"] == key[1])] for frame in (sample, histogram))
+        )
+        for key in answers
+    }
+    rows = []
+    for market in sorted({plan.cell[1] for plan in plans}):
+        local = [plan for plan in plans if plan.cell[1] == market]
+        queue = _fit_queue(local, config, market)
+        rows += [
+            _row(plan, queue, config, {"day": day.isoformat(), "origin": origin, "evidence": evidence[plan.cell[::2]]})
+            for plan in local
+        ]
+    frame = pd.DataFrame(rows, columns=list(TABLES["threshold_proposals"].column_names))
+    frame = frame.astype({**dict.fromkeys(_COUNTS, "Int64"), "estimate": float, "bound": float})
+    frame = frame.astype({"proposed_remove_at": float, "proposed_review_at": float})
+    return frame.sort_values(list(CELL), ignore_index=True)
+
+
+Certifier = Callable[[str, str], _Answer]
+
+
+def _certifier(sample: pd.DataFrame, config: Config) -> Certifier:
+    """Answers for one policy and model version, by market and metric; a pool is certified once for all its markets."""
+
+    @cache
+    def decide(population: str, markets: frozenset[str], metric: str) -> _Answer:
+        rows = sample[sample["market"].isin(markets)]
+        return _Answer(_decide(rows, config, metric), population, rows)
+
+    def answer(market: str, metric: str) -> _Answer:
+        region = config.markets[market].region
+        regional = frozenset(name for name, other in config.markets.items() if other.region == region)
+        levels = (
+            ("cell", frozenset({market})),
+            (f"region {region}", regional),
+            ("policy", frozenset(config.markets)),
+        )
+        tried = [decide(*levels[0], metric)]
+        for population, markets in levels[1:]:
+            if tried[-1].decision.threshold is not None or not _lacks_labels(tried[-1], config):
+                break
+            pooled = decide(population, markets, metric)
+            if len(pooled.sample) > len(tried[-1].sample):
+                tried.append(pooled)
+        own, last = tried[0], tried[-1]
+        if last.decision.threshold is None:
+            return min(tried, key=lambda refused: refused.decision.labels_needed or math.inf)  # the cheapest way out
+        refutation = _refutation(own, last, config) if metric == "precision" and last is not own else None
+        if refutation:
+            return _Answer(Decision(None, refutation, None, None, None, None, own.decision.n), "cell", own.sample)
+        return last
+
+    return answer
+
+
+def _decide(sample: pd.DataFrame, config: Config, metric: str) -> Decision:
+    """Certify one population, on thresholds that are histogram bin edges."""
+    if sample.empty:
+        return Decision(None, "no labels", None, None, None, None, 0)
+    policy = config.policies[sample["policy"].iloc[0]]
+    if metric == "precision":
+        scored = sample[sample["score"].notna()]
+        return _certify_precision(scored, policy, policy.limits.lowest_remove_at)
+    # Videos without a score are found if they go to review, and missed otherwise.
+    scored = sample.assign(score=sample["score"].fillna(1.0 if policy.no_score == "review" else 0.0))
+    goal = Goal("recall", at_least=policy.target_recall)
+    edges = _edges(policy.limits.lowest_review_at)
+    return certify(scored, goal, confidence=policy.confidence, candidates=edges)
+
+
+def _certify_precision(sample: pd.DataFrame, policy: Policy, lowest: float) -> Decision:
+    goal = Goal("precision", at_least=policy.target_precision)
+    scored = sample[sample["score"].notna()]
+    return certify(scored, goal, confidence=policy.confidence, candidates=_edges(lowest))
+
+
+def _edges(lowest: float) -> np.ndarray:
+    """Histogram bin edges from `lowest` up, below 1."""
+    return np.arange(math.ceil(lowest * N_BINS - 1e-9), N_BINS) / N_BINS
+
+
+def _lacks_labels(answer: _Answer, config: Config) -> bool:
+    """Whether a refusal is for want of labels; if not, pooling would only hide a cell that misses the target."""
+    decision = answer.decision
+    return decision.labels_needed is not None or decision.estimate is None or decision.n < config.guardrails.min_labels
+
+
+def _refutation(own: _Answer, pooled: _Answer, config: Config) -> str | None:
+    """Why a pooled certificate must not be used for the cell: its own labels speak against it."""
+    at = pooled.decision.threshold
+    if at is None or own.sample.empty:
+        return None
+    policy = config.policies[own.sample["policy"].iloc[0]]
+    local = precision_at(own.sample, at, level=max(2 * policy.confidence - 1, 0.0))  # two-sided, for a one-sided end
+    if local.value is None or local.high >= policy.target_precision:
+        return None
+    return (
+        f"{pooled.population} certifies {at:g}, but this cell's own {local.n} labels above it give a precision of "
+        f"{local.value:.3f}, at most {local.high:.3f} at {policy.confidence:.0%} confidence"
+    )
+
+
+def _plan(
+    cell: Cell, old: Pair, *, sample: pd.DataFrame, histogram: pd.DataFrame, answer: Certifier, config: Config
+) -> _Plan:
+    policy, precision = config.policies[cell[0]], answer(cell[1], "precision")
+    decision = precision.decision
+    if decision.threshold is None:
+        notes = [Verdict("certificate", "hold", f"{decision.refusal}; the thresholds in force stay")]
+        return _Plan(cell, policy, old, sample, histogram, precision, decision, old, notes)
+    evidence = _step(old.remove_at, precision, policy, config.guardrails.loosen_step)
+    remove_at = _on_edge(evidence.threshold)
+    recall, goal = answer(cell[1], "recall"), f"recall of removal and review of {policy.target_recall:g}"
+    if recall.decision.threshold is None:
+        review_at = old.review_at
+        note = f"{goal} cannot be certified ({recall.decision.refusal}); review_at starts from the one in force"
+    else:
+        review_at = _on_edge(recall.decision.threshold)
+        note = f"{goal} is certified at {review_at:g} for {recall.population}"
+    new = Pair(remove_at, min(review_at, remove_at))
+    return _Plan(
+        cell, policy, old, sample, histogram, precision, evidence, new, [Verdict("recall_goal", "publish", note)]
+    )
+
+
+def _step(current: float, answer: _Answer, policy: Policy, loosen_step: float) -> Decision:
+    """The certificate at the proposed remove_at: all the way up, but only a step of the way down.
+
+    The step ends where the same search, cut off at the step, ends. If that search tests nothing below the threshold in
+    force, all that is certified is proposed, and the loosen_step guardrail asks a person.
+    """
+    certified = answer.decision
+    way = first_bin(current) - first_bin(_on_edge(certified.threshold))
+    if way <= 1:
+        return certified
+    lowest = first_bin(current) - max(math.floor(way * loosen_step + 1e-9), 1)
+    stepped = _certify_precision(answer.sample, policy, lowest / N_BINS)
+    return stepped if stepped.threshold is not None and stepped.threshold < current else certified
+
+
+def _on_edge(threshold: float | None) -> float:
+    """A certified threshold as the exact multiple of 0.001 it is."""
+    if threshold is None:
+        raise ValueError("threshold: nothing is certified")
+    return first_bin(threshold) / N_BINS
+
+
+def _fit_queue(plans: list[_Plan], config: Config, market: str) -> Queue:
+    """Raise review_at in `plans`, in place, until the market's queues fit; the minutes before, after, and staffed.
+
+    Every cell keeps the same share of the minutes it wants. Videos without a score are reviewed whatever the
+    thresholds, and a refused cell keeps its own, so the queue may still not fit; guardrails then tell.
+    """
+    staffed = config.markets[market].reviewer_minutes * (1 - config.sampling.audit_share)
+    available = staffed * config.guardrails.max_review_ratio
+    before = sum(plan.review_minutes(plan.old) for plan in plans)
+    fixed = {plan.cell: plan.review_minutes(Pair(plan.new.remove_at, plan.new.remove_at)) for plan in plans}
+    wanted = {plan.cell: plan.review_minutes(plan.new) - fixed[plan.cell] for plan in plans}
+    total = sum(wanted.values())
+    if sum(fixed.values()) + total > available:
+        kept = max(available - sum(fixed.values()), 0.0) / total if total else 0.0
+        for plan in plans:
+            if plan.certified:
+                _raise_review(plan, fixed[plan.cell] + kept * wanted[plan.cell])
+    return Queue(before, sum(plan.review_minutes(plan.new) for plan in plans), available)
+
+
+def _raise_review(plan: _Plan, minutes: float) -> None:
+    """The lowest review_at, from the wanted one up, whose queue takes at most `minutes`."""
+    wanted = plan.new.review_at
+    for edge in range(first_bin(wanted), first_bin(plan.new.remove_at) + 1):
+        pair = Pair(plan.new.remove_at, edge / N_BINS)
+        if plan.review_minutes(pair) <= minutes + 1e-9:
+            break
+    if pair.review_at > wanted:
+        plan.new = pair
+        recall = recall_at(plan.sample, pair.review_at, plan.policy.no_score)
+        found = "" if recall.value is None else f"; recall there is estimated at {recall.value:.3f}"
+        plan.notes.append(
+            Verdict(
+                "review_minutes", "publish", f"review_at is raised from {wanted:g} to {pair.review_at:g} to fit{found}"
+            )
+        )
+
+
+def _row(plan: _Plan, queue: Queue, config: Config, identity: Mapping[str, str]) -> dict[str, Any]:
+    """The finished row of threshold_proposals."""
+    decision, policy = plan.evidence, plan.policy
+    effect = forecast(
+        plan.histogram,
+        plan.sample,
+        plan.old,
+        plan.new,
+        no_score=policy.no_score,
+        minutes_per_label=policy.minutes_per_label,
+    )
+    verdicts, status = plan.notes, "refused"
+    if plan.certified:
+        change = Change(
+            old=plan.old,
+            new=plan.new,
+            certified=_on_edge(plan.answer.decision.threshold),
+            labels=decision.n,
+            precision_now=precision_at(plan.answer.sample, plan.old.remove_at),
+            own_precision=precision_at(plan.sample, plan.new.remove_at),
+            target=policy.target_precision,
+            removes_before=effect["removes"]["before"],
+            removes_after=effect["removes"]["after"],
+            reviews_before=effect["reviews"]["before"],
+            reviews_after=effect["reviews"]["after"],
+            queue=queue,
+        )
+        verdicts = [*plan.notes, *judge(change, policy.limits, config.guardrails)]
+        status = status_of(change, verdicts)
+    values: dict[str, Any] = {
+        **dict(zip(CELL, plan.cell, strict=True)),
+        "current_remove_at": plan.old.remove_at,
+        "current_review_at": plan.old.review_at,
+        "proposed_remove_at": plan.new.remove_at if plan.certified else None,
+        "proposed_review_at": plan.new.review_at if plan.certified else None,
+        "target": policy.target_precision,
+        "confidence": policy.confidence,
+        "population": plan.answer.population,
+    }
+    return {
+        "proposal_id": hashlib.sha256(canonical_json({**values, **identity}).encode()).hexdigest()[:16],
+        "origin": identity["origin"],
+        **values,
+        "method": decision.method,
+        "estimate": decision.estimate,
+        "bound": decision.bound,
+        "n": decision.n,
+        "refusal": decision.refusal,
+        "labels_needed": decision.labels_needed,
+        "removes_before": effect["removes"]["before"],
+        "removes_after": effect["removes"]["after"] if plan.certified else None,
+        "reviews_before": effect["reviews"]["before"],
+        "reviews_after": effect["reviews"]["after"] if plan.certified else None,
+        "forecast": canonical_json(effect),
+        "verdicts": canonical_json([vars(verdict) for verdict in verdicts]),
+        "status": status,
+        "answered_by": None,
+    }
+
+
+def _by_cell(frame: pd.DataFrame) -> dict[Cell, pd.DataFrame]:
+    return dict(list(frame.groupby(list(CELL), sort=True)))  # type: ignore[arg-type]
+
+
+def _digest(*frames: pd.DataFrame) -> str:
+    """SHA-256 of the frames' rows, whatever their order."""
+    digest = hashlib.sha256()
+    for frame in frames:
+        columns = sorted(frame.columns)
+        lines = frame[columns].to_csv(index=False, header=False).splitlines()
+        digest.update("\n".join([",".join(columns), *sorted(lines)]).encode())
+    return digest.hexdigest()
+
+
+def _check(sample: pd.DataFrame, current: pd.DataFrame, config: Config) -> None:
+    missing = [name for name in _SAMPLE_COLUMNS if name not in sample.columns]
+    if missing:
+        raise ValueError(f"sample: no column {', '.join(missing)}")
+    for column, known in (("policy", config.policies), ("market", config.markets)):
+        unknown = sorted(set(current[column]) - set(known))
+        if unknown:
+            raise ValueError(f"current: {column} {unknown[0]!r} is not configured")
+    for row in current.to_dict("records"):
+        for name in ("remove_at", "review_at"):
+            try:
+                first_bin(row[name])
+            except ValueError as error:
+                raise ValueError(f"current: {name} of {row['policy']}/{row['market']}: {error}") from error

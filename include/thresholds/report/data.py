@@ -1,0 +1,96 @@
+"""What the daily report is built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from include.config.model import Config
+from include.contract.tables import CELL, TABLES
+
+Cell = tuple[str, str, str]
+"""policy, market, model_version."""
+
+CURVE_COLUMNS = (*CELL, "threshold", "estimate", "bound", "removes")
+SAMPLE_COUNT_COLUMNS = (*CELL, "ds", "drawn", "labelled", "final")
+ENFORCEMENT_COLUMNS = (*CELL, "action", "threshold_version", "n_videos")
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """One day, as frames. Frames named after a table of the contract carry at least its columns.
+
+    day: the day reported on.
+    config: the configuration the day ran under.
+    proposals: `threshold_proposals` of the day; origins other than `daily` are listed apart and not counted.
+    metrics: `policy_metrics` of the window, with `ds`; the rows of `day` are today's, the rest is the trend.
+    histogram, design, quality, rejects, ledger: `score_histogram`, `sampling_design`, `quality_results`,
+        `label_rejects` and `threshold_ledger` of the day.
+    curves: CURVE_COLUMNS; for candidate thresholds of a cell the estimated precision and its certified lower bound
+        (shares in [0, 1], NULL where not stated) and `removes`, the videos a day at or above the threshold.
+    sample_counts: SAMPLE_COUNT_COLUMNS; per cell and day of the sample, the videos drawn, those of them with at
+        least one counted vote, and those whose consensus is final. None: not available.
+    appeals: `appeals` of the day; None: the platform delivers none.
+    enforcement: ENFORCEMENT_COLUMNS; `enforcement_log` of the day, counted. None: the platform delivers none.
+
+    Raises ValueError naming frame and column where a column is missing, and frame, column and value where a
+    proposal or a stratum belongs to a policy or market that the configuration does not know.
+    """
+
+    day: date
+    config: Config
+    proposals: pd.DataFrame
+    metrics: pd.DataFrame
+    histogram: pd.DataFrame
+    design: pd.DataFrame
+    quality: pd.DataFrame
+    rejects: pd.DataFrame
+    ledger: pd.DataFrame
+    curves: pd.DataFrame
+    sample_counts: pd.DataFrame | None = None
+    appeals: pd.DataFrame | None = None
+    enforcement: pd.DataFrame | None = None
+
+    def __post_init__(self) -> None:
+        needs = {
+            "proposals": TABLES["threshold_proposals"].column_names,
+            "metrics": ("ds", *TABLES["policy_metrics"].column_names),
+            "histogram": TABLES["score_histogram"].column_names,
+            "design": TABLES["sampling_design"].column_names,
+            "quality": TABLES["quality_results"].column_names,
+            "rejects": TABLES["label_rejects"].column_names,
+            "ledger": TABLES["threshold_ledger"].column_names,
+            "curves": CURVE_COLUMNS,
+            "sample_counts": SAMPLE_COUNT_COLUMNS,
+            "appeals": TABLES["appeals"].column_names,
+            "enforcement": ENFORCEMENT_COLUMNS,
+        }
+        for name, columns in needs.items():
+            frame = getattr(self, name)
+            missing = [] if frame is None else [c for c in columns if c not in frame.columns]
+            if missing:
+                raise ValueError(f"report: {name} has no column {', '.join(missing)}")
+        for name in ("proposals", "design"):
+            frame = getattr(self, name)
+            for column, known in (("policy", self.config.policies), ("market", self.config.markets)):
+                unknown = sorted(set(frame[column]) - set(known))
+                if unknown:
+                    raise ValueError(f"report: {name}.{column} {unknown[0]!r} is not configured")
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dicts, with None for every missing value."""
+    return [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def cell_of(row: dict[str, Any]) -> Cell:
+    """The cell a row belongs to."""
+    return row["policy"], row["market"], row["model_version"]
+
+
+def by_cell(frame: pd.DataFrame) -> dict[Cell, pd.DataFrame]:
+    """The frame split by cell."""
+    return {tuple(cell): rows for cell, rows in frame.groupby(list(CELL), sort=True)}  # type: ignore[misc]

@@ -1,0 +1,82 @@
+"""Numbers and days as people read them. Independent of locale."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+_FINEST = 4
+"""Most decimals of a percentage."""
+
+
+def percent(share: float, *, down: bool = False) -> str:
+    """A share as a percentage: whole ones plain, else one decimal, and more close to 0 and to 100.
+
+    `down` rounds towards zero, so that a lower bound is never overstated.
+    """
+    value = Decimal(repr(float(share))) * 100
+    if value == value.to_integral_value():
+        return f"{int(value)}%"
+    decimals = min(_FINEST, max(1, 1 - value.adjusted(), -(100 - value).adjusted()))
+    step = Decimal(1).scaleb(-decimals)
+    if 0 < value < step:
+        return f"under {step}%"
+    return f"{value.quantize(step, rounding=ROUND_DOWN if down else ROUND_HALF_EVEN)}%"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """`1.2% to 3.4%`, or nothing where an end is missing."""
+    return "" if low is None or high is None else f"{percent(low)} to {percent(high)}"
+
+
+def count(number: float) -> str:
+    """A whole number with thousands separated."""
+    return f"{round(number):,}"
+
+
+def signed(number: float) -> str:
+    """A change in whole numbers with its sign, from 10 on; with one decimal below; plain 0."""
+    text = f"{number:+,.0f}" if abs(number) >= 10 else f"{number:+,.1f}".removesuffix(".0")
+    return "0" if text in ("+0", "-0") else text.replace("-", "−")
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """`1 cell`, `2 cells`."""
+    return f"{count(number)} {one if number == 1 else many or one + 's'}"
+
+
+def change(before: float, after: float) -> str:
+    """The signed relative change, or the signed difference where there was nothing before."""
+    if after == before:
+        return "no change"
+    if before == 0:
+        return f"{after - before:+,.0f}"
+    share = abs(after - before) / before
+    size = f"{share:,.0%}" if share >= 0.1 else f"{share:.1%}"
+    sign = "+" if after > before else "−"
+    return f"under {sign}0.1%" if size == "0.0%" else f"{sign}{size}"
+
+
+def score(threshold: float) -> str:
+    """A threshold: three decimals, more only if it has them."""
+    return max(f"{threshold:.3f}", f"{threshold:.6f}".rstrip("0"), key=len)
+
+
+def duration(minutes: float) -> str:
+    """Reviewer time in minutes below two hours, in hours above."""
+    return f"{minutes:,.0f} min" if minutes < 120 else f"{minutes / 60:,.1f} h"
+
+
+def day_in_words(day: date) -> str:
+    """`Tuesday, 3 November 2026`."""
+    return f"{_DAYS[day.weekday()]}, {day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+def moment_in_words(moment: datetime) -> str:
+    """`3 November 2026, 06:12 UTC`; the moment is in UTC."""
+    return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {moment:%H:%M} UTC"

@@ -1,0 +1,73 @@
+"""Collects what the daily report shows, from the tables."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+from include.contract.tables import CELL, N_BINS
+from include.evidence import accepted, labelled_sample, window_start
+from include.project import Project
+from include.thresholds.certify import Goal, curve
+from include.thresholds.report import ReportData
+from include.thresholds.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS
+
+_CURVE_CANDIDATES = np.arange(0.3, 1.0, 0.01).round(2)
+
+
+def report_data(project: Project, day: date) -> ReportData:
+    """Everything the report of `day` is built from."""
+    warehouse = project.warehouse
+    histogram = warehouse.read("score_histogram", day, day)
+    start = window_start(project, day)
+    appeals = warehouse.read("appeals", day, day)
+    return ReportData(
+        day=day,
+        config=project.config,
+        proposals=warehouse.read("threshold_proposals", day, day),
+        metrics=warehouse.read("policy_metrics", start, day),
+        histogram=histogram,
+        design=warehouse.read("sampling_design", day, day),
+        quality=warehouse.read("quality_results", day, day),
+        rejects=warehouse.read("label_rejects", day, day),
+        ledger=warehouse.read("threshold_ledger", day, day),
+        curves=certified_curves(project, labelled_sample(project, day), histogram),
+        sample_counts=sample_counts(project, day),
+        appeals=None if not warehouse.days("appeals") else appeals,
+        enforcement=_enforcement(project, day),
+    )
+
+
+def certified_curves(project: Project, sample: pd.DataFrame, histogram: pd.DataFrame) -> pd.DataFrame:
+    """Estimated precision with its certified lower bound, and removals a day, by cell and candidate threshold."""
+    volumes = dict(iter(histogram.groupby(list(CELL))))
+    parts = [pd.DataFrame(columns=list(CURVE_COLUMNS))]
+    for cell, rows in sample[sample["score"].notna()].groupby(list(CELL)):
+        policy = project.config.policies[cell[0]]
+        goal = Goal("precision", at_least=policy.target_precision)
+        found = curve(rows, goal, confidence=policy.confidence, candidates=_CURVE_CANDIDATES)
+        bins = volumes[cell].set_index("bin")["n_videos"].reindex(range(N_BINS), fill_value=0)
+        above = bins[::-1].cumsum()[::-1]
+        removes = [int(above.get(round(t * N_BINS), 0)) for t in found["threshold"]]
+        parts.append(found.assign(**dict(zip(CELL, cell, strict=True)), removes=removes)[list(CURVE_COLUMNS)])
+    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+
+
+def sample_counts(project: Project, day: date) -> pd.DataFrame:
+    """Per cell and sample day of the window: videos drawn, those with a vote counted, those with a final consensus."""
+    drawn = accepted(project, "review_sample", "sample", window_start(project, day), day - timedelta(days=1))
+    items = project.warehouse.read("label_consensus", day, day)[["video_id", "policy", "votes", "status"]]
+    rows = drawn.merge(items, on=["video_id", "policy"], how="left")
+    counts = rows.assign(labelled=rows["votes"] > 0, is_final=rows["status"] == "final").groupby([*CELL, "ds"])
+    found = counts.agg(drawn=("video_id", "size"), labelled=("labelled", "sum"), final=("is_final", "sum"))
+    return found.reset_index()[list(SAMPLE_COUNT_COLUMNS)]
+
+
+def _enforcement(project: Project, day: date) -> pd.DataFrame | None:
+    if not project.warehouse.days("enforcement_log"):
+        return None
+    rows = project.warehouse.read("enforcement_log", day, day)
+    counts = rows.groupby([*CELL, "action", "threshold_version"]).size().rename("n_videos")
+    return counts.reset_index()[list(ENFORCEMENT_COLUMNS)]

@@ -1,0 +1,129 @@
+"""The steps of `recalibrate_thresholds`. Each reads partitions and replaces one; publication appends a version."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pandas as pd
+
+from include import __version__
+from include.contract.tables import CELL
+from include.evidence import accepted, labelled_sample, thresholds_before, window_start
+from include.files import write_whole
+from include.project import Project
+from include.quality import suites
+from include.quality.gate import judge
+from include.thresholds.approval import already_answered, answered, request_text
+from include.thresholds.ledger import publish
+from include.thresholds.metrics import policy_metrics
+from include.thresholds.proposals import propose
+
+log = logging.getLogger(__name__)
+
+DAILY = "daily"
+
+
+def measure(project: Project, day: date) -> None:
+    """policy_metrics as of the day, at the thresholds in force."""
+    histogram = accepted(project, "score_histogram", "scores", window_start(project, day), day)
+    metrics = policy_metrics(labelled_sample(project, day), histogram, _in_force(project, day))
+    project.warehouse.replace("policy_metrics", day, metrics)
+    stated = int(metrics["value"].notna().sum())
+    log.info("Stated %d metrics, refused %d by name", stated, len(metrics) - stated)
+
+
+def propose_thresholds(project: Project, day: date) -> None:
+    """threshold_proposals of the day: certified, forecast and judged by the guardrails."""
+    rows = propose(
+        labelled_sample(project, day),
+        project.warehouse.read("score_histogram", day, day),
+        _in_force(project, day),
+        project.config,
+        day=day,
+    )
+    rows = already_answered(rows, project.warehouse.read("threshold_ledger"))
+    project.warehouse.replace("threshold_proposals", day, rows, slice_value=DAILY)
+    for status, count in rows["status"].value_counts().items():
+        log.info("%s: %d cells", status, count)
+
+
+def gate_proposals(project: Project, day: date) -> None:
+    """Whether the proposals may be published at all. Raises GateFailed."""
+    judged = suites.thresholds(_proposals(project, day), project.config)
+    judge(project.warehouse, "thresholds", day, judged, project.settings.quality_docs)
+
+
+def publish_within_limits(project: Project, day: date) -> None:
+    """Publishes what no guardrail asks a person about, and brings the serving file in line with the ledger."""
+    proposals = _proposals(project, day)
+    _publish(project, day, proposals[proposals["status"] == "within_limits"], None, "within the guardrails")
+
+
+def approval_request(project: Project, day: date) -> str:
+    """The Markdown table a person is shown; empty if nobody needs to be asked."""
+    return request_text(_proposals(project, day))
+
+
+def settle_answer(project: Project, day: date, answer: Mapping[str, Any]) -> None:
+    """Records the answer in threshold_proposals, and publishes what was approved."""
+    proposals = answered(_proposals(project, day), answer)
+    project.warehouse.replace("threshold_proposals", day, proposals.drop(columns="ds"), slice_value=DAILY)
+    approved = proposals[proposals["status"] == "approved"]
+    if approved.empty:
+        log.info("Nothing approved: today's thresholds stay")
+        return
+    approver = approved["answered_by"].iloc[0]
+    _publish(project, day, approved, approver, f"approved by {approver}")
+
+
+def write_report(project: Project, day: date) -> str:
+    """The day's report; returns its path."""
+    from include.thresholds.report import build_report
+    from include.thresholds.report_data import report_data
+
+    page = build_report(report_data(project, day))
+    target = project.settings.reports / f"{day}.html"
+    write_whole(target, page.encode())
+    log.info("Report: %s", target)
+    return str(target)
+
+
+def _in_force(project: Project, day: date) -> pd.DataFrame:
+    cells = accepted(project, "score_histogram", "scores", day, day)[list(CELL)].drop_duplicates(ignore_index=True)
+    return thresholds_before(project, day, cells)
+
+
+def _proposals(project: Project, day: date) -> pd.DataFrame:
+    rows = project.warehouse.read("threshold_proposals", day, day)
+    return rows[rows["origin"] == DAILY].reset_index(drop=True)
+
+
+def _publish(project: Project, day: date, proposals: pd.DataFrame, approver: str | None, reason: str) -> None:
+    result = publish(
+        project.warehouse,
+        day,
+        proposals,
+        project.config,
+        requester="recalibrate_thresholds",
+        approver=approver,
+        reason=reason,
+        evidence=_evidence(project, day),
+        code_version=__version__,
+        now=datetime.now(UTC),
+        serving=project.settings.thresholds,
+    )
+    log.info("%s: serving has version %d; %s", result.outcome, result.version, result.serving)
+    for proposal, why in result.refused.items():
+        log.warning("Not published: %s %s", proposal, why)
+
+
+def _evidence(project: Project, day: date) -> dict[str, str]:
+    """SHA-256 of every partition the day's certificates rest on."""
+    found = {f"label_consensus/{day}": project.warehouse.fingerprint("label_consensus", day)}
+    for sampled in project.warehouse.days("review_sample"):
+        if window_start(project, day) <= sampled <= day:
+            found[f"review_sample/{sampled}"] = project.warehouse.fingerprint("review_sample", sampled)
+    return {name: digest for name, digest in found.items() if digest}

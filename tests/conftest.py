@@ -1,0 +1,44 @@
+"""One Airflow home for the whole run: the environment before any test imports airflow, the database when first asked."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.local.environment import enter_airflow
+
+_AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="plumbline-airflow-"))
+enter_airflow(_AIRFLOW_HOME)
+
+
+@pytest.fixture(scope="session")
+def dags() -> Iterator[dict[str, Any]]:
+    """The project's Dags over a migrated metadata database with the settings of airflow_settings.yaml."""
+    from include.local.metadata import apply_settings, migrate
+    from include.local.runs import load_dags
+
+    migrate()
+    apply_settings()
+    yield load_dags()
+    shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty place for data that the settings' relative paths start from."""
+    monkeypatch.setenv("PLUMBLINE_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data beside the project, where it is present."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the shared data folder is not present")
+    return folder

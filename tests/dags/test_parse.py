@@ -1,0 +1,94 @@
+"""What the Dag files promise before anything runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from include.config.settings import PROJECT_ROOT
+
+FILES = sorted(path.stem for path in (PROJECT_ROOT / "dags").glob("*.py"))
+HEAVY = ("great_expectations", "mlflow", "google.cloud", "sklearn", "pandas", "duckdb", "plotly", "scipy")
+DAILY = {"sample_for_review", "ingest_reviewer_labels", "recalibrate_thresholds", "hand_off_retraining"}
+STORAGE_TASKS = {
+    "scan_scores",
+    "draw_sample",
+    "export_review_queue",
+    "ingest_events",
+    "form_consensus",
+    "measure",
+    "publish_within_limits",
+    "settle_answer",
+    "hand_over",
+}
+
+
+def test_every_dag_file_holds_the_dag_of_its_name(dags: dict[str, Any]) -> None:
+    assert set(dags) == set(FILES)
+    assert set(dags) >= DAILY
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_parsing_imports_nothing_heavy(name: str) -> None:
+    # A fresh interpreter: this one has everything imported. The baseline is what airflow itself brings.
+    program = (
+        "import json, sys, airflow.sdk, airflow.providers.standard.operators.hitl\n"
+        "before = set(sys.modules)\n"
+        f"import dags.{name}\n"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    imported = json.loads(done.stdout.splitlines()[-1])
+    assert [m for m in imported if m.startswith(HEAVY)] == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_operators_find_every_task_and_a_tag(dags: dict[str, Any], name: str) -> None:
+    dag = dags[name]
+    assert {"plumbline"} < set(dag.tags)
+    shown = {t for t in dag.task_ids if t not in {"resolve_day", "approval_request", "anybody_to_ask", "ask_for_approval"}}
+    undocumented = [task_id for task_id in sorted(shown) if f"`{task_id}`" not in dag.doc_md]
+    assert undocumented == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_only_storage_is_retried(dags: dict[str, Any], name: str) -> None:
+    retried = {task.task_id for task in dags[name].tasks if task.retries}
+    assert retried == STORAGE_TASKS & set(dags[name].task_ids)
+
+
+@pytest.mark.parametrize("name", sorted(DAILY))
+def test_every_step_exists_in_its_stage(dags: dict[str, Any], name: str) -> None:
+    package = {
+        "sample_for_review": "sampling",
+        "ingest_reviewer_labels": "labels",
+        "recalibrate_thresholds": "thresholds",
+        "hand_off_retraining": "retraining",
+    }[name]
+    stage = import_module(f"include.{package}.stage")
+    own = {"resolve_day", "anybody_to_ask", "ask_for_approval", "write_final_report"}
+    assert [t for t in dags[name].task_ids if t not in own and not callable(getattr(stage, t, None))] == []
+
+
+def test_the_dags_are_chained_by_partitioned_assets(dags: dict[str, Any]) -> None:
+    def outlets(name: str) -> set[str]:
+        return {asset.uri for task in dags[name].tasks for asset in task.outlets}
+
+    def awaited(name: str) -> set[str]:
+        return {asset.uri for _, asset in dags[name].timetable.asset_condition.iter_assets()}
+
+    assert awaited("recalibrate_thresholds") == outlets("sample_for_review") | outlets("ingest_reviewer_labels")
+    assert awaited("hand_off_retraining") == outlets("recalibrate_thresholds")
+
+
+def test_parsing_twice_gives_the_same_dag() -> None:
+    from airflow.utils.dag_version_inflation_checker import check_dag_file_stability
+
+    for name in FILES:
+        result = check_dag_file_stability(str(PROJECT_ROOT / "dags" / f"{name}.py"))
+        assert not result.warnings, result.format_warnings()

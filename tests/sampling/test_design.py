@@ -1,0 +1,291 @@
+"""The audit design: its published oracle, and what must hold of any design whatever the platform looks like."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from include.config.load import load_config
+from include.config.model import Config
+from include.contract.tables import CELL, TABLES
+from include.sampling.allocation import inclusion_probabilities, neyman, share_out
+from include.sampling.design import design
+
+NO_CURVE = pd.DataFrame({name: [] for name in (*CELL, "bin", "p_violating")})
+CELLS = [
+    ("fraud", "BR", "fraud-v2"),
+    ("fraud", "BR", "fraud-v3"),
+    ("fraud", "DE", "fraud-v3"),
+    ("pornography", "BR", "pornography-v5"),
+    ("violence", "BR", "violence-v3"),
+    ("violence", "DE", "violence-v3"),
+]
+
+
+def config(**markets: float) -> Config:
+    """The shipped policies and markets with these reviewer minutes, default BR 900 and DE 600, of which 60 % audit."""
+    raw = load_config().model_dump()
+    raw["sampling"] |= {"audit_share": 0.6, "remove_share": 0.2, "allow_share": 0.2, "defensive_share": 0.2}
+    for market, minutes in {"BR": 900, "DE": 600, **markets}.items():
+        raw["markets"][market]["reviewer_minutes"] = minutes
+    return Config.model_validate(raw)
+
+
+def histogram(cells, videos, *, views: int = 10, unscored: int = 0) -> pd.DataFrame:
+    """The same `videos` per bin, shape (1000,), in every cell; bins without videos have no row."""
+    counts = np.append(unscored, np.asarray(videos)).astype(int)
+    kept = np.flatnonzero(counts)
+    one = pd.DataFrame({"bin": kept - 1, "n_videos": counts[kept], "n_views": counts[kept] * views})
+    return pd.concat([one.assign(**dict(zip(CELL, cell, strict=True))) for cell in cells], ignore_index=True)
+
+
+def thresholds(cells, remove_at: float = 0.9, review_at: float = 0.6) -> pd.DataFrame:
+    return pd.DataFrame(cells, columns=list(CELL)).assign(remove_at=remove_at, review_at=review_at)
+
+
+def curve(cells, p) -> pd.DataFrame:
+    one = pd.DataFrame({"bin": np.arange(-1, 1000), "p_violating": np.append(np.mean(p), p)})
+    return pd.concat([one.assign(**dict(zip(CELL, cell, strict=True))) for cell in cells], ignore_index=True)
+
+
+FALLING = np.round(20_000 * np.exp(-np.arange(1000) / 80)) + 5
+
+
+def test_neyman_reproduces_the_published_violative_view_rate_design():
+    """Barnett, YouTube's Violative View Rate Methodology (MIT, September 2021), tables 2A and 2B."""
+    weight = np.array([0.8, 0.1, 0.05, 0.01, 0.04])
+    p = np.array([0.0005, 0.005, 0.01, 0.05, 0.0025])
+    deviation = np.sqrt(p * (1 - p))
+    labels = neyman(weight, deviation, np.ones(5), 4000)
+    assert np.rint(labels).tolist() == [2098, 828, 584, 256, 234]
+    assert 100 * weight @ p == pytest.approx(0.2)
+    assert 100 * np.sqrt(np.sum(weight**2 * p * (1 - p) / labels)) == pytest.approx(0.0539, abs=5e-5)
+
+
+def test_neyman_with_cost_beats_any_other_split_of_the_same_money():
+    population, deviation = np.array([900.0, 90.0, 10.0]), np.array([0.05, 0.2, 0.5])
+    cost = np.array([1.0, 2.0, 5.0])
+    best = neyman(population, deviation, cost, 100)
+    assert cost @ best == pytest.approx(100)
+
+    def variance(labels):
+        return np.sum(population**2 * deviation**2 / labels)
+
+    random = np.random.default_rng(1)
+    for shares in random.dirichlet(np.ones(3), 200):
+        assert variance(100 * shares / cost) >= variance(best)
+    with pytest.raises(ValueError, match="no stratum"):
+        neyman(population, np.zeros(3), cost, 100)
+
+
+positive = st.floats(1e-3, 1e4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(positive, positive, st.floats(0, 1)), min_size=1, max_size=8), st.floats(1e-3, 1e5))
+def test_inclusion_probabilities_meet_the_labels_and_keep_floors(strata, labels):
+    population, base, floor = np.array(strata).T
+    pi = inclusion_probabilities(population, base, floor, labels)
+    assert ((pi >= 0) & (pi <= 1)).all()
+    assert population @ pi <= labels * (1 + 1e-9)
+    assert population @ pi == pytest.approx(min(labels, population.sum()), rel=1e-6)
+    if population @ floor <= labels:
+        assert (pi >= floor * (1 - 1e-12)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(positive, positive), min_size=1, max_size=8), positive)
+def test_shares_are_max_min_fair(claims, budget):
+    wanted, weight = np.array(claims).T
+    shares = share_out(wanted, weight, budget)
+    assert shares.sum() <= budget * (1 + 1e-12)
+    assert shares.sum() == pytest.approx(min(budget, wanted.sum()), rel=1e-9)
+    unmet = shares < wanted * (1 - 1e-9)
+    if unmet.any():  # whoever gets less than wanted gets as much per weight as anyone
+        assert (shares / weight)[unmet] == pytest.approx((shares / weight).max(), rel=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from(CELLS), min_size=1, unique=True),
+    st.lists(
+        st.tuples(st.integers(-1, 999), st.integers(1, 100_000)), min_size=1, max_size=60, unique_by=lambda x: x[0]
+    ),
+    st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted),
+    st.floats(0.1, 1e5),
+    st.sampled_from([None, 0.0, 0.5, 1.0]),
+)
+def test_every_design_is_sound(cells, bins, limits, minutes, p):
+    counts = dict(bins)
+    videos = np.array([counts.get(b, 0) for b in range(1000)])
+    population = histogram(cells, videos, unscored=counts.get(-1, 0))
+    known = NO_CURVE if p is None else curve(cells, np.full(1000, p))
+    settings_ = config(BR=minutes, DE=minutes)
+    review_at, remove_at = limits
+    rows = design(population, thresholds(cells, remove_at, review_at), known, settings_)
+
+    assert list(rows.columns) == list(TABLES["sampling_design"].column_names)
+    assert not rows.duplicated(list(TABLES["sampling_design"].key)).any()
+    pi = rows["inclusion_probability"]
+    assert ((pi > 0) & (pi <= 1)).all()
+    assert rows.groupby("market")["expected_minutes"].sum().max() <= minutes * 0.6 * (1 + 1e-9)
+    minutes_each = rows["policy"].map(lambda name: settings_.policies[name].minutes_per_label)
+    assert rows["expected_minutes"].to_numpy() == pytest.approx((rows["population"] * pi * minutes_each).to_numpy())
+    for cell, strata in rows.groupby(list(CELL)):
+        of_cell = population[(population[list(CELL)] == cell).all(axis=1)]
+        covering = [int(((strata["first_bin"] <= b) & (b <= strata["last_bin"])).sum()) for b in of_cell["bin"]]
+        assert covering == [1] * len(of_cell)
+        assert strata["population"].sum() == of_cell["n_videos"].sum()
+        assert strata["population_views"].sum() == of_cell["n_views"].sum()
+        low, high = strata["first_bin"] / 1000, (strata["last_bin"] + 1) / 1000
+        region = strata["region"]
+        assert (region[strata["first_bin"] < 0] == "no_score").all()
+        assert (low[region == "remove"] >= remove_at).all()
+        assert (low[region == "review"] >= review_at).all()
+        assert (high[region == "review"] < remove_at + 1e-3).all()
+        assert (high[region == "allow"] < review_at + 1e-3).all()
+        action = strata[strata["region"].eq("remove") | strata["last_bin"].eq(999)]
+        assert action.empty or np.ptp(action["inclusion_probability"]) == 0
+
+
+def test_whole_budget_is_used_and_shared_fairly():
+    rows = design(histogram(CELLS, FALLING), thresholds(CELLS), NO_CURVE, config())
+    minutes = rows.groupby(["market", "policy", "model_version"])["expected_minutes"].sum()
+    assert minutes["BR"].sum() == pytest.approx(540)
+    assert minutes["DE"].sum() == pytest.approx(360)
+    assert minutes["BR"].groupby("policy").sum().tolist() == pytest.approx([180, 180, 180])
+    assert minutes["BR", "fraud"].tolist() == pytest.approx([90, 90])  # its two model versions
+
+
+def test_what_a_small_policy_cannot_use_goes_to_the_others():
+    small, large = ("pornography", "BR", "pornography-v5"), ("violence", "BR", "violence-v3")
+    population = pd.concat([histogram([small], np.eye(1000)[3] * 20), histogram([large], FALLING)])
+    rows = design(population, thresholds([small, large]), NO_CURVE, config())
+    minutes = rows.groupby("policy")["expected_minutes"].sum()
+    assert minutes["pornography"] == pytest.approx(20)
+    assert minutes["violence"] == pytest.approx(520)
+    assert rows.loc[rows["policy"] == "pornography", "reason"].tolist() == ["every video"]
+
+
+def test_candidate_region_reaches_down_to_where_the_target_may_hold():
+    cell = CELLS[-2]
+    p = np.where(np.arange(1000) >= 700, 0.97, 0.01)  # the target .95 holds from .7 on; in force is .9
+    rows = design(histogram([cell], FALLING), thresholds([cell]), curve([cell], p), config())
+    action = rows[rows["last_bin"] >= 700]
+    assert np.ptp(action["inclusion_probability"]) == 0
+    assert action["region"].tolist() == ["review", "remove"]
+    assert action["first_bin"].min() < 700
+    below = rows[rows["last_bin"] < action["first_bin"].min()]
+    assert below["inclusion_probability"].max() < action["inclusion_probability"].min()
+    assert action["expected_labels"].sum() >= 0.45 * rows["expected_labels"].sum() * (1 - 1e-9)
+
+
+def test_candidate_region_follows_a_threshold_that_turned_out_too_low():
+    cell = CELLS[-2]
+    p = np.where(np.arange(1000) >= 950, 0.99, 0.2)
+    rows = design(histogram([cell], FALLING), thresholds([cell], 0.7, 0.5), curve([cell], p), config())
+    action = rows[rows["last_bin"] >= 650]
+    assert action["region"].tolist() == ["review", "remove"]
+    assert action["first_bin"].min() == 650
+    assert np.ptp(action["inclusion_probability"]) == 0
+
+
+def test_candidate_region_stays_above_the_lowest_remove_at():
+    cell = CELLS[-2]
+    rows = design(
+        histogram([cell], FALLING), thresholds([cell], 0.52, 0.3), curve([cell], np.full(1000, 0.99)), config()
+    )
+    action = rows[rows["reason"].str.contains("candidate action region")]
+    assert action["first_bin"].min() == 500
+
+
+def test_shares_and_floors_are_kept():
+    cell = CELLS[-2]
+    flat = np.full(1000, 500)
+    p = np.where(np.arange(1000) >= 600, 0.96, 1e-4)
+    rows = design(histogram([cell], flat, unscored=500), thresholds([cell], 0.7), curve([cell], p), config())
+    share = rows.groupby("region")["expected_labels"].sum() / rows["expected_labels"].sum()
+    assert share["remove"] >= 0.2 - 1e-9
+    assert share["allow"] >= 0.2 - 1e-9
+    assert share["no_score"] >= 0.02 - 1e-9
+
+
+def test_no_stratum_goes_without_labels():
+    cell = CELLS[-2]
+    p = np.append(np.full(600, 1e-4), np.full(400, 0.96))
+    rows = design(histogram([cell], FALLING, unscored=1), thresholds([cell]), curve([cell], p), config())
+    labels = rows["expected_labels"].sum()
+    enough = np.minimum(rows["population"], 0.02 * labels) * (1 - 1e-9)
+    outside = ~rows["reason"].str.contains("candidate action region")
+    assert (rows["expected_labels"] >= enough)[outside].all()
+    assert rows.loc[rows["region"] == "no_score", "reason"].tolist() == ["every video"]
+
+
+def test_part_of_every_probability_ignores_the_scores():
+    cell = CELLS[-2]
+    p = np.where(np.arange(1000) < 300, 0.0, 0.3)
+    rows = design(histogram([cell], FALLING), thresholds([cell]), curve([cell], p), config())
+    uniform = rows["expected_labels"].sum() / rows["population"].sum()
+    action = rows["reason"].str.contains("candidate action region")
+    rest = rows[~action]["expected_labels"].sum() / rows["expected_labels"].sum()
+    assert (rows["inclusion_probability"] >= 0.2 * uniform * rest * (1 - 1e-9)).all()
+
+
+def test_what_the_budget_cannot_afford_is_said():
+    cell = CELLS[-2]
+    few = design(histogram([cell], FALLING), thresholds([cell]), NO_CURVE, config(BR=2))
+    action = few[few["reason"].str.contains("candidate action region")]
+    assert action["reason"].str.contains("not afforded: a certificate of this cell alone").all()
+    assert action["reason"].str.contains("in 14 days, 45 needed").all()  # .95 ** 45 < .1
+    # Hardly anything is removed, so equal probabilities cannot give removed videos a fifth of the labels.
+    high = design(histogram([cell], FALLING), thresholds([cell], 0.99), curve([cell], np.full(1000, 0.9)), config())
+    assert high["reason"].str.contains("labels of removed videos").any()
+    assert (
+        not design(histogram([cell], FALLING), thresholds([cell]), NO_CURVE, config())["reason"]
+        .str.contains("not afforded: a certificate")
+        .any()
+    )
+
+
+def test_order_of_rows_is_irrelevant_and_the_design_names_itself():
+    population, limits = histogram(CELLS, FALLING, unscored=40), thresholds(CELLS)
+    known = curve(CELLS, np.linspace(0, 1, 1000))
+    first = design(population, limits, known, config())
+    shuffled = [frame.sample(frac=1, random_state=3) for frame in (population, limits, known)]
+    pd.testing.assert_frame_equal(first, design(shuffled[0], shuffled[1], shuffled[2], config()))
+    assert len(set(first["design_id"])) == 1
+    other = design(population, limits, known, config(BR=901))
+    assert other["design_id"].iloc[0] != first["design_id"].iloc[0]
+
+
+def test_empty_day_has_an_empty_design():
+    empty = histogram(CELLS[:1], FALLING).iloc[:0]
+    rows = design(empty, thresholds(CELLS), NO_CURVE, config())
+    assert rows.empty
+    assert list(rows.columns) == list(TABLES["sampling_design"].column_names)
+
+
+GOOD = histogram(CELLS[-2:], FALLING)
+
+
+@pytest.mark.parametrize(
+    ("population", "limits", "known", "message"),
+    [
+        (GOOD.drop(columns="n_views"), thresholds(CELLS), NO_CURVE, "histogram: column n_views is missing"),
+        (GOOD, thresholds(CELLS[:1]), NO_CURVE, "thresholds: cell violence/BR/violence-v3 of the histogram is missing"),
+        (GOOD, thresholds(CELLS, 0.5, 0.6), NO_CURVE, "review_at 0.6 is above remove_at 0.5"),
+        (GOOD, thresholds(CELLS, 1.5), NO_CURVE, "thresholds: remove_at 1.5 is not in 0..1"),
+        (GOOD.assign(policy="hate"), thresholds(CELLS), NO_CURVE, "policy 'hate' of cell hate/BR/violence-v3"),
+        (GOOD[:9].assign(market="FR"), thresholds(CELLS), NO_CURVE, "market .FR. of cell violence/FR"),
+        (GOOD.assign(bin=GOOD["bin"] + 1), thresholds(CELLS), NO_CURVE, "histogram: bin 1000 is not in -1..999"),
+        (GOOD.assign(n_videos=-1), thresholds(CELLS), NO_CURVE, "histogram: n_videos -1 is not in 0..inf in cell viol"),
+        (pd.concat([GOOD, GOOD[:1]]), thresholds(CELLS), NO_CURVE, "bin 0 occurs twice"),
+        (GOOD, thresholds(CELLS), curve(CELLS, np.full(1000, np.nan)), "calibration: p_violating nan is not in 0..1"),
+    ],
+)
+def test_bad_input_is_refused_by_name(population, limits, known, message):
+    with pytest.raises(ValueError, match=message):
+        design(population, limits, known, config())

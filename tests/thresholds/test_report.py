@@ -1,0 +1,783 @@
+"""The daily report, on a made-up day of three policies in three markets."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import beta
+
+from include.config.load import load_config
+from include.contract.schema import empty_frame
+from include.contract.tables import TABLES
+from include.thresholds.report import ReportData, build_report, wording
+from include.thresholds.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS
+from include.thresholds.report.view import MOST_CELLS
+
+DAY = date(2026, 11, 3)
+_SHIPPED = load_config()
+CONFIG = _SHIPPED.model_copy(
+    update={
+        "markets": {
+            market: setting.model_copy(update={"reviewer_minutes": minutes})
+            for (market, setting), minutes in zip(_SHIPPED.markets.items(), (9_000, 6_000, 12_000), strict=True)
+        }
+    }
+)
+CELLS = [
+    (policy, market, version)
+    for policy, setting in CONFIG.policies.items()
+    for market in CONFIG.markets
+    for version in setting.model_versions
+]
+_STATUSES = (
+    *("within_limits", "unchanged", "refused", "approved", "awaiting_approval", "refused"),
+    *("held", "unchanged", "refused", "within_limits", "timed_out", "refused"),
+)
+_HOSTILE = "<script>alert(1)</script>\"'&</script><img src=http://example.com/x onerror=alert(1)>"
+
+
+def _cell(cell: tuple[str, str, str]) -> dict[str, Any]:
+    return dict(zip(("policy", "market", "model_version"), cell, strict=True))
+
+
+def _frame(table: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(TABLES[table].column_names)) if rows else empty_frame(TABLES[table])
+
+
+def _population(position: int) -> np.ndarray:
+    """Harmless and violating videos in each of the 1,000 bins."""
+    edges = np.linspace(0, 1, 1001)
+    total = 150_000 + 60_000 * (position % 5)
+    harmless = np.diff(0.9994 * beta(0.6, 9).cdf(edges) + 0.0006 * beta(1.2, 1.4).cdf(edges)) * total
+    violating = np.diff(beta(2.2, 0.75).cdf(edges)) * total * (0.006 + 0.002 * (position % 4))
+    return np.stack([harmless, violating]).round().astype(int)
+
+
+def _curve(position: int, cell: tuple[str, str, str], confidence: float) -> pd.DataFrame:
+    harmless, violating = _population(position)
+    bins = np.arange(995, 499, -5)
+    removes = np.array([(harmless + violating)[b:].sum() for b in bins])
+    truth = np.array([violating[b:].sum() for b in bins]) / removes
+    n = (removes * (0.04 if _STATUSES[position] == "refused" else 0.5)).astype(int)
+    right = (n * truth).astype(int)
+    return pd.DataFrame(
+        {
+            **_cell(cell),
+            "threshold": bins / 1000,
+            "estimate": right / n,
+            "bound": np.where(right > 0, beta.ppf(1 - confidence, np.maximum(right, 1), n - right + 1), 0),
+            "removes": removes,
+        },
+        columns=list(CURVE_COLUMNS),
+    )
+
+
+def _proposal(position: int, cell: tuple[str, str, str], curve: pd.DataFrame) -> dict[str, Any]:
+    policy, status = CONFIG.policies[cell[0]], _STATUSES[position]
+    videos = _population(position).sum(axis=0)
+    good = curve[curve["bound"] >= policy.target_precision]
+    best = good.iloc[-1] if len(good) else curve.iloc[8]
+    refused = status == "refused"
+    new = 0.98 if status == "unchanged" else float(best["threshold"])
+    at = curve.iloc[(curve["threshold"] - new).abs().argmin()]
+    return {
+        "proposal_id": f"proposal-{position}",
+        "origin": "daily",
+        **_cell(cell),
+        "current_remove_at": 0.98,
+        "current_review_at": 0.80,
+        "proposed_remove_at": None if refused else new,
+        "proposed_review_at": None if refused else (0.80 if status == "unchanged" else 0.45),
+        "target": policy.target_precision,
+        "confidence": policy.confidence,
+        "population": "cell" if position % 2 else "region europe",
+        "method": None if refused else "exact binomial",
+        "estimate": None if refused else float(at["estimate"]),
+        "bound": None if refused else float(at["bound"]),
+        "n": 31 + position if refused else 200 + 17 * position,
+        "refusal": "too few labels at or above 0.980 to reach the target" if refused else None,
+        "labels_needed": 420 + position if refused else None,
+        "removes_before": int(videos[980:].sum()),
+        "removes_after": None if refused else int(videos[round(new * 1000) :].sum()),
+        "reviews_before": int(videos[800:980].sum()),
+        "reviews_after": None if refused else int(videos[450 : round(new * 1000)].sum()),
+        "forecast": json.dumps(_effect(position)),
+        "verdicts": json.dumps(
+            [
+                {"name": "min_evidence", "outcome": "publish", "reason": "212 labels at or above it; 30 are asked for"},
+                {
+                    "name": "volume_change",
+                    "outcome": {"held": "hold", "awaiting_approval": "ask"}.get(status, "publish"),
+                    "reason": "removals a day go from 311 to 2840",
+                },
+            ]
+        ),
+        "status": status,
+        "answered_by": "ada" if status == "approved" else None,
+    }
+
+
+def _effect(position: int) -> dict[str, Any]:
+    """A forecast, as `include.thresholds.forecast` words it."""
+    pair = {"before": 1_000.0, "after": 1_250.0 + position}
+    stated = {"estimate": 0.981, "low": 0.96, "high": 0.99, "labels": 120}
+    return {
+        **dict.fromkeys(("removes", "remove_views", "reviews", "reviewer_minutes"), pair),
+        "precision": {"before": stated, "after": {**stated, "estimate": 0.957}},
+        "recall": {"before": stated, "after": {**stated, "estimate": None}},
+        "wrongful_removals_change": {"estimate": 3.25, "low": -1.04, "high": 12.6},
+        "violative_views_prevented_change": {"estimate": None, "low": 0.0, "high": 18_250.0},
+    }
+
+
+def _metrics(position: int, cell: tuple[str, str, str]) -> list[dict[str, Any]]:
+    rows = []
+    rng = np.random.default_rng(position)
+    for back in range(13, -1, -1):
+        for metric, value, width in (
+            ("precision", 0.90 if position == 4 else 0.972, 0.03),
+            ("recall", 0.61, 0.09),
+            ("prevalence", 0.004 + 0.002 * (position % 4), 0.0011),
+            ("violative_view_rate", 0.0021 + 0.001 * (position % 4), 0.0007),
+        ):
+            refused = (metric, position) == ("recall", 2) or (metric == "prevalence" and back == 6)
+            moved = float(value * (1 + 0.06 * rng.standard_normal() * (metric not in ("precision", "recall"))))
+            rows.append(
+                {
+                    "ds": DAY - timedelta(days=back),
+                    **_cell(cell),
+                    "metric": metric,
+                    "value": None if refused else moved,
+                    "low": None if refused else moved - width,
+                    "high": None if refused else moved + min(width, 0.025),
+                    "n": 300 + position,
+                    "refusal": "effective sample size 18 is below 30" if refused else None,
+                    "threshold": 0.98,
+                }
+            )
+    return rows
+
+
+def _histogram(position: int, cell: tuple[str, str, str]) -> list[dict[str, Any]]:
+    videos = _population(position).sum(axis=0)
+    rows = [{**_cell(cell), "bin": b, "n_videos": int(v), "n_views": int(v) * 40} for b, v in enumerate(videos) if v]
+    return [{**_cell(cell), "bin": -1, "n_videos": 512, "n_views": 900}, *rows]
+
+
+def _design(cell: tuple[str, str, str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "design_id": "d1",
+            "programme": "audit",
+            **_cell(cell),
+            "stratum": f"s{k}",
+            "region": region,
+            "first_bin": first,
+            "last_bin": last,
+            "score_low": first / 1000,
+            "score_high": (last + 1) / 1000,
+            "population": 1000,
+            "population_views": 40_000,
+            "inclusion_probability": 0.02,
+            "expected_labels": 20.0,
+            "expected_minutes": 30.0,
+            "reason": "Neyman",
+        }
+        for k, (region, first, last) in enumerate((("allow", 0, 799), ("review", 800, 979), ("remove", 980, 999)))
+    ]
+
+
+def _check(
+    gate: str, position: int, *, success: bool = True, severity: str = "critical", **other: str
+) -> dict[str, Any]:
+    return {
+        "gate": gate,
+        "table_name": "score_profile",
+        "position": position,
+        "expectation": "null scores are at most 20 % of a cell's rows",
+        "column_name": "null_scores",
+        "severity": severity,
+        "success": success,
+        "observed": "0.4 %",
+        **other,
+    }
+
+
+@pytest.fixture(scope="module")
+def data() -> ReportData:
+    return report_data()
+
+
+def report_data() -> ReportData:
+    """A busy day: every status, one gate warning, one critical failure, refused labels, a market over capacity."""
+    curves = {cell: _curve(k, cell, CONFIG.policies[cell[0]].confidence) for k, cell in enumerate(CELLS)}
+    proposals = _frame("threshold_proposals", [_proposal(k, cell, curves[cell]) for k, cell in enumerate(CELLS)])
+    enforced = []
+    for row in proposals.to_dict("records"):
+        cell = {name: row[name] for name in ("policy", "market", "model_version")}
+        off = 25 if cell["model_version"] == "fraud-v3" and cell["market"] == "DE" else 0
+        enforced += [
+            {**cell, "action": "remove", "threshold_version": 6, "n_videos": row["removes_before"] - off},
+            {**cell, "action": "review", "threshold_version": 6, "n_videos": row["reviews_before"] + off},
+            {**cell, "action": "allow", "threshold_version": 6, "n_videos": 40_000},
+        ]
+    quality = [_check("scores", k) for k in range(1, 13)]
+    quality.append(
+        _check("scores", 13, success=False, severity="warning", observed="2.31 times the trailing week in fraud, IN")
+    )
+    quality += [_check("sample", k, table_name="review_sample") for k in range(1, 7)]
+    quality.append(
+        _check("labels", 1, success=False, table_name="label_events", observed="reject rate 0.26, limit 0.20")
+    )
+    rejects = [
+        {"source_file": "events.jsonl", "source_line": k, "reason": reason, "detail": detail, "raw": "{}"}
+        for k, (reason, detail) in enumerate(
+            [("unknown_video", "video_id 7361 was never sampled")] * 14
+            + [("unreadable_line", "line is not JSON")] * 3
+            + [("duplicate_event", "event_id e-17 was accepted before")] * 5,
+            start=1,
+        )
+    ]
+    ledger = {
+        "version": 7,
+        "hash": "9f2c4be1" * 8,
+        "previous_hash": "03ad5577" * 8,
+        "published_at": pd.Timestamp(datetime(2026, 11, 4, 6, 12, tzinfo=UTC)),
+        "thresholds": "[]",
+        "changes": "[]",
+        "proposal_ids": "[]",
+        "evidence": "{}",
+        "code_version": "0.1.0",
+        "requester": "recalibrate_thresholds",
+        "approver": "ada",
+        "reason": "daily recalibration",
+    }
+    counts = [
+        {**_cell(cell), "ds": DAY - timedelta(days=back), "drawn": 60, "labelled": 60 if back > 2 else 45, "final": 50}
+        for cell in CELLS
+        for back in range(14)
+    ]
+    appeals = [
+        {
+            "event_id": f"a{k}",
+            "video_id": k,
+            "policy": "fraud" if k % 3 else "violence",
+            "outcome": "overturned" if k % 4 == 0 else "upheld",
+            "decided_at": pd.Timestamp(datetime(2026, 11, 3, 9, tzinfo=UTC)),
+        }
+        for k in range(40)
+    ]
+    return ReportData(
+        day=DAY,
+        config=CONFIG,
+        proposals=proposals,
+        metrics=pd.DataFrame([row for k, cell in enumerate(CELLS) for row in _metrics(k, cell)]),
+        histogram=_frame("score_histogram", [row for k, cell in enumerate(CELLS) for row in _histogram(k, cell)]),
+        design=_frame("sampling_design", [row for cell in CELLS for row in _design(cell)]),
+        quality=_frame("quality_results", quality),
+        rejects=_frame("label_rejects", rejects),
+        ledger=_frame("threshold_ledger", [ledger]),
+        curves=pd.concat(curves.values(), ignore_index=True),
+        sample_counts=pd.DataFrame(counts, columns=list(SAMPLE_COUNT_COLUMNS)),
+        appeals=_frame("appeals", appeals),
+        enforcement=pd.DataFrame(enforced, columns=list(ENFORCEMENT_COLUMNS)),
+    )
+
+
+_VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+class _Page(HTMLParser):
+    """Every tag, each section's text and table rows, and the contents of scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: dict[str, str] = {}
+        self.rows: dict[str, list[list[str]]] = {}
+        self.scripts: list[str] = []
+        self._stack: list[tuple[str, str | None]] = []
+        self.feed(page)
+        assert not self._stack, f"unclosed: {self._stack}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append((tag, given))
+        if tag in _VOID:
+            return
+        self._stack.append((tag, given.get("id") if tag == "section" else None))
+        if tag == "tr":
+            self.rows.setdefault(self._section, []).append([])
+        if tag in ("td", "th"):
+            self.rows[self._section][-1].append("")
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._stack, f"stray </{tag}>"
+        assert self._stack[-1][0] == tag, f"</{tag}> closes {self._stack[-1]}"
+        self._stack.pop()
+
+    def handle_data(self, data: str) -> None:
+        open_tags = {tag for tag, _ in self._stack}
+        if "script" in open_tags:
+            self.scripts[-1] += data
+            return
+        if "style" in open_tags:
+            return
+        words = " ".join(data.split())
+        self.text[self._section] = f"{self.text.get(self._section, '')} {words}".strip()
+        if open_tags & {"td", "th"}:
+            self.rows[self._section][-1][-1] = f"{self.rows[self._section][-1][-1]} {words}".strip()
+
+    @property
+    def _section(self) -> str:
+        return next((id_ for tag, id_ in reversed(self._stack) if id_), "head")
+
+    def row(self, section: str, start: str) -> list[str]:
+        """The one row of the section whose first cell starts so."""
+        (found,) = [row for row in self.rows[section] if row[0].startswith(start)]
+        return found
+
+    def charts(self) -> dict[str, Any]:
+        return json.loads(self.scripts[0])
+
+    def ids(self) -> list[str]:
+        return [given["id"] or "" for _, given in self.tags if "id" in given]
+
+
+@pytest.fixture(scope="module")
+def html(data: ReportData) -> str:
+    return build_report(data)
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> _Page:
+    return _Page(html)
+
+
+def _by_status(data: ReportData, status: str) -> list[dict[str, Any]]:
+    return [row for row in data.proposals.to_dict("records") if row["status"] == status]
+
+
+def test_nothing_in_the_page_points_to_the_network(page: _Page):
+    loading = [
+        v for _, given in page.tags for k, v in given.items() if k in ("src", "href", "srcset", "action", "data")
+    ]
+    assert loading
+    assert all(value and (value.startswith("#") or value == "data:,") for value in loading), loading
+    assert {tag for tag, _ in page.tags} & {"img", "iframe", "object", "embed", "form", "video"} == set()
+    style = (Path(__file__).parents[2] / "include/thresholds/report/page.css").read_text(encoding="utf-8")
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_scripts_run_only_by_their_hash(html: str):
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', html)
+    assert "default-src &#39;none&#39;" in policy or "default-src 'none'" in policy
+    (scripts,) = re.findall(r"script-src ([^;]+;[^;]*?|[^;]+);", policy.replace("&#39;", "'"))
+    assert "unsafe" not in scripts
+    assert scripts.count("sha256-") == 2
+
+
+def test_plotly_is_in_the_page_once_and_the_size_is_bounded(html: str):
+    assert html.count("* plotly.js v") == 1
+    assert len(html.encode()) < 5_600_000
+
+
+def test_the_headline_counts_cells_by_what_became_of_them(data: ReportData, page: _Page):
+    head = page.text["head"]
+    assert "Thresholds on Tuesday, 3 November 2026" in head
+    assert "Thresholds changed in 3 of 12 cells." in head
+    order = ("1 Waiting for approval", "2 Stopped", "3 Changed", "4 Not certifiable", "2 Kept")
+    tiles = re.findall(r"(Waiting for approval|Stopped|Changed|Not certifiable|Kept) (\d+)", head)
+    assert [f"{number} {label}" for label, number in tiles[:5]] == list(order)
+    before, later = data.proposals["removes_before"].sum(), 0
+    for row in data.proposals.to_dict("records"):
+        later += row["removes_after" if row["status"] in ("approved", "within_limits") else "removes_before"]
+    assert f"Videos removed a day: {before:,.0f} → {later:,.0f}" in head
+
+
+def test_what_needs_attention_comes_red_first(page: _Page):
+    kinds = [given["class"] for tag, given in page.tags if tag == "li"]
+    assert kinds == sorted(kinds)
+    assert kinds.count("bad") == 2
+    head = page.text["head"]
+    assert "1 critical check failed at gate labels: reject rate 0.26, limit 0.20" in head
+    assert "pornography, DE, pornography-v5: automatic removals are right only 90% of the time" in head
+    assert "Waiting for approval: pornography, DE, pornography-v5" in head
+    assert "Held by a guardrail: fraud, BR, fraud-v2" in head
+
+
+def test_a_precision_that_may_still_reach_its_target_is_no_alarm(data: ReportData):
+    metrics = data.metrics.assign(high=data.metrics["high"].where(data.metrics["metric"] != "precision", 0.99))
+    assert "automatic removals are right only" not in _Page(build_report(replace(data, metrics=metrics))).text["head"]
+
+
+def test_a_quiet_day_says_so(data: ReportData):
+    quiet = replace(
+        data,
+        proposals=data.proposals[data.proposals["status"] == "unchanged"],
+        quality=data.quality[data.quality["success"].astype(bool)],
+        enforcement=None,
+    )
+    head = _Page(build_report(quiet)).text["head"]
+    assert "Nothing needs attention." in head
+    assert "No threshold changed; 2 cells were considered." in head
+
+
+def test_thresholds_are_shown_old_and_new_with_their_certificate(data: ReportData, page: _Page):
+    for row in data.proposals.to_dict("records"):
+        shown = page.row("thresholds", f"{row['policy']}, {row['market']} {row['model_version']}")
+        if row["status"] == "refused":
+            assert shown[2:5] == ["0.980", "0.800", f"none target {row['target']:.0%}"]
+            continue
+        new = "0.980 unchanged" if row["status"] == "unchanged" else f"0.980 → {row['proposed_remove_at']:.3f}"
+        assert shown[2] == new
+        stated = float(re.findall(r"at least ([\d.]+)%", shown[4])[0]) / 100
+        assert row["bound"] - 0.001 < stated <= row["bound"], "a bound is rounded down"
+        assert shown[6] == f"{row['n']}"
+        assert shown[8].startswith("this cell" if row["population"] == "cell" else "pooled: region europe")
+        assert "90% confidence, exact binomial" in shown[8]
+    statuses = [row[1] for row in page.rows["thresholds"][1:]]
+    assert statuses[0] == "Waiting for approval"
+    assert statuses[3] == "Changed, approved by ada"
+    assert statuses[-1] == "Kept"
+
+
+def test_refusals_state_the_labels_missing_and_the_time_they_take(data: ReportData, page: _Page):
+    assert len(page.rows["refusals"]) == 1 + 4
+    for row in _by_status(data, "refused"):
+        shown = page.row("refusals", f"{row['policy']}, {row['market']} {row['model_version']}")
+        hours = row["labels_needed"] * data.config.policies[row["policy"]].minutes_per_label / 60
+        assert shown[1:] == [row["refusal"], f"{row['labels_needed']:.0f}", f"{hours:.1f} h"]
+
+
+def test_every_cell_can_be_chosen_and_has_three_charts(data: ReportData, page: _Page):
+    chosen = [given["value"] for tag, given in page.tags if tag == "option"]
+    assert sorted(chosen) == sorted(f"cell-{k}" for k in range(12))
+    assert sum(tag == "select" for tag, _ in page.tags) == 3
+    places = [given for _, given in page.tags if given.get("class") == "chart"]
+    assert {place["id"] for place in places} == set(page.charts()["figures"])
+    assert len(places) == 36
+    assert all(place["role"] == "img" and place["aria-label"] for place in places)
+    assert len(page.ids()) == len(set(page.ids()))
+
+
+def _chart(page: _Page, cell: tuple[str, str, str], kind: str) -> dict[str, Any]:
+    (place,) = [
+        given["id"]
+        for _, given in page.tags
+        if given.get("class") == "chart"
+        and (given["id"] or "").endswith(kind)
+        and (given["aria-label"] or "").startswith(", ".join(cell))
+    ]
+    return page.charts()["figures"][place]
+
+
+def test_the_curve_shows_bound_target_and_both_thresholds(data: ReportData, page: _Page):
+    cell = ("pornography", "DE", "pornography-v5")
+    row = data.proposals.set_index(["policy", "market", "model_version"]).loc[cell]
+    traces = {trace["name"]: trace for trace in _chart(page, cell, "precision")["data"]}
+    curve = data.curves.set_index(["policy", "market", "model_version"]).loc[cell]
+    bound = dict(zip(traces["Certified at 90%"]["x"], traces["Certified at 90%"]["y"], strict=True))
+    expected = dict(zip(curve["removes"], curve["bound"], strict=True))
+    assert all(value == pytest.approx(expected[volume], abs=1e-6) for volume, value in bound.items())
+    assert len(bound) > 50
+    assert traces["Target 95%"]["y"] == [0.95, 0.95]
+    assert traces["Today 0.980"]["x"] == [row["removes_before"]] * 2
+    assert traces[f"Proposed {row['proposed_remove_at']:.3f}"]["x"] == [row["removes_after"]] * 2
+
+
+def test_the_histogram_counts_every_scored_video_once(data: ReportData, page: _Page):
+    cell = ("violence", "BR", "violence-v3")
+    figure = _chart(page, cell, "scores")
+    bars = [trace for trace in figure["data"] if trace["type"] == "bar"]
+    rows = data.histogram.set_index(["policy", "market", "model_version"]).loc[cell]
+    scored = rows[rows["bin"] >= 0]
+    assert sum(sum(bar["y"]) for bar in bars) == scored["n_videos"].sum()
+    (removed,) = [bar for bar in bars if bar["name"] == "Removed"]
+    assert sum(removed["y"]) == scored.loc[scored["bin"] >= 980, "n_videos"].sum()
+    assert figure["layout"]["yaxis"]["type"] == "log"
+    marks = {trace["x"][0] for trace in figure["data"] if trace["type"] == "scatter"}
+    assert {0.98, 0.80} < marks
+    assert "512 videos" in page.text["cells"]
+
+
+def test_the_trend_has_intervals_and_leaves_refused_days_out(data: ReportData, page: _Page):
+    cell = ("fraud", "IN", "fraud-v3")
+    traces = {trace.get("name"): trace for trace in _chart(page, cell, "trend")["data"]}
+    rows = data.metrics.set_index(["policy", "market", "model_version"]).loc[cell]
+    rows = rows[rows["metric"] == "prevalence"].sort_values("ds")
+    line = traces["Prevalence"]
+    assert line["x"] == [str(day) for day in rows["ds"]]
+    assert [y is None for y in line["y"]] == rows["value"].isna().tolist()
+    assert sum(y is None for y in line["y"]) == 1
+    assert line["y"][-1] == pytest.approx(rows["value"].iloc[-1], abs=1e-6)
+    band = _chart(page, cell, "trend")["data"][0]
+    assert band["y"].count(None) == 2, "one outline on either side of the gap"
+    assert max(y for y in band["y"] if y is not None) == pytest.approx(rows["high"].max(), abs=1e-6)
+
+
+def test_a_cell_shows_its_metrics_forecast_and_guardrails(page: _Page):
+    assert "not stated effective sample size 18 is below 30" in page.text["cells"]
+    rows = page.rows["cells"]
+    assert ["Wrongful removals", "", "", "+3.2 −1 to +13"] in rows
+    assert ["Violative views prevented", "", "", "not stated 0 to +18,250"] in rows
+    assert ["Videos removed", "1,000", "1,250", "+25%"] in rows
+    assert ["volume change", "Asks a person", "removals a day go from 311 to 2840"] in rows
+    assert ["volume change", "Holds", "removals a day go from 311 to 2840"] in rows
+    assert "Guardrails: 1 of 2 do not pass" in page.text["cells"]
+    assert "would move from 0.980" in page.text["cells"]
+
+
+def test_review_load_is_set_against_capacity(data: ReportData, page: _Page):
+    for market, setting in data.config.markets.items():
+        mine = data.proposals[data.proposals["market"] == market].to_dict("records")
+        queue = sum(
+            row["reviews_after" if row["status"] in ("approved", "within_limits") else "reviews_before"]
+            * data.config.policies[row["policy"]].minutes_per_label
+            for row in mine
+        )
+        audit = data.design.loc[data.design["market"] == market, "expected_minutes"].sum()
+        shown = page.row("load", market)
+        assert shown[1:5] == [
+            f"{minutes / 60:.1f} h" for minutes in (audit, queue, audit + queue, setting.reviewer_minutes)
+        ]
+
+
+def test_a_market_over_capacity_is_urgent(data: ReportData):
+    market = data.config.markets["BR"].model_copy(update={"reviewer_minutes": 100})
+    config = data.config.model_copy(update={"markets": {**data.config.markets, "BR": market}})
+    assert "Urgent BR: expected review work is" in _Page(build_report(replace(data, config=config))).text["head"]
+
+
+def test_labels_gates_enforcement_appeals_and_ledger(page: _Page):
+    assert "9,540 of 10,080 videos drawn" in page.text["labels"]
+    assert page.row("labels", "pornography, DE")[1:] == ["840", "795", "700", "94.6%"]
+    assert "22 label events were refused." in page.text["labels"]
+    reasons = [
+        row[:2] for row in page.rows["labels"] if row[0] in ("unknown_video", "duplicate_event", "unreadable_line")
+    ]
+    assert reasons == [["unknown_video", "14"], ["duplicate_event", "5"], ["unreadable_line", "3"]]
+    assert "18 of 20 data quality checks held." in page.text["gates"]
+    assert [row[2] for row in page.rows["gates"][1:3]] == ["critical", "warning"]
+    assert ["labels", "label_events", "0 of 1", "Stopped the run"] in page.rows["gates"]
+    assert ["scores", "score_profile", "12 of 13", "Passed with warnings"] in page.rows["gates"]
+    assert page.row("enforcement", "fraud, DE fraud-v3")[-1] == "differs"
+    assert page.row("enforcement", "violence, BR")[-1] == "agrees"
+    assert page.row("appeals", "violence")[1:] == ["14", "4", "28.6%"]
+    ledger = page.row("ledger", "Version 7")
+    assert ledger == [
+        "Version 7 4 November 2026, 06:12 UTC",
+        f"{'9f2c4be1' * 8} after {'03ad5577' * 8}",
+        "recalibrate_thresholds Approved by ada",
+        "daily recalibration",
+    ]
+
+
+def test_optional_inputs_are_switched_off_by_name(data: ReportData):
+    page = _Page(build_report(replace(data, sample_counts=None, appeals=None, enforcement=None)))
+    assert "Switched off: the platform delivers no appeals." in page.text["appeals"]
+    assert "Switched off: the platform delivers no enforcement_log." in page.text["enforcement"]
+    assert "Label completeness is not available for this day." in page.text["labels"]
+
+
+def test_an_empty_day_is_a_whole_page(data: ReportData):
+    empty = {
+        name: getattr(data, name).iloc[:0]
+        for name in ("proposals", "metrics", "histogram", "design", "quality", "rejects", "ledger", "curves")
+    }
+    optional = {name: getattr(data, name).iloc[:0] for name in ("sample_counts", "appeals", "enforcement")}
+    page = _Page(build_report(replace(data, **empty, **optional)))
+    for section, said in (
+        ("head", "No threshold was considered on this day."),
+        ("thresholds", "No threshold was considered on this day."),
+        ("cells", "There is no cell to show."),
+        ("labels", "No label event was refused."),
+        ("gates", "No gate has recorded a result for this day."),
+        ("enforcement", "The platform logged no action on this day."),
+        ("appeals", "No appeal was decided on this day."),
+        ("ledger", "No version of the thresholds was published on this day."),
+    ):
+        assert said in page.text[section]
+
+
+def test_a_cell_without_curve_histogram_or_rates_says_why(data: ReportData):
+    one = data.proposals.iloc[:1]
+    page = _Page(
+        build_report(
+            replace(
+                data,
+                proposals=one,
+                curves=data.curves.iloc[:0],
+                histogram=data.histogram.iloc[:0],
+                metrics=data.metrics.assign(value=None, low=None, high=None),
+            )
+        )
+    )
+    assert page.charts()["figures"] == {}
+    for said in ("there is no certified curve", "no score histogram for this cell", "could be stated in the window"):
+        assert said in page.text["cells"]
+
+
+def test_hostile_names_stay_text(data: ReportData):
+    def renamed(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(model_version=_HOSTILE)
+
+    one = data.proposals[data.proposals["status"] == "refused"].iloc[:1]
+    hostile = replace(
+        data,
+        proposals=renamed(one).assign(
+            refusal=_HOSTILE,
+            answered_by=_HOSTILE,
+            population=_HOSTILE,
+            verdicts=json.dumps([{"name": _HOSTILE, "outcome": "hold", "reason": _HOSTILE}]),
+        ),
+        metrics=renamed(data.metrics).assign(refusal=_HOSTILE),
+        histogram=renamed(data.histogram),
+        curves=renamed(data.curves),
+        quality=data.quality.assign(gate=_HOSTILE, observed=_HOSTILE, expectation=_HOSTILE, table_name=_HOSTILE),
+        rejects=data.rejects.assign(reason=_HOSTILE, detail=_HOSTILE, source_file=_HOSTILE),
+        ledger=data.ledger.assign(reason=_HOSTILE, requester=_HOSTILE, approver=_HOSTILE),
+    )
+    html = build_report(hostile)
+    page = _Page(html)
+    assert len(page.scripts) == 3
+    assert not any(tag == "img" for tag, _ in page.tags)
+    assert page.text["ledger"].count(" ".join(_HOSTILE.split())) >= 3
+    assert html.count("<script>alert") == 0
+    assert _HOSTILE not in json.dumps(page.charts()), "no name enters a figure"
+
+
+def test_the_same_data_gives_the_same_bytes(data: ReportData, html: str):
+    shuffled = {
+        name: getattr(data, name).sample(frac=1, random_state=5)
+        for name in ("proposals", "metrics", "histogram", "design", "quality", "rejects", "curves", "enforcement")
+    }
+    assert build_report(replace(data, **shuffled)) == html
+
+
+def test_by_hand_requests_are_listed_apart(data: ReportData):
+    extra = data.proposals.iloc[3:4].assign(origin="run-17")
+    both = replace(data, proposals=pd.concat([data.proposals, extra], ignore_index=True))
+    page = _Page(build_report(both))
+    assert "of 12 cells" in page.text["head"]
+    assert "Asked for by hand; not counted above" in page.text["thresholds"]
+
+
+def test_many_cells_are_cut_to_the_largest_and_those_that_changed(data: ReportData):
+    base = data.proposals[data.proposals["status"] == "unchanged"].iloc[:1]
+    versions = [f"v{k:03d}" for k in range(MOST_CELLS + 40)]
+    changed = versions[-3]
+    proposals = pd.concat([base.assign(model_version=v) for v in versions], ignore_index=True)
+    proposals.loc[proposals["model_version"] == changed, "status"] = "within_limits"
+    histogram = pd.concat(
+        [
+            data.histogram.iloc[1:2]
+            .assign(policy=base["policy"].iloc[0], market=base["market"].iloc[0])
+            .assign(model_version=v, n_videos=1000 - k)
+            for k, v in enumerate(versions)
+        ]
+    )
+    curves = pd.concat(
+        [data.curves.iloc[:100].assign(**base.iloc[0][["policy", "market"]], model_version=v) for v in versions]
+    )
+    html = build_report(replace(data, proposals=proposals, histogram=histogram, curves=curves, enforcement=None))
+    page = _Page(html)
+    text = page.text["thresholds"]
+    assert f"{MOST_CELLS} of {MOST_CELLS + 40} cells are shown one by one" in text
+    assert f"Thresholds changed in 1 of {MOST_CELLS + 40} cells." in page.text["head"]
+    shown = {word for word in text.split() if word in set(versions)}
+    assert shown == {*versions[: MOST_CELLS - 1], changed}
+    assert len(html.encode()) < 9_000_000
+
+
+@pytest.mark.parametrize(
+    ("frame", "column", "message"),
+    [
+        ("proposals", "bound", "report: proposals has no column bound"),
+        ("metrics", "ds", "report: metrics has no column ds"),
+        ("curves", "removes", "report: curves has no column removes"),
+        ("enforcement", "action", "report: enforcement has no column action"),
+    ],
+)
+def test_a_missing_column_is_refused_by_name(data: ReportData, frame: str, column: str, message: str):
+    with pytest.raises(ValueError, match=message):
+        replace(data, **{frame: getattr(data, frame).drop(columns=column)})
+
+
+def test_a_policy_that_is_not_configured_is_refused_by_name(data: ReportData):
+    with pytest.raises(ValueError, match=r"report: proposals.policy 'spam' is not configured"):
+        replace(data, proposals=data.proposals.assign(policy="spam"))
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (0, "0%"),
+        (1, "100%"),
+        (0.95, "95%"),
+        (0.9514, "95.1%"),
+        (0.0063, "0.63%"),
+        (0.000632, "0.063%"),
+        (0.99968, "99.97%"),
+        (0.0000004, "under 0.0001%"),
+    ],
+)
+def test_percent(share: float, said: str):
+    assert wording.percent(share) == said
+
+
+def test_a_lower_bound_is_never_rounded_up():
+    assert wording.percent(0.94999, down=True) == "94.9%"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [(100, 141, "+41%"), (100, 97, "−3.0%"), (0, 5, "+5"), (7, 7, "no change"), (99_999, 100_000, "under +0.1%")],
+)
+def test_change(before: int, after: int, said: str):
+    assert wording.change(before, after) == said
+
+
+def test_a_browser_draws_every_chart_and_fetches_nothing(html: str, tmp_path: Path):
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("chromium is not installed, so the report was not opened in a browser")
+    from playwright.sync_api import sync_playwright
+
+    path = tmp_path / "report.html"
+    path.write_text(html, encoding="utf-8")
+    quiet = ("no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking")
+    arguments = [f"--{name}" for name in (*quiet, "disable-component-update", "disable-sync")]
+    with sync_playwright() as play:
+        window = play.chromium.launch(executable_path=browser, args=arguments)
+        tab = window.new_page(viewport={"width": 390, "height": 844})
+        problems: list[str] = []
+        requests: list[str] = []
+        tab.on("console", lambda message: problems.append(message.text))
+        tab.on("pageerror", lambda error: problems.append(str(error)))
+        tab.on("request", lambda request: requests.append(request.url))
+        tab.goto(path.as_uri())
+        tab.locator("#cells").scroll_into_view_if_needed()
+        tab.select_option("select.chooser >> nth=0", index=3)
+        visible = tab.locator(".chart:visible")
+        assert visible.count() == 9
+        for k in range(9):
+            visible.nth(k).scroll_into_view_if_needed()
+            visible.nth(k).locator("svg.main-svg .trace").first.wait_for(state="attached", timeout=10_000)
+        assert tab.evaluate("document.documentElement.scrollWidth") == 390
+        assert problems == []
+        assert requests == [path.as_uri()]
+        window.close()
