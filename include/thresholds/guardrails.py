@@ -47,7 +47,6 @@ class Change:
         certified: the lowest remove_at for which the target precision is certified.
         labels: labels at or above new.remove_at in the certificate's population.
         precision_now: precision at old.remove_at in that population.
-        own_precision: precision at new.remove_at by the cell's own labels, which a pooled certificate may outvote.
         target: the precision asked for.
         removes_before, removes_after, reviews_before, reviews_after: videos a day in this cell.
         queue: of the market, with the other cells' changes of the day carried out.
@@ -58,7 +57,6 @@ class Change:
     certified: float
     labels: int
     precision_now: Estimate
-    own_precision: Estimate
     target: float
     removes_before: int
     removes_after: int
@@ -79,7 +77,6 @@ def judge(change: Change, limits: ThresholdLimits, config: Guardrails) -> list[V
         _limits(change, limits),
         _certified(change),
         _min_evidence(change, config),
-        _own_labels(change),
         _loosen_step(change, config),
         _volume_change(change, config),
         _review_queue(change),
@@ -128,16 +125,6 @@ def _min_evidence(change: Change, config: Guardrails) -> Verdict:
     reason = f"{change.labels} labels at or above {change.new.remove_at:g}; {config.min_labels} are asked for"
     enough = change.new.remove_at == change.old.remove_at or change.labels >= config.min_labels
     return Verdict("min_evidence", "publish" if enough else "hold", reason)
-
-
-def _own_labels(change: Change) -> Verdict:
-    """A pooled certificate may loosen a cell by itself only if the cell's own labels, however few, agree."""
-    own = change.own_precision
-    if own.value is None:
-        return Verdict("own_labels", "publish", "the cell has no label of its own there")
-    reason = f"the cell's own {own.n} labels give a precision of {own.value:.3f} against a target of {change.target:g}"
-    disagree = change.new.remove_at < change.old.remove_at and own.value < change.target
-    return Verdict("own_labels", "ask" if disagree else "publish", reason)
 
 
 def _loosen_step(change: Change, config: Guardrails) -> Verdict:

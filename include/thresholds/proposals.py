@@ -220,10 +220,28 @@ def _refutation(own: _Answer, pooled: _Answer, config: Config) -> str | None:
     )
 
 
+def _supported(answer: _Answer, old: Pair, own: pd.DataFrame, policy: Policy, config: Config) -> _Answer:
+    """`answer`, or a refusal where labels of other markets alone would remove more of this cell's videos."""
+    at = answer.decision.threshold
+    if answer.population == "cell" or at is None or at >= old.remove_at:
+        return answer
+    local, needed = precision_at(own, at), config.guardrails.min_labels
+    if local.n >= needed and local.value is not None and local.value >= policy.target_precision:
+        return answer
+    found = f"a precision of {local.value:.3f}" if local.value is not None else "no precision"
+    refusal = (
+        f"{answer.population} certifies {at:g}, but it lowers no threshold unless at least {needed} of the cell's own "
+        f"labels bear it out; {local.n} above it give {found}"
+    )
+    missing = needed - local.n if local.n < needed else None
+    return _Answer(Decision(None, refusal, missing, None, None, None, local.n), "cell", own)
+
+
 def _plan(
     cell: Cell, old: Pair, *, sample: pd.DataFrame, histogram: pd.DataFrame, answer: Certifier, config: Config
 ) -> _Plan:
-    policy, precision = config.policies[cell[0]], answer(cell[1], "precision")
+    policy = config.policies[cell[0]]
+    precision = _supported(answer(cell[1], "precision"), old, sample, policy, config)
     decision = precision.decision
     if decision.threshold is None:
         notes = [Verdict("certificate", "hold", f"{decision.refusal}; the thresholds in force stay")]
@@ -322,7 +340,6 @@ def _row(plan: _Plan, queue: Queue, config: Config, identity: Mapping[str, str])
             certified=_on_edge(plan.answer.decision.threshold),
             labels=decision.n,
             precision_now=precision_at(plan.answer.sample, plan.old.remove_at),
-            own_precision=precision_at(plan.sample, plan.new.remove_at),
             target=policy.target_precision,
             removes_before=effect["removes"]["before"],
             removes_after=effect["removes"]["after"],

@@ -191,16 +191,28 @@ def test_cells_of_a_market_share_its_minutes():
 
 
 def test_a_cell_short_of_labels_borrows_its_region_and_says_so(rich):
-    row = run({**rich, "MX": make_cell("MX", n=1500, seed=3)}, make_config())["MX"]
+    row = run({**rich, "MX": make_cell("MX", n=1500, sound_from=0.6, seed=3)}, make_config(min_labels=5))["MX"]
     assert row["population"] == "region latin_america"
     assert row["status"] != "refused"
     assert row["n"] > 100
 
 
 def test_where_the_region_is_short_too_the_policy_is_pooled(rich):
-    row = run({"BR": rich["BR"], "DE": make_cell("DE", n=1500, seed=4)}, make_config())["DE"]
+    row = run({"BR": rich["BR"], "DE": make_cell("DE", n=1500, seed=4)}, make_config(min_labels=5))["DE"]
     assert row["population"] == "policy"
     assert row["status"] != "refused"
+
+
+def test_labels_of_other_markets_alone_never_remove_more_of_a_cells_videos(rich):
+    """MX is precise where it has labels, but has fewer than min_labels of them."""
+    cells = {**rich, "MX": make_cell("MX", n=1500, seed=3)}
+    refused = run(cells, make_config(min_labels=500))["MX"]
+    assert (refused["status"], refused["population"]) == ("refused", "cell")
+    assert "region latin_america certifies" in refused["refusal"]
+    assert "at least 500 of the cell's own labels" in refused["refusal"]
+    tightened = run(cells, make_config(min_labels=1), {"BR": (0.98, 0.8), "MX": (0.6, 0.5)})["MX"]
+    assert tightened["population"] == "region latin_america"
+    assert tightened["proposed_remove_at"] > 0.6
 
 
 def test_a_pooled_certificate_is_not_used_against_the_cells_own_labels(rich):
@@ -209,14 +221,6 @@ def test_a_pooled_certificate_is_not_used_against_the_cells_own_labels(rich):
     assert (row["status"], row["population"]) == ("refused", "cell")
     assert "region latin_america certifies" in row["refusal"]
     assert "this cell's own" in row["refusal"]
-
-
-def test_where_a_few_own_labels_disagree_with_the_pool_a_person_is_asked(rich):
-    cells = {**rich, "MX": make_cell("MX", n=1500, sound_from=0.999, seed=4)}
-    row = run(cells, make_config(loosen_step=1.0))["MX"]
-    assert (row["population"], row["status"]) == ("region latin_america", "awaiting_approval")
-    assert verdicts(row)["own_labels"]["outcome"] == "ask"
-    assert {v["outcome"] for name, v in verdicts(row).items() if name != "own_labels"} == {"publish"}
 
 
 def test_a_cell_whose_own_labels_settle_it_is_not_pooled(rich):
@@ -265,7 +269,9 @@ def test_without_labels_anywhere_the_thresholds_stay_and_the_price_is_named():
 def test_a_cell_without_any_label_or_video_is_refused_by_name(rich):
     row = run(rich, make_config(), {"BR": (0.98, 0.8), "DE": (0.98, 0.8)})["DE"]
     assert row["removes_before"] == 0
-    assert row["population"] == "policy"  # BR's labels certify the policy; DE has no video that could contradict
+    assert (row["status"], row["labels_needed"]) == ("refused", 30)
+    assert "policy certifies" in row["refusal"]
+    assert "0 above it give no precision" in row["refusal"]
     alone = run({"BR": tuple(frame.iloc[:0] for frame in rich["BR"])}, make_config(), {"DE": (0.98, 0.8)})["DE"]
     assert (alone["status"], alone["refusal"]) == ("refused", "no labels")
 
