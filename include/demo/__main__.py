@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _run_days(state: State, days: int) -> None:
-    from include.demo.console import quiet
+    from include.local.console import quiet
 
     with quiet(LOG) as console:
         console.say("Preparing Airflow's metadata database ...")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import os
+import secrets
 import sys
 from pathlib import Path
 
@@ -12,7 +15,10 @@ AIRFLOW_HOME = PROJECT_ROOT / ".airflow"
 
 
 def airflow_environment(home: Path = AIRFLOW_HOME) -> dict[str, str]:
-    """Environment variables for a plain local Airflow: SQLite, LocalExecutor, this project's Dags and plugins."""
+    """Environment variables for a plain local Airflow: SQLite, LocalExecutor, this project's Dags and plugins.
+
+    Its secrets are made on first use and kept in `home`, readable by their owner only.
+    """
     return {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT_ROOT / "dags"),
@@ -20,6 +26,9 @@ def airflow_environment(home: Path = AIRFLOW_HOME) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__FERNET_KEY": _secret(home / "fernet_key", 32),
+        "AIRFLOW__API_AUTH__JWT_SECRET": _secret(home / "jwt_secret", 64),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
@@ -37,5 +46,14 @@ def enter_airflow(home: Path = AIRFLOW_HOME) -> None:
     """
     if "airflow" in sys.modules:
         raise RuntimeError("airflow is imported already; enter_airflow() must come first")
-    home.mkdir(parents=True, exist_ok=True)
     os.environ.update(airflow_environment(home))
+
+
+def _secret(path: Path, n_bytes: int) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        contextlib.suppress(FileExistsError),
+        open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file,
+    ):
+        file.write(base64.urlsafe_b64encode(secrets.token_bytes(n_bytes)))
+    return path.read_text()

@@ -1,4 +1,4 @@
-"""`make up` and `make down`: a standalone Airflow on this machine only, stopped with its whole process group."""
+"""`make up` and `make down`: Airflow on this machine only, stopped with its whole process group."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import psutil
 
 from include.config.settings import PROJECT_ROOT
 from include.files import write_whole
+from include.local.console import quiet
 from include.local.environment import AIRFLOW_HOME, airflow_environment, enter_airflow
 
 HOST = "127.0.0.1"
@@ -29,7 +30,7 @@ STOP_SECONDS = 30
 
 @dataclass(frozen=True)
 class Server:
-    """A running standalone Airflow: its process, which leads its group, and where it listens."""
+    """A running Airflow: its first process, which leads its group, and where it listens."""
 
     pid: int
     created: float
@@ -70,12 +71,11 @@ def start(home: Path, log: Path, extra: Mapping[str, str] | None = None) -> Serv
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://{HOST}:{port}",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{port}/execution/",
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         **(extra or {}),
     }
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "airflow", "standalone"],
+            [sys.executable, "-m", "include.local.components", f"http://{HOST}:{port}"],
             cwd=PROJECT_ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -132,12 +132,14 @@ def main() -> None:
 
 
 def _prepared_server() -> Server:
-    enter_airflow()
-    from include.local.metadata import apply_settings, migrate
+    log = AIRFLOW_HOME / "airflow.log"
+    with quiet(log):
+        enter_airflow()
+        from include.local.metadata import apply_settings, migrate
 
-    migrate()
-    apply_settings()
-    return start(AIRFLOW_HOME, AIRFLOW_HOME / "standalone.log")
+        migrate()
+        apply_settings()
+    return start(AIRFLOW_HOME, log)
 
 
 def _running(state: Path) -> Server | None:

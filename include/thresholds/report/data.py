@@ -80,6 +80,11 @@ class ReportData:
                 if unknown:
                     raise ValueError(f"report: {name}.{column} {unknown[0]!r} is not configured")
 
+    @property
+    def today(self) -> pd.DataFrame:
+        """The day's rows of `metrics`."""
+        return self.metrics[pd.to_datetime(self.metrics["ds"]).dt.date == self.day]
+
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as dicts, with None for every missing value."""

@@ -69,7 +69,8 @@ def precision_against_volume(
 ) -> dict[str, Any]:
     """Estimated precision and its certified lower bound against the videos removed a day.
 
-    curve: threshold, estimate, bound, removes of one cell; what is far below the target is left out. now, proposed: remove_at and the videos a day at or above it.
+    curve: threshold, estimate, bound, removes of one cell; what is far below the target is left out.
+    now, proposed: remove_at and the videos a day at or above it.
     """
     marks = [now[1], *([proposed[1]] if proposed else [])]
     near = (curve["estimate"] >= target - _SHOWN_BELOW_TARGET) | (curve["removes"] <= 1.25 * max(marks))

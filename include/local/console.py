@@ -34,6 +34,7 @@ class Console:
 @contextmanager
 def quiet(log: Path) -> Iterator[Console]:
     """Within, file descriptors 1 and 2 go to `log`; also those of libraries that took hold of them before."""
+    log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)

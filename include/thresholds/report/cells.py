@@ -1,0 +1,217 @@
+"""One cell in detail."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from include.contract.tables import NO_SCORE_BIN
+from include.thresholds.report import figures, wording
+from include.thresholds.report.data import Cell, ReportData, by_cell, cell_of, records
+from include.thresholds.report.decisions import CHANGED, moves, proposed_name, status_of
+from include.thresholds.report.parts import Kind, Table, Value, labels_value, name_of
+
+_METRICS = {
+    "precision": "Precision of automatic removal",
+    "recall": "Recall of automatic removal",
+    "prevalence": "Prevalence",
+    "violative_view_rate": "Violative view rate",
+}
+
+_OUTCOMES: dict[str, tuple[str, str, Kind]] = {
+    "hold": ("Holds", "", "warn"),
+    "ask": ("Asks a person", "", "warn"),
+    "publish": ("Passes", "", "good"),
+}
+"""A guardrail's outcomes, the strictest first."""
+
+_VOLUMES = {
+    "removes": "Videos removed",
+    "remove_views": "Their views",
+    "reviews": "Videos reviewed",
+    "reviewer_minutes": "Reviewer minutes",
+}
+
+_QUALITY = {"precision": "Precision of removal", "recall": "Recall of removal and review"}
+
+_EFFECTS = {
+    "wrongful_removals_change": "Wrongful removals",
+    "violative_views_prevented_change": "Violative views prevented",
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart's place in the page: what it shows, for all readers, or (`missing`) why it is not drawn."""
+
+    id: str
+    title: str
+    remark: str
+    description: str
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class CellView:
+    """One cell in words, and its charts."""
+
+    id: str
+    cell: Cell
+    status: Value
+    summary: str
+    measured: Table
+    verdicts: Table
+    forecast: Table | None
+    charts: list[Chart] = field(default_factory=list)
+
+
+def cells(data: ReportData, rows: list[dict[str, Any]]) -> tuple[list[CellView], dict[str, Any]]:
+    """Every cell in detail, and its figures by the id of the element they are drawn into."""
+    curves, histograms, metrics = by_cell(data.curves), by_cell(data.histogram), by_cell(data.metrics)
+    today = by_cell(data.today)
+    views, charts = [], {}
+    for position, row in enumerate(rows):
+        item = _in_words(row, today.get(cell_of(row)), position)
+        curve, bins, trend = (frames.get(item.cell) for frames in (curves, histograms, metrics))
+        for id_, (figure, title, remark, missing) in {
+            "precision": (
+                None if curve is None else _precision(curve, row),
+                "Precision against volume",
+                "Removing more videos costs precision. The certified line has to stay above the target.",
+                "No threshold of this cell could be judged: there is no certified curve.",
+            ),
+            "scores": (
+                None if bins is None else _scores(bins, row),
+                "Scores",
+                "" if bins is None else f"The day's videos by score. {_without_score(bins)}",
+                "The day has no score histogram for this cell.",
+            ),
+            "trend": (
+                None if trend is None else figures.rate_trend(trend),
+                "Violating content",
+                "Its share of videos and of views by day, with 95% intervals.",
+                "Neither prevalence nor violative view rate could be stated in the window.",
+            ),
+        }.items():
+            name = f"{item.id}-{id_}"
+            described = f"{name_of(item.cell)}. {title}. {item.summary if id_ == 'precision' else remark}"
+            if figure is None:
+                item.charts.append(Chart(name, title, "", "", missing))
+            else:
+                charts[name] = figure
+                item.charts.append(Chart(name, title, remark, described))
+        views.append(item)
+    return views, charts
+
+
+def _in_words(row: dict[str, Any], today: pd.DataFrame | None, position: int) -> CellView:
+    return CellView(
+        f"cell-{position}",
+        cell_of(row),
+        status_of(row),
+        _summary(row),
+        _measured([] if today is None else records(today)),
+        _verdicts(row),
+        _forecast(row),
+    )
+
+
+def _measured(metrics: list[dict[str, Any]]) -> Table:
+    by_name = {metric["metric"]: metric for metric in metrics}
+    lines = []
+    for metric, label in _METRICS.items():
+        found = by_name.get(metric)
+        if found is None:
+            lines.append((Value(label), Value("not measured"), Value(""), Value("")))
+        elif found["value"] is None:
+            lines.append(
+                (Value(label), Value("not stated", found["refusal"] or ""), Value(""), labels_value(found["n"]))
+            )
+        else:
+            span = Value(wording.interval(found["low"], found["high"]))
+            lines.append((Value(label), Value(wording.percent(found["value"])), span, labels_value(found["n"])))
+    return Table("Measured on this day", ("Metric", "Value", "95% interval", "Labels"), lines, frozenset({1, 2, 3}))
+
+
+def _verdicts(row: dict[str, Any]) -> Table:
+    verdicts = sorted(json.loads(row["verdicts"]), key=lambda verdict: list(_OUTCOMES).index(verdict["outcome"]))
+    rows = [
+        (Value(verdict["name"].replace("_", " ")), Value(*_OUTCOMES[verdict["outcome"]]), Value(verdict["reason"]))
+        for verdict in verdicts
+    ]
+    stopping = sum(verdict["outcome"] != "publish" for verdict in verdicts)
+    caption = f"Guardrails: {stopping} of {len(rows)} do not pass" if stopping else f"Guardrails: all {len(rows)} pass"
+    return Table(caption, ("Guardrail", "Verdict", "Reason"), rows)
+
+
+def _forecast(row: dict[str, Any]) -> Table | None:
+    if not moves(row):
+        return None
+    effect = json.loads(row["forecast"])
+    rows: list[tuple[Value, ...]] = []
+    for key, label in _VOLUMES.items():
+        before, later = effect[key]["before"], effect[key]["after"]
+        stated = (wording.count(before), wording.count(later), wording.change(before, later))
+        rows.append((Value(label), *(Value(text) for text in stated)))
+    for key, label in _QUALITY.items():
+        before, later = (effect[key][when]["estimate"] for when in ("before", "after"))
+        shares = ("not stated" if share is None else wording.percent(share) for share in (before, later))
+        rows.append((Value(label), *(Value(text) for text in shares), Value("")))
+    for key, label in _EFFECTS.items():
+        found = effect[key]
+        span = f"{wording.signed(found['low'])} to {wording.signed(found['high'])}"
+        estimate = "not stated" if found["estimate"] is None else wording.signed(found["estimate"])
+        rows.append(
+            (Value(label), Value(""), Value(""), Value(estimate, span if found["low"] != found["high"] else ""))
+        )
+    headings = ("A day", "Today", "After", "Change")
+    return Table("Forecast, were the proposal carried out", headings, rows, frozenset({1, 2, 3}))
+
+
+def _without_score(bins: pd.DataFrame) -> str:
+    """How many of a cell's videos have no usable score."""
+    missing = int(bins.loc[bins["bin"] == NO_SCORE_BIN, "n_videos"].sum())
+    total = int(bins["n_videos"].sum())
+    if not missing:
+        return "Every video has a score."
+    return f"{wording.count(missing)} videos ({wording.percent(missing / total)}) have no score and are not drawn."
+
+
+def _summary(row: dict[str, Any]) -> str:
+    now, new = row["current_remove_at"], row["proposed_remove_at"]
+    if row["refusal"]:
+        return f"Automatic removal stays at {wording.score(now)}: {row['refusal'].rstrip('.')}."
+    if new is None or row["bound"] is None:
+        return f"Automatic removal stays at {wording.score(now)}."
+    certificate = (
+        f"certified right at least {wording.percent(row['bound'], down=True)} of the time, "
+        f"at {wording.percent(row['confidence'])} confidence"
+    )
+    move = "moves" if row["status"] in CHANGED else "would move"
+    if new == now:
+        return f"Automatic removal stays at {wording.score(now)}, {certificate}."
+    return f"Automatic removal {move} from {wording.score(now)} to {wording.score(new)}, {certificate}."
+
+
+def _precision(curve: pd.DataFrame, row: dict[str, Any]) -> dict[str, Any]:
+    new = (row["proposed_remove_at"], row["removes_after"])
+    return figures.precision_against_volume(
+        curve,
+        target=row["target"],
+        confidence=row["confidence"],
+        now=(row["current_remove_at"], row["removes_before"]),
+        proposed=None if None in new or new[0] == row["current_remove_at"] else new,
+        proposed_name=proposed_name(row),
+    )
+
+
+def _scores(bins: pd.DataFrame, row: dict[str, Any]) -> dict[str, Any]:
+    return figures.score_histogram(
+        bins,
+        now=(row["current_review_at"], row["current_remove_at"]),
+        proposed=(row["proposed_review_at"], row["proposed_remove_at"]) if moves(row) else None,
+        proposed_name=proposed_name(row),
+    )

@@ -1,0 +1,260 @@
+"""What stands around the thresholds: review load, labels, gates, enforcement, appeals, the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from include.contract.tables import TABLES
+from include.thresholds.report import wording
+from include.thresholds.report.data import ReportData, by_cell, cell_of, records
+from include.thresholds.report.decisions import after
+from include.thresholds.report.parts import Section, Table, Value, cell_value, short
+
+
+@dataclass(frozen=True)
+class Load:
+    """A market's expected reviewer minutes against its capacity; shares are of the widest bar of all markets."""
+
+    market: str
+    audit: float
+    queue: float
+    capacity: float
+    scale: float
+
+    @property
+    def total(self) -> float:
+        return self.audit + self.queue
+
+    @property
+    def used(self) -> float:
+        return self.total / self.capacity
+
+    def width(self, minutes: float) -> str:
+        """A CSS length."""
+        return f"{100 * minutes / self.scale:.2f}%"
+
+
+def loads(data: ReportData, rows: list[dict[str, Any]]) -> list[Load]:
+    """Expected reviewer minutes of each configured market once the day's decisions hold, fullest market first."""
+    audit = data.design.groupby("market")["expected_minutes"].sum().to_dict()
+    queue: dict[str, float] = {}
+    for row in rows:
+        minutes = after(row, "reviews") * data.config.policies[row["policy"]].minutes_per_label
+        queue[row["market"]] = queue.get(row["market"], 0) + minutes
+    plain = [
+        (market, float(audit.get(market, 0)), queue.get(market, 0.0), setting.reviewer_minutes)
+        for market, setting in data.config.markets.items()
+    ]
+    scale = max(max(a + q, capacity) for _, a, q, capacity in plain)
+    bars = [Load(market, a, q, capacity, scale) for market, a, q, capacity in plain]
+    return sorted(bars, key=lambda load: (-load.used, load.market))
+
+
+def load_table(bars: list[Load]) -> Table:
+    """The numbers behind the bars."""
+    rows = [
+        (
+            Value(load.market),
+            Value(wording.duration(load.audit)),
+            Value(wording.duration(load.queue)),
+            Value(wording.duration(load.total)),
+            Value(wording.duration(load.capacity)),
+            Value(wording.percent(load.used), "", "bad" if load.total > load.capacity else "plain"),
+        )
+        for load in bars
+    ]
+    headings = ("Market", "Audit sample", "Review queue", "Together", "Capacity", "Used")
+    return Table("Expected reviewer time a day", headings, rows, frozenset({1, 2, 3, 4, 5}))
+
+
+def labels(data: ReportData) -> Section:
+    """How complete the labels are that the thresholds rest on, and which label events were refused."""
+    tables, lines = [], []
+    remark = "Label completeness is not available for this day."
+    counts = data.sample_counts
+    if counts is not None and counts["drawn"].sum() > 0:
+        drawn, labelled = int(counts["drawn"].sum()), int(counts["labelled"].sum())
+        days = sorted(pd.to_datetime(counts["ds"]).dt.date)
+        remark = (
+            f"{wording.count(labelled)} of {wording.plural(drawn, 'video')} drawn from {wording.day_in_words(days[0])} "
+            f"to {wording.day_in_words(days[-1])} have a label ({wording.percent(labelled / drawn)})."
+        )
+        totals = counts.groupby(["policy", "market"], as_index=False)[["drawn", "labelled", "final"]].sum()
+        rows = [
+            (
+                Value(f"{row['policy']}, {row['market']}"),
+                *(Value(wording.count(row[c])) for c in ("drawn", "labelled", "final")),
+                Value(wording.percent(row["labelled"] / row["drawn"]) if row["drawn"] else "none drawn"),
+            )
+            for row in records(totals)
+        ]
+        headings = ("Policy and market", "Drawn", "Labelled", "Final", "Labelled share")
+        tables.append(Table("Labels of the samples in the window", headings, rows, frozenset({1, 2, 3, 4})))
+    if data.rejects.empty:
+        lines.append("No label event was refused.")
+    else:
+        total = len(data.rejects)
+        lines.append(f"{wording.plural(total, 'label event was', 'label events were')} refused.")
+        reasons = []
+        for reason, group in data.rejects.groupby("reason"):
+            first = records(group.sort_values(["source_file", "source_line"]))[0]
+            where = f"{first['source_file']}, line {first['source_line']}"
+            reasons.append((-len(group), Value(str(reason)), Value(short(first["detail"]), where)))
+        rejected = [(reason, Value(wording.count(-n)), example) for n, reason, example in _ordered(reasons)]
+        tables.append(
+            Table("Refused label events by reason", ("Reason", "Events", "First example"), rejected, frozenset({1}))
+        )
+    return Section("labels", "Labels", remark, tables, lines=lines)
+
+
+def gates(data: ReportData) -> Section:
+    """Failed checks first, then every gate's count, then all checks folded away."""
+    checks = records(data.quality.sort_values(["gate", "position"], kind="stable"))
+    if not checks:
+        return Section("gates", "Gates", "No gate has recorded a result for this day.")
+    failed = [c for c in checks if not c["success"]]
+    failed.sort(key=lambda c: c["severity"] != "critical")
+    headings = ("Check", "Gate", "Severity", "Found")
+    tables = []
+    if failed:
+        rows = [
+            (
+                _check(c),
+                Value(c["gate"]),
+                Value(c["severity"], "", "bad" if c["severity"] == "critical" else "warn"),
+                Value(short(c["observed"])),
+            )
+            for c in failed
+        ]
+        tables.append(Table("Failed checks", headings, rows))
+    summary = []
+    for gate in sorted({c["gate"] for c in checks}):
+        mine = [c for c in checks if c["gate"] == gate]
+        held = sum(bool(c["success"]) for c in mine)
+        stopped = any(c["severity"] == "critical" and not c["success"] for c in mine)
+        verdict = Value("Passed", "", "good") if held == len(mine) else Value("Passed with warnings", "", "warn")
+        verdict = Value("Stopped the run", "", "bad") if stopped else verdict
+        about = ", ".join(sorted({c["table_name"] for c in mine}))
+        summary.append((Value(gate), Value(about), Value(f"{held} of {len(mine)}"), verdict))
+    tables.append(Table("Gates", ("Gate", "Table", "Checks held", "Verdict"), summary, frozenset({2})))
+    every = [
+        (
+            _check(c),
+            Value(c["gate"]),
+            Value("held" if c["success"] else "failed", "", "plain" if c["success"] else "warn"),
+            Value(short(c["observed"])),
+        )
+        for c in checks
+    ]
+    held = len(checks) - len(failed)
+    return Section(
+        "gates",
+        "Gates",
+        f"{wording.count(held)} of {wording.plural(len(checks), 'data quality check')} held.",
+        tables,
+        [Table(f"All {len(checks)} checks", ("Check", "Gate", "Result", "Found"), every)],
+    )
+
+
+def enforcement(data: ReportData, rows: list[dict[str, Any]]) -> Section:
+    """What the platform did against what the thresholds in force say."""
+    title = "Enforcement"
+    if data.enforcement is None:
+        return Section("enforcement", title, _switched_off("enforcement_log"))
+    compared = _enforcement_rows(data, rows)
+    if not compared:
+        return Section("enforcement", title, "The platform logged no action on this day.")
+    headings = (
+        "Cell",
+        "Version enforced",
+        "Removed",
+        "By the thresholds",
+        "Sent to review",
+        "By the thresholds",
+        "Verdict",
+    )
+    table = Table(
+        "Actions of the platform against the thresholds in force", headings, compared, frozenset({2, 3, 4, 5})
+    )
+    remark = "What the platform did with the day's videos, beside what the thresholds in force say."
+    return Section("enforcement", title, remark, [table])
+
+
+def appeals(data: ReportData) -> Section:
+    """Decided appeals by policy."""
+    if data.appeals is None:
+        return Section("appeals", "Appeals", _switched_off("appeals"))
+    if data.appeals.empty:
+        return Section("appeals", "Appeals", "No appeal was decided on this day.")
+    rows = []
+    for policy, group in data.appeals.groupby("policy"):
+        overturned = int((group["outcome"] == "overturned").sum())
+        share = wording.percent(overturned / len(group))
+        rows.append(
+            (Value(str(policy)), *(Value(t) for t in (wording.count(len(group)), wording.count(overturned), share)))
+        )
+    headings = ("Policy", "Decided", "Overturned", "Share overturned")
+    remark = "Appeals are not a probability sample: they show what creators contest, not how often removals are right."
+    return Section("appeals", "Appeals", remark, [Table("Appeals decided", headings, rows, frozenset({1, 2, 3}))])
+
+
+def ledger(data: ReportData) -> Section:
+    """The versions published on the day."""
+    versions = records(data.ledger.sort_values("version"))
+    if not versions:
+        return Section("ledger", "Ledger", "No version of the thresholds was published on this day.")
+    rows = [
+        (
+            Value(f"Version {v['version']}", wording.moment_in_words(v["published_at"])),
+            Value(v["hash"], f"after {v['previous_hash']}" if v["previous_hash"] else "first version"),
+            Value(v["requester"], f"Approved by {v['approver']}" if v["approver"] else "Within limits"),
+            Value(v["reason"]),
+        )
+        for v in versions
+    ]
+    remark = f"Version {versions[-1]['version']} of the thresholds is the last published on this day."
+    headings = ("Version", "Hash (SHA-256)", "Requested by", "Reason")
+    return Section("ledger", "Ledger", remark, [Table("Published versions", headings, rows)])
+
+
+def enforced_otherwise(data: ReportData, rows: list[dict[str, Any]]) -> int:
+    """Cells in which the platform acted otherwise than the thresholds in force say."""
+    return sum(row[-1].kind == "warn" for row in _enforcement_rows(data, rows))
+
+
+def _enforcement_rows(data: ReportData, rows: list[dict[str, Any]]) -> list[tuple[Value, ...]]:
+    if data.enforcement is None:
+        return []
+    expected = {cell_of(row): row for row in rows}
+    result: list[tuple[Value, ...]] = []
+    for cell, group in by_cell(data.enforcement).items():
+        done = group.groupby("action")["n_videos"].sum()
+        removed, reviewed = int(done.get("remove", 0)), int(done.get("review", 0))
+        versions = ", ".join("none" if v == 0 else str(v) for v in sorted(set(group["threshold_version"])))
+        row = expected.get(cell)
+        if row is None:
+            verdict, should = Value("no proposal", "", "plain"), ("", "")
+        else:
+            agree = (removed, reviewed) == (row["removes_before"], row["reviews_before"])
+            verdict = Value("agrees", "", "good") if agree else Value("differs", "", "warn")
+            should = (wording.count(row["removes_before"]), wording.count(row["reviews_before"]))
+        values = (wording.count(removed), should[0], wording.count(reviewed), should[1])
+        result.append((cell_value(cell), Value(versions), *(Value(v) for v in values), verdict))
+    return result
+
+
+def _switched_off(table: str) -> str:
+    return f"Switched off: the platform delivers no {table}. Without it there is no {TABLES[table].switches_off}."
+
+
+def _check(row: dict[str, Any]) -> Value:
+    column = f".{row['column_name']}" if row["column_name"] else ""
+    return Value(row["expectation"], f"{row['table_name']}{column}")
+
+
+def _ordered(rows: Iterable[tuple[int, Value, Value]]) -> list[tuple[int, Value, Value]]:
+    return sorted(rows, key=lambda row: (row[0], row[1].text))
