@@ -11,6 +11,8 @@ from include.contract.tables import CELL
 from include.project import Project
 from include.thresholds.ledger import thresholds_in_force
 
+_ITEM = ["video_id", "policy", "sampled_on"]
+
 
 def passed_days(project: Project, gate: str, start: date, end: date) -> set[date]:
     """Days from `start` to `end`, inclusive, on which `gate` ran without a critical failure."""
@@ -34,13 +36,13 @@ def window_start(project: Project, day: date) -> date:
 def labelled_sample(project: Project, day: date) -> pd.DataFrame:
     """Draws of each policy's window that have a final consensus as of `day`.
 
-    Columns of `review_sample`, p_violating and sampled_on (the day of the draw), sorted by cell, day and video.
+    Columns of `review_sample`, p_violating and sampled_on (the day of the draw), sorted by cell, day and video. A
+    video drawn on several days counts once, on the day its consensus is about.
     """
-    start = window_start(project, day)
-    drawn = accepted(project, "review_sample", "sample", start, day)
+    drawn = accepted(project, "review_sample", "sample", window_start(project, day), day)
     consensus = accepted(project, "label_consensus", "consensus", day, day)
-    final = consensus.loc[consensus["status"] == "final", ["video_id", "policy", "p_violating"]]
-    rows = drawn.merge(final, on=["video_id", "policy"], how="inner").rename(columns={"ds": "sampled_on"})
+    final = consensus.loc[consensus["status"] == "final", [*_ITEM, "p_violating"]]
+    rows = drawn.rename(columns={"ds": "sampled_on"}).merge(final, on=_ITEM)
     policies = project.config.policies
     in_window = [
         (day - sampled).days < policies[policy].window_days

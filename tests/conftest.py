@@ -1,4 +1,4 @@
-"""One Airflow home for the whole run: the environment before any test imports airflow, the database when first asked."""
+"""One Airflow home for the whole run: its environment before any test imports airflow, its database when asked for."""
 
 from __future__ import annotations
 

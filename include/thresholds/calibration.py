@@ -2,7 +2,7 @@
 
 Beta calibration (Kull, Silva Filho and Flach, AISTATS 2017): logit p = c + a ln s - b ln(1 - s) with a, b >= 0, hence
 monotone, and the score itself at a = b = 1, c = 0. Fitted by penalised likelihood towards the level above: a cell
-towards its policy, a policy towards the score itself. A level without labels is the level above.
+towards its model version in all markets, that towards the score itself. A level without labels is the level above.
 
 Labels are not weighted by 1 / inclusion probability. The draw depends on the score alone, so the labels at one score
 are a fair sample of it, and weights would only add variance.
@@ -24,7 +24,7 @@ Array = npt.NDArray[np.float64]
 _IDENTITY = np.array([0.0, 1.0, 1.0])
 """c, a, b of a score that is a probability already."""
 
-_POLICY_PENALTY = np.array([0.01, 1.0, 1.0])
+_MODEL_PENALTY = np.array([0.01, 1.0, 1.0])
 _CELL_PENALTY = np.array([2.0, 5.0, 5.0])
 """Penalties are 1 / variance of the coefficients about the level above."""
 
@@ -40,8 +40,8 @@ def calibrate(sample: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 
     `sample`: one row per labelled draw: policy, market, model_version, score (0..1, null: none), p_violating (0..1),
     inclusion_probability (0..1]; may be empty. `cells`: policy, market, model_version, a row per cell asked for.
-    Result: policy, market, model_version, bin (0..999, and -1 where the policy has any label of a scored video),
-    p_violating, sorted. Raises ValueError if a likelihood cannot be maximised.
+    Result: policy, market, model_version, bin (0..999, and -1 where the model version has any label of a scored
+    video), p_violating, sorted. Raises ValueError if a likelihood cannot be maximised.
     """
     keys = sorted(set(cells[list(CELL)].itertuples(index=False, name=None)))
     curves = curve_by_cell(sample, keys)
@@ -54,20 +54,20 @@ def calibrate(sample: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 
 def curve_by_cell(sample: pd.DataFrame, cells: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], Array]:
     """`calibrate` as one array of shape (1 + N_BINS,) per cell: no score (NaN: nothing known) first, then the bins."""
-    by_policy = dict(list(sample.groupby("policy", sort=False)[_NUMBERS]))
+    by_model = dict(list(sample.groupby(["policy", "model_version"], sort=False)[_NUMBERS]))
     by_cell = dict(list(sample.groupby(list(CELL), sort=False)[_NUMBERS]))
     nothing = sample[_NUMBERS].iloc[:0]
-    policies = {}
-    for policy in sorted({cell[0] for cell in cells}):
-        policies[policy] = _fit(by_policy.get(policy, nothing), _IDENTITY, _POLICY_PENALTY)
+    models = {}
+    for model in sorted({cell[::2] for cell in cells}):
+        models[model] = _fit(by_model.get(model, nothing), _IDENTITY, _MODEL_PENALTY)
     curves = {}
     for cell in cells:
         part = by_cell.get(cell, nothing)
-        curve = expit(_features(_CENTRES) @ _fit(part, policies[cell[0]], _CELL_PENALTY))
+        curve = expit(_features(_CENTRES) @ _fit(part, models[cell[::2]], _CELL_PENALTY))
         scored = part[part["score"].notna()]
         if scored.empty:
-            of_policy = by_policy.get(cell[0], nothing)
-            scored = of_policy[of_policy["score"].notna()]
+            of_model = by_model.get(cell[::2], nothing)
+            scored = of_model[of_model["score"].notna()]
         unscored = part.loc[part["score"].isna(), "p_violating"]
         no_score = np.nan
         if not scored.empty:
@@ -106,7 +106,14 @@ def _fit(part: pd.DataFrame, prior: Array, penalty: Array) -> Array:
 
 
 def _newton(x: Array, p: Array, prior: Array, penalty: Array) -> Array:
-    beta = prior.copy()
+    """Maximises the penalised log-likelihood by Newton's method, steps halved until they do not make it worse."""
+
+    def objective(beta: Array) -> float:
+        eta = x @ beta
+        return float(p @ eta - np.logaddexp(0.0, eta).sum() - penalty @ (beta - prior) ** 2 / 2)
+
+    beta, value = prior.copy(), objective(prior)
+    longest = np.inf
     for _ in range(200):
         fitted = expit(x @ beta)
         gradient = x.T @ (p - fitted) - penalty * (beta - prior)
@@ -115,5 +122,7 @@ def _newton(x: Array, p: Array, prior: Array, penalty: Array) -> Array:
         longest = float(np.abs(step).max())
         if longest < 1e-8:
             return beta
-        beta += step * min(1.0, 2.0 / longest)
+        while (reached := objective(beta + step)) < value - 1e-9 * abs(value) and np.abs(step).max() > 1e-8:
+            step /= 2
+        beta, value = beta + step, reached
     raise ValueError(f"calibration curve: no convergence from {len(p)} labels, last step {longest:.3g}")

@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from typing import Any
@@ -42,11 +42,15 @@ _SAMPLE_COLUMNS = (*CELL, "score", "views", "inclusion_probability", "p_violatin
 
 @dataclass(frozen=True)
 class _Answer:
-    """What certification says: the decision, whom it speaks for, and that population's labels."""
+    """What certification says: the decision, whom it speaks for, and that population's labels.
+
+    `own_needed`: labels the cell itself lacked, where others' were pooled.
+    """
 
     decision: Decision
     population: str
     sample: pd.DataFrame
+    own_needed: int | None = None
 
 
 @dataclass
@@ -167,8 +171,9 @@ def _certifier(sample: pd.DataFrame, config: Config) -> Certifier:
             return min(tried, key=lambda refused: refused.decision.labels_needed or math.inf)  # the cheapest way out
         refutation = _refutation(own, last, config) if metric == "precision" and last is not own else None
         if refutation:
-            return _Answer(Decision(None, refutation, None, None, None, None, own.decision.n), "cell", own.sample)
-        return last
+            needed = own.decision.labels_needed
+            return _Answer(Decision(None, refutation, needed, None, None, None, own.decision.n), "cell", own.sample)
+        return last if last is own else replace(last, own_needed=own.decision.labels_needed)
 
     return answer
 
@@ -233,7 +238,7 @@ def _supported(answer: _Answer, old: Pair, own: pd.DataFrame, policy: Policy, co
         f"{answer.population} certifies {at:g}, but it lowers no threshold unless at least {needed} of the cell's own "
         f"labels bear it out; {local.n} above it give {found}"
     )
-    missing = needed - local.n if local.n < needed else None
+    missing = answer.own_needed or max(needed - local.n, 0) or None
     return _Answer(Decision(None, refusal, missing, None, None, None, local.n), "cell", own)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ DAYS = 5
 
 
 @pytest.fixture(scope="module")
-def history(dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
+def history(dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Loop:
     """DAYS days of all daily Dags; a person has never been asked anything yet. Tests work on copies."""
     home = tmp_path_factory.mktemp("history")
     with pytest.MonkeyPatch.context() as patch:
@@ -34,7 +33,7 @@ def history(dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> I
         loop.platform.land_day(loop.day(DAYS - 1))
         loop.run("sample_for_review", DAYS - 1)
         loop.run("ingest_reviewer_labels", DAYS - 1)
-    yield loop
+    return loop
 
 
 @pytest.fixture
