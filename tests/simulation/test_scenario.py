@@ -13,11 +13,12 @@ def test_every_scenario_of_the_brief_loads_and_says_what_it_is():
         "broken_feed",
         "calm",
         "careless_reviewers",
+        "demo",
         "evasion_wave",
         "market_shift",
         "new_model_version",
     ]
-    assert len({load_scenario(name).description for name in scenario_names()}) == 6
+    assert len({load_scenario(name).description for name in scenario_names()}) == 7
 
 
 @pytest.mark.parametrize("name", scenario_names())
