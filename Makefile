@@ -8,7 +8,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test lint bench docs lock clean install install-dev
+.PHONY: help demo up down test lint bench browser docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ lint: install-dev ## Lint, check types, and check that generated docs are curren
 bench: install-dev ## Measure speed against peers, ratios in one run (minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_scans
 	@$(BIN)/python -m tests.benchmarks.bench_consensus
+
+browser: ## Install Chromium for the report's page test, which is skipped without it (Debian, as root)
+	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
 
 docs: install ## Write the generated docs anew
 	@$(BIN)/python -m include.local.docs

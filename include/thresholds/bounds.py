@@ -27,7 +27,7 @@ _BEND = 0.3  # tangent of the angle by which the path leans away from the vertic
 _TAIL = 30.0  # the integrand is cut where it has fallen by exp(-30)
 
 
-def binomial_p_value(successes: ArrayLike, n: ArrayLike, target: float) -> Array:
+def binomial_p_value(successes: ArrayLike, n: ArrayLike, target: ArrayLike) -> Array:
     """P(Binomial(n, target) >= successes): small when the success rate is above `target`. Broadcasts.
 
     Counts may be fractional (`labels_needed` extrapolates); 0 successes give 1.
@@ -68,8 +68,8 @@ def _lower_tail(a: Array, weight: Array, level: float | None) -> float:
 
     An inverse Laplace integral, taken through the saddle point, where the integrand is smooth, by the trapezoid rule.
     """
-    # x in (0, 1) minimises the integrand on the real axis, where its logarithm is convex: Newton within a bracket. Any x
-    # there is valid, a good one makes the quadrature short.
+    # x in (0, 1) minimises the integrand on the real axis, where its logarithm is convex: Newton within a bracket. Any
+    # x there is valid, a good one makes the quadrature short.
     low, high, x = 0.0, 1.0, 0.5
     for _ in range(200):
         b = a / (1.0 + x * a)
@@ -84,15 +84,15 @@ def _lower_tail(a: Array, weight: Array, level: float | None) -> float:
     b = a / (1.0 + x * a)
     log_height = -float(weight @ np.log1p(x * a))
     if level is not None:  # Laplace's approximation: between .65 and 1.1 of p in thousands of trials
-        rough = float(np.exp(min(log_height, 0.0)) / (x * np.sqrt(2.0 * np.pi * curvature)))
+        rough = float(np.exp(min(log_height, 700.0)) / (x * np.sqrt(2.0 * np.pi * curvature)))
         if not 0.5 < rough / level < 2.0:
             return min(rough, 1.0)
-    # The singularities lie on the real axis, on both sides of -x. The path goes straight up or on a hyperbola round those
-    # on one side, whichever dies out first: where many small values face few large ones it would turn long before it dies.
+    # The singularities lie on the real axis, on both sides of -x. The path goes straight up, or on a hyperbola round
+    # those on one side, whichever dies out first: where many small values face few large ones the former turns before.
     scale = min(x, 1.0 / np.abs(b).max())  # distance to the nearest singularity
     ends, bends = np.arange(1.0, 41.0), np.array([0.0, _BEND, -_BEND])
     for some in np.split(ends, 8):
-        fallen = _log_decay(some, scale, bends[:, None], x, b, weight)
+        fallen = _log_decay(some, _path(some, scale, bends[:, None]), x, b, weight)
         rises = fallen.min(axis=1) < -1.0
         dead = (fallen > _TAIL) & ~rises[:, None]
         if dead.any():
@@ -112,8 +112,7 @@ def _path(u: Array, scale: float, bend: Array | float) -> NDArray[np.complex128]
     return scale * (1j * np.sinh(u) + bend * (1.0 - np.cosh(u)))
 
 
-def _log_decay(u: Array, scale: float, bend: Array, x: float, b: Array, weight: Array) -> Array:
+def _log_decay(u: Array, path: NDArray[np.complex128], x: float, b: Array, weight: Array) -> Array:
     """How far, in logarithm, the integrand at u lies below its value at 0."""
-    path = _path(u, scale, bend)
     square = np.multiply.outer(np.abs(path) ** 2, b**2) - np.multiply.outer(2.0 * path.real, b)
     return 0.5 * (np.log1p(square) @ weight) + np.log(np.abs(x - path) / x) - np.log(np.cosh(u))

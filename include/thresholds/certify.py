@@ -13,13 +13,13 @@ weights are equal and labels are 0 or 1, its distribution-free generalisation el
 
 **Search.** The fixed sequence of Learn-then-Test (Angelopoulos et al., arXiv 2110.01052): candidates from safest to
 riskiest, each tested at level 1 - confidence, until the first that fails. Nothing is paid for multiplicity, because
-order, candidates and start are functions of scores and weights, never of labels.
+order, candidates and starts are functions of scores and weights, never of labels (see `_TOP_LEVEL` for the starts).
 
 **Guarantee.** The chance that the true ratio at the returned threshold misses the goal is at most 1 - confidence, at
 any sample size and for any score, calibrated or not, provided that
 (1) rows are independent draws, with the stated inclusion probabilities, from the population the threshold acts on
-    (Poisson sampling or draws with replacement; fixed-size designs err on the safe side);
-(2) p_violating is right on average at every score;
+    (Poisson sampling, draws with replacement; approximately so in a fixed-size design);
+(2) p_violating is right on average in the region acted on, and independent between rows;
 (3) no unit that could count against the goal weighs more than the heaviest such unit sampled. The design must cap
     weights; a viral video that the sample could hardly meet is outside every certificate.
 There is no finite-population correction, on purpose: the threshold acts on tomorrow's videos.
@@ -41,12 +41,15 @@ from include.thresholds.bounds import binomial_lower_bound, binomial_p_value, me
 EXACT_BINOMIAL = "exact binomial"
 EXACT_WEIGHTED = "exact weighted mean (Gaffke)"
 
-# A precision is first tested where two wrong removals (one or none in samples under 300 or 150 labels) could be afforded and
-# some multiple of the sample's root lies above. Simulated for 60 to 4,000 labels and targets .7 to .99: an earlier start
-# ends by chance, a later one is below the best threshold.
+# A precision rests on the labels above the threshold alone, so its search has two starts: near the top, at a quarter of
+# the level, and where a tenth of the labels, or 300, lie above, at the rest and at what the first start has earned
+# (Wiens 2003). The goal itself is tested only where some wrong removals could be afforded: two; one under 300 labels;
+# half a one under 150. All simulated for 60 to 10,000 labels and targets of .7 to .99.
+_TOP_LEVEL = 0.25
+_MAIN_SHARE = 0.1
+_MAIN_MOST = 300.0
 _LABELS_PER_SPARE = 150
-_MOST_SPARES = 2
-_ROOTS = 3.0
+_FEWEST_SPARES, _MOST_SPARES = 0.5, 2.0
 _FEWEST_JUDGED = 10.0  # an estimate from fewer labels is no ground to ask for more
 _MOST_COPIES = 1e4  # labels_needed is not extrapolated beyond so many times the sample
 _CURVE_POINTS = 100
@@ -61,7 +64,7 @@ class Goal:
 
     Args:
         metric: "precision" or "recall", stated as `at_least`; "false_positive_rate", stated as `at_most`.
-        at_least, at_most: the target, strictly between 0 and 1: one end holds anywhere, the other no sample can certify.
+        at_least, at_most: the target, strictly between 0 and 1: one end always holds, the other no sample can certify.
         weight: None counts videos; "views" counts views, and the sample then needs the column `views`.
 
     Raises:
@@ -157,7 +160,7 @@ def curve(sample: pd.DataFrame, goal: Goal, *, confidence: float, candidates: Ar
     """The goal's metric against the threshold, for reports. Arguments and errors as for `certify`.
 
     Returns:
-        About a hundred of the candidates, and the certified one, by rising threshold: threshold; estimate (Hajek ratio);
+        About a hundred of the candidates, and the certified one, by rising threshold: threshold; estimate (Hajek);
         bound, its exact one-sided limit at that threshold alone; n, the labels it rests on; certified, by the search;
         approximate_low and approximate_high, the two-sided linearised interval at the same confidence, which is
         *approximate* and certifies nothing.
@@ -220,68 +223,68 @@ class _Search:
         # Kish: labels above the threshold are worth `effective` labels of weight `typical`.
         w, ww = _running(self.weight)[self.above], _running(self.weight**2)[self.above]
         self.typical, self.effective = ww / w, w**2 / ww
-        self.spares = min(_MOST_SPARES, self.size // _LABELS_PER_SPARE)
+        self.spares = min(max(_FEWEST_SPARES, self.size // _LABELS_PER_SPARE), _MOST_SPARES)
 
-    def _testable(self, j: Index, copies: Array | float = 1.0) -> NDArray[np.bool_]:
-        """Whether j, with so many times the labels, would pass were `spares` of the heaviest removals wrong.
+    def _supported(self, j: Index, level: Array | float, copies: float = 1.0) -> Array:
+        """The strictest precision that j, with so many times the labels, certifies if `spares` of the heaviest err.
 
-        Precision rests on the labels above the threshold alone, and where these are too few a test only ends the search.
-        Exact for equal weights; elsewhere the right removals' weighted sum of exponentials is matched by a gamma variable.
+        Exact for equal weights; elsewhere the right ones' weighted sum of exponentials is matched by a gamma variable.
         """
         n, heaviest = self.effective[j] * copies, self.heaviest[j] / self.typical[j]
-        right, odds = n - self.spares * heaviest, self.goal.share / (1.0 - self.goal.share) * heaviest
-        p = special.betainc(np.maximum(right, 1e-9), self.spares + 1.0, odds / (1.0 + odds))
-        return (right > 0.0) & (p <= self.level)
-
-    def _would_pass(self, j: Index, copies: Array | float, wrong: Array | float) -> NDArray[np.bool_]:
-        """Whether precision would pass at j with so many times the labels, so many of them (of typical weight) wrong.
-
-        Exact for equal weights.
-        """
-        n = self.effective[j] * copies
-        return binomial_p_value(n - wrong, n + self.heaviest[j] / self.typical[j] - 1.0, self.goal.share) <= self.level
+        share = special.betaincinv(np.maximum(n - self.spares * heaviest, 1e-9), self.spares + 1.0, level)
+        return share / (share + (1.0 - share) * heaviest) * (1.0 - 1e-9)  # so that rounding cannot fail it
 
     def certified(self) -> NDArray[np.intp]:
-        """Fixed-sequence search: the candidates certified, from the safest to the one before the first failure."""
-        tests = np.arange(self.above.size)
-        if self.goal.metric == "precision":
-            # A candidate too thin to test ends the search all the same if more is wrong above it than a test could spare.
-            # This costs no power and makes the answer monotone in target and confidence, on which the tests depend.
-            enough = self.effective >= _ROOTS * math.sqrt(self.size)
-            testable = self._testable(tests)
-            wrong = self.den - self.num > (self.spares + 1e-9) * self.heaviest
-            tests = tests[enough & testable & (np.cumsum(wrong & enough & ~testable) == 0)]
-        stops = np.flatnonzero(~self.closed_form[tests] | (self._binomial_p_values()[tests] > self.level))
-        end = int(stops[0]) if stops.size else tests.size
-        if end < tests.size and not self.closed_form[tests[end]]:
-            end = self._first_failure(tests, end)
-        return tests[:end]
+        """The candidates certified, from the safest on."""
+        tests, everywhere = np.arange(self.above.size), np.full(self.above.size, self.goal.share)
+        if self.goal.metric != "precision":
+            return tests[: self._first_failure(tests, everywhere, self.level)]
+        # Candidates with too few labels to certify the goal are tested for the strictest one they support. That costs
+        # little power, since the goal needs as much of the same labels further down, and it keeps the answer monotone
+        # in target and confidence.
+        main = int(np.argmax(np.append(self.effective, np.inf) >= self._main_labels(self.size)))
+        level, certified = _TOP_LEVEL * self.level, []
+        for part in (tests[:main], tests[main:]):
+            shares = np.minimum(everywhere, self._supported(tests, level))
+            passed = part[: self._first_failure(part, shares, level)]
+            certified.append(passed[shares[passed] == self.goal.share])
+            level = self.level if passed.size == part.size else (1.0 - _TOP_LEVEL) * self.level
+        return np.concatenate(certified)
 
-    def _binomial_p_values(self) -> Array:
-        """Shape (candidates,); meaningful where `closed_form`."""
-        unit = self.weight[:1] if self.size else 1.0
-        return binomial_p_value(np.rint(self.num / unit), np.rint(self.den / unit), self.goal.share)
+    def _main_labels(self, size: ArrayLike) -> Array:
+        """Labels above the second start of the search for a precision, in a sample of that size."""
+        return np.minimum(_MAIN_SHARE * np.asarray(size), _MAIN_MOST)
 
-    def _first_failure(self, tests: NDArray[np.intp], k: int) -> int:
-        """First of the tests, from the k-th on, that fails; many are passed at once where none of them can fail."""
+    def _first_failure(self, tests: NDArray[np.intp], shares: Array, level: float) -> int:
+        """How many tests pass before the first that fails: many are passed at once where none of them can fail."""
+        stops = np.flatnonzero(~self.closed_form[tests] | (self._binomial_p_values(shares)[tests] > level))
+        k = int(stops[0]) if stops.size else tests.size
+        if k == tests.size or self.closed_form[tests[k]]:
+            return k
         stride = 1
         while k < tests.size:
-            last = min(k + stride, tests.size) - 1
-            if self.p_value(int(tests[k]), self.goal.share, last=int(tests[last]), level=self.level) <= self.level:
-                k, stride = last + 1, 2 * stride
+            same = shares[tests[k : k + stride]] == shares[tests[k]]
+            last = k + (same.size if same.all() else int(np.argmin(same))) - 1
+            if self.p_value(int(tests[k]), shares[tests[k]], last=int(tests[last]), level=level) <= level:
+                k, stride = last + 1, 2 * (last + 1 - k)
             elif last == k:
                 break
             else:
                 stride = (last - k + 1) // 2
         return k
 
+    def _binomial_p_values(self, shares: Array) -> Array:
+        """Shape (candidates,); meaningful where `closed_form`."""
+        unit = self.weight[:1] if self.size else 1.0
+        return binomial_p_value(np.rint(self.num / unit), np.rint(self.den / unit), shares)
+
     def p_value(
         self, j: int, share: float, *, last: int | None = None, copies: float = 1.0, level: float | None = None
     ) -> float:
         """Exact p-value of "candidate j's ratio is at most `share`".
 
-        With `last`, an upper limit of the p-values of all candidates from j to `last`: of the rows in which these differ,
-        it counts only what counts against the goal.
+        With `last`, an upper limit of the p-values of all candidates from j to `last`: of the rows in which these
+        differ, it counts only what counts against the goal. `level` as in `mean_p_value`.
         """
         last = j if last is None else last
         if self.goal.metric == "precision":
@@ -352,7 +355,8 @@ class _Search:
         seen = f"{self.goal.stated(estimate):.4g} at score >= {self.threshold[j]:.4g}, {_labels(self.labels()[j])}"
         if needed is not None:
             where = f"above {self.threshold[j]:.4g}" if self.goal.metric == "precision" else "of the same design"
-            reason = f"needs about {needed} more labels {where} for a {self.goal} (estimate {seen})"
+            more = "1 more label" if needed == 1 else f"{needed} more labels"
+            reason = f"needs about {more} {where} for a {self.goal} (estimate {seen})"
         elif estimate <= self.goal.share:
             reason = f"{self.goal} is out of reach at any threshold (best estimate {seen})"
         else:
@@ -367,23 +371,35 @@ class _Search:
 
         With m times the labels the first test comes higher up; the smallest m at which it passes is sought.
         """
-        estimates = self.estimates()
         judged = np.flatnonzero(self.effective >= min(_FEWEST_JUDGED, self.effective.max()))
         few = judged[np.unique(np.geomspace(1, judged.size, 60).astype(int)) - 1]
         coarse = np.geomspace(1.0, _MOST_COPIES, 40)
-        for copies in coarse:
-            testable = self._testable(few, copies)
-            j = int(few[np.argmax(testable)])
-            wrong = self.effective[j] * (1.0 - estimates[j])
-            if testable.any() and self._would_pass(j, copies, wrong * copies):
-                fine = np.linspace(max(1.0, copies * coarse[0] / coarse[1]), copies, 200)
-                enough = fine[np.argmax(self._testable(j, fine) & self._would_pass(j, fine, wrong * fine))]
-                return j, max(1, math.ceil((enough - 1.0) * self.above[j]))
-        best = int(judged[np.argmax(estimates[judged])])
-        if self._testable(judged).any():
-            return best, None
-        fine = np.geomspace(1.0, _MOST_COPIES, 2000)  # too few even if all were right: no verdict yet
-        return best, max(1, math.ceil((fine[np.argmax(self._testable(best, fine))] - 1.0) * self.above[best]))
+        high = next((copies for copies in coarse if self._first_decides(few, copies)[1]), None)
+        if high is None:
+            best = int(judged[np.argmax(self.estimates()[judged])])
+            if (self._supported(judged, self.level) >= self.goal.share).any():
+                return best, None
+            finer = np.geomspace(1.0, _MOST_COPIES, 2000)  # too few even if all were right: no verdict yet
+            enough = [copies for copies in finer if self._supported(best, self.level, copies) >= self.goal.share]
+            return best, max(1, math.ceil((enough[0] - 1.0) * self.above[best]))
+        low = max(1.0, high * coarse[0] / coarse[1])
+        for _ in range(12):
+            middle = (low + high) / 2.0
+            low, high = (low, middle) if self._first_decides(few, middle)[1] else (middle, high)
+        j, _ = self._first_decides(few, high)
+        return j, max(1, math.ceil((high - 1.0) * self.above[j]))
+
+    def _first_decides(self, candidates: NDArray[np.intp], copies: float) -> tuple[int, bool]:
+        """The first candidate tested for the goal with so many times the labels above it; whether it then passes."""
+        size = self.size + (copies - 1.0) * self.above[candidates]
+        main = self.effective[candidates] * copies >= self._main_labels(size)
+        level = np.where(main, 1.0, _TOP_LEVEL) * self.level
+        thick = self._supported(candidates, level, copies) >= self.goal.share
+        i = int(np.argmax(thick))
+        j = int(candidates[i])
+        n, heaviest = self.effective[j] * copies, self.heaviest[j] / self.typical[j]
+        p = binomial_p_value(n * self.estimates()[j], n + heaviest - 1.0, self.goal.share)
+        return j, bool(thick[i] and p <= level[i])
 
     def _price_overall(self) -> tuple[int, int | None]:
         """The safest candidate, and how many more labels would certify it if its estimate holds."""
@@ -400,8 +416,8 @@ class _Search:
 def _choose(score: Array, candidates: ArrayLike | None, *, upwards: bool) -> tuple[Array, NDArray[np.int64]]:
     """Candidates from safest to riskiest, and how many rows lie at or above each; `score` falls.
 
-    Candidates with no row on the side that matters are dropped. Of those that no row tells apart the safest stays, so that
-    no threshold moves into scores where nothing was labelled.
+    Candidates with no row on the side that matters are dropped. Of those that no row tells apart the safest stays, so
+    that no threshold moves into scores where nothing was labelled.
     """
     if candidates is None:
         threshold = np.unique(score)

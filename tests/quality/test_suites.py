@@ -301,7 +301,7 @@ def test_design():
         "column expected_minutes",
         "1 of 3 markets",
         "market=BR",
-        "budget=540",
+        f"budget={frames.CONFIG.markets['BR'].reviewer_minutes * frames.CONFIG.sampling.audit_share:.0f}",
     )
     unknown = frames.design().assign(market=lambda d: d["market"].replace("DE", "FR"))
     some_failure(sample(frames.review_sample(), unknown).failures, "sampling_design", "market=FR")
