@@ -25,10 +25,10 @@ def decide(
     """One row of retraining_decisions for each configured policy and model version, sorted.
 
     Recall of a policy is that of its markets, weighted by the violating videos each has a day (prevalence x videos, as
-    of `day` for every day compared, so that a change of mix is not taken for a change of recall). Only markets that
-    state recall and prevalence today count, and only days on which all of them state recall. The reference is the best
-    day of the trailing window before the last `consecutive_days`; being the best of noisy estimates it lies a little
-    high, which errs towards retraining.
+    of `day` for every day compared, so that a change of mix is not taken for a change of recall). A market counts if it
+    states recall and prevalence today and recall on a day to compare with. The reference is each market's best day of
+    the trailing window before the last `consecutive_days`; being the best of noisy estimates it lies a little high,
+    which errs towards retraining.
 
     Args:
         metrics: policy_metrics of the trailing `reference_days` and of `day`, with ds: metrics recall and prevalence.
@@ -71,21 +71,22 @@ def _decide_one(
     config: Config,
 ) -> dict[str, Any]:
     settings = config.retraining
-    weights, left_out = _weights(metrics, volumes, day)
-    recalls = _recalls(metrics, weights)
     last = [day - timedelta(days=back) for back in range(settings.consecutive_days)]
-    first = day - timedelta(days=settings.reference_days)
-    reference = {ds: value for ds, value in recalls.items() if first <= ds < last[-1]}
-    now = recalls.get(day)
-    best_day = max(reference, key=lambda ds: (reference[ds], ds)) if reference else None
-    best = None if best_day is None else reference[best_day]
-    lost = {ds: best - recalls[ds] for ds in last if best is not None and ds in recalls}
+    recalls = _recalls(metrics)
+    best = _best_days(recalls, day - timedelta(days=settings.reference_days), last[-1])
+    weights, left_out = _weights(metrics, volumes, day, best)
+    counted = {ds: values for ds, values in recalls.items() if ds in last and weights.keys() <= values.keys()}
+
+    def overall(values: dict[str, float]) -> float:
+        return sum(weight * values[market] for market, weight in weights.items())
+
+    now = overall(recalls[day]) if weights else None
+    reference = overall({market: value for market, (value, _) in best.items()}) if weights else None
+    lost = {ds: reference - overall(values) for ds, values in counted.items()} if reference is not None else {}
     enough = labels >= settings.min_labels
 
-    if now is None:
-        decision, why = "undecided", "no market states recall and prevalence today"
-    elif best is None:
-        decision, why = "undecided", f"no recall to compare with before {last[-1]}"
+    if not weights:
+        decision, why = "undecided", f"no market states recall today and on a day before {last[-1]}"
     elif lost[day] < settings.recall_drop:
         decision, why = "keep", f"recall lost {lost[day]:.3f}, less than {settings.recall_drop:g}"
     elif any(amount < settings.recall_drop for amount in lost.values()):
@@ -104,8 +105,8 @@ def _decide_one(
         "why": why,
         "recall": {
             "now": now,
-            "reference": best,
-            "reference_day": None if best_day is None else best_day.isoformat(),
+            "reference": reference,
+            "reference_days": {market: best[market][1].isoformat() for market in sorted(weights)},
             "lost": {ds.isoformat(): amount for ds, amount in sorted(lost.items())},
             "required_drop": settings.recall_drop,
             "required_days": settings.consecutive_days,
@@ -121,13 +122,34 @@ def _decide_one(
         "decision": decision,
         "reasons": json.dumps(reasons, sort_keys=True, ensure_ascii=False, allow_nan=False),
         "recall_now": now,
-        "recall_reference": best,
+        "recall_reference": reference,
         "labels_available": labels,
         "labels_required": settings.min_labels,
     }
 
 
-def _weights(metrics: pd.DataFrame, volumes: pd.DataFrame, day: date) -> tuple[dict[str, float], dict[str, str]]:
+def _recalls(metrics: pd.DataFrame) -> dict[Day, dict[str, float]]:
+    """The stated recalls of each day, by market."""
+    rows = metrics[(metrics["metric"] == "recall") & metrics["value"].notna()]
+    recalls: dict[Day, dict[str, float]] = {}
+    for row in rows.to_dict("records"):
+        recalls.setdefault(row["ds"], {})[row["market"]] = float(row["value"])
+    return recalls
+
+
+def _best_days(recalls: dict[Day, dict[str, float]], first: Day, end: Day) -> dict[str, tuple[float, Day]]:
+    """Each market's best recall from `first` to before `end`, and its day; the latest of equals."""
+    best: dict[str, tuple[float, Day]] = {}
+    for ds, values in recalls.items():
+        if first <= ds < end:
+            for market, value in values.items():
+                best[market] = max(best.get(market, (value, ds)), (value, ds))
+    return best
+
+
+def _weights(
+    metrics: pd.DataFrame, volumes: pd.DataFrame, day: date, best: dict[str, tuple[float, Day]]
+) -> tuple[dict[str, float], dict[str, str]]:
     """Each market's share of the policy's violating videos on `day`; and why a market is left out."""
     today = metrics[(metrics["ds"] == day) & metrics["value"].notna()]
     recall, prevalence = (
@@ -135,26 +157,15 @@ def _weights(metrics: pd.DataFrame, volumes: pd.DataFrame, day: date) -> tuple[d
         for rows in (today[today["metric"] == name] for name in ("recall", "prevalence"))
     )
     videos = dict(zip(volumes["market"], volumes["n_videos"].astype(int), strict=True))
-    sources = {"recall": recall, "prevalence": prevalence, "volume": videos}
+    sources = {"recall today": recall, "prevalence today": prevalence, "volume today": videos, "reference": best}
     violating, left_out = {}, {}
     for market in sorted(set(metrics["market"]) | set(videos)):
         missing = [name for name, values in sources.items() if market not in values]
         if missing:
-            left_out[market] = f"no {' and no '.join(missing)} today"
+            left_out[market] = f"no {' and no '.join(missing)}"
         else:
             violating[market] = prevalence[market] * videos[market]
     total = sum(violating.values())
     if violating and total <= 0:
         return {}, {**left_out, **dict.fromkeys(violating, "nothing violating is estimated")}
     return {market: amount / total for market, amount in violating.items()}, left_out
-
-
-def _recalls(metrics: pd.DataFrame, weights: dict[str, float]) -> dict[Day, float]:
-    """The policy's recall by day, for days on which every weighted market states it."""
-    rows = metrics[(metrics["metric"] == "recall") & metrics["market"].isin(weights) & metrics["value"].notna()]
-    recalls: dict[Day, float] = {}
-    for ds in sorted(set(rows["ds"])):
-        stated = rows[rows["ds"] == ds]
-        if len(stated) == len(weights):
-            recalls[ds] = sum(weights[m] * float(v) for m, v in zip(stated["market"], stated["value"], strict=True))
-    return recalls

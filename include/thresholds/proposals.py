@@ -184,8 +184,7 @@ def _decide(sample: pd.DataFrame, config: Config, metric: str) -> Decision:
         return Decision(None, "no labels", None, None, None, None, 0)
     policy = config.policies[sample["policy"].iloc[0]]
     if metric == "precision":
-        scored = sample[sample["score"].notna()]
-        return _certify_precision(scored, policy, policy.limits.lowest_remove_at)
+        return _certify_precision(sample, policy, policy.limits.lowest_remove_at)
     # Videos without a score are found if they go to review, and missed otherwise.
     scored = sample.assign(score=sample["score"].fillna(1.0 if policy.no_score == "review" else 0.0))
     goal = Goal("recall", at_least=policy.target_recall)
@@ -195,8 +194,8 @@ def _decide(sample: pd.DataFrame, config: Config, metric: str) -> Decision:
 
 def _certify_precision(sample: pd.DataFrame, policy: Policy, lowest: float) -> Decision:
     goal = Goal("precision", at_least=policy.target_precision)
-    scored = sample[sample["score"].notna()]
-    return certify(scored, goal, confidence=policy.confidence, candidates=_edges(lowest))
+    judged = sample[sample["score"] >= lowest]  # labels further down say nothing about a precision above
+    return certify(judged, goal, confidence=policy.confidence, candidates=_edges(lowest))
 
 
 def _edges(lowest: float) -> np.ndarray:

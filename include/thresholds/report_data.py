@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from include.contract.tables import CELL, N_BINS
@@ -12,9 +13,10 @@ from include.evidence import accepted, labelled_sample, window_start
 from include.project import Project
 from include.thresholds.certify import Goal, curve
 from include.thresholds.report import ReportData
-from include.thresholds.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS
+from include.thresholds.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS, by_cell
 
-_CURVE_CANDIDATES = np.arange(0.3, 1.0, 0.01).round(2)
+_FINE_FROM = 900
+"""Bin from which a curve has a point every 0.002; below, every 0.02. Thresholds mostly lie above."""
 
 
 def report_data(project: Project, day: date) -> ReportData:
@@ -42,17 +44,26 @@ def report_data(project: Project, day: date) -> ReportData:
 
 def certified_curves(project: Project, sample: pd.DataFrame, histogram: pd.DataFrame) -> pd.DataFrame:
     """Estimated precision with its certified lower bound, and removals a day, by cell and candidate threshold."""
-    volumes = dict(iter(histogram.groupby(list(CELL))))
+    volumes = by_cell(histogram)
     parts = [pd.DataFrame(columns=list(CURVE_COLUMNS))]
-    for cell, rows in sample[sample["score"].notna()].groupby(list(CELL)):
+    for cell, rows in by_cell(sample).items():
         policy = project.config.policies[cell[0]]
+        judged = rows[rows["score"] >= policy.limits.lowest_remove_at]
         goal = Goal("precision", at_least=policy.target_precision)
-        found = curve(rows, goal, confidence=policy.confidence, candidates=_CURVE_CANDIDATES)
+        found = curve(
+            judged, goal, confidence=policy.confidence, candidates=_candidates(policy.limits.lowest_remove_at)
+        )
         bins = volumes[cell].set_index("bin")["n_videos"].reindex(range(N_BINS), fill_value=0)
         above = bins[::-1].cumsum()[::-1]
-        removes = [int(above.get(round(t * N_BINS), 0)) for t in found["threshold"]]
-        parts.append(found.assign(**dict(zip(CELL, cell, strict=True)), removes=removes)[list(CURVE_COLUMNS)])
+        found["removes"] = [int(above[round(threshold * N_BINS)]) for threshold in found["threshold"]]
+        found[list(CELL)] = cell
+        parts.append(found[list(CURVE_COLUMNS)])
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+
+
+def _candidates(lowest: float) -> npt.NDArray[np.float64]:
+    coarse = np.arange(round(lowest * N_BINS), _FINE_FROM, 20)
+    return np.append(coarse, np.arange(_FINE_FROM, N_BINS, 2)) / N_BINS
 
 
 def sample_counts(project: Project, day: date) -> pd.DataFrame:

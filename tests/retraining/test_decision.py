@@ -61,10 +61,10 @@ def answer(config: Config, recalls: list[float | None], n_labels: int = 500) -> 
         ([0.7, 0.8, 0.71, 0.69, 0.6], 500, "keep", "not yet lost for 3 days"),
         ([0.7, 0.8, 0.6, 0.6, 0.71], 500, "keep", "recall lost 0.090"),
         ([0.7, 0.8, 0.6, None, 0.6], 500, "undecided", "recall of 2026-11-27 is not stated"),
-        ([0.8, 0.8, 0.6, 0.6, None], 500, "undecided", "no market states"),
-        ([0.6, 0.6, 0.6], 500, "undecided", "no recall to compare with"),
+        ([0.8, 0.8, 0.6, 0.6, None], 500, "undecided", "no market states recall today"),
+        ([0.6, 0.6, 0.6], 500, "undecided", "no market states recall today and on a day before"),
         ([0.9] + [None] * 25 + [0.6, 0.6, 0.6], 500, "retrain", "stayed lost"),
-        ([0.9] + [None] * 26 + [0.6, 0.6, 0.6], 500, "undecided", "no recall to compare with"),
+        ([0.9] + [None] * 26 + [0.6, 0.6, 0.6], 500, "undecided", "no market states recall today and on a day before"),
     ],
 )
 def test_conditions(config, recalls, n_labels, decision, why):
@@ -76,7 +76,7 @@ def test_conditions(config, recalls, n_labels, decision, why):
 def test_reasons_carry_the_numbers(config):
     _, reasons = answer(config, [0.7, 0.8, 0.7, 0.69, 0.6], 700)
     assert reasons["recall"]["reference"] == pytest.approx(0.8)
-    assert reasons["recall"]["reference_day"] == "2026-11-25"
+    assert reasons["recall"]["reference_days"] == {"BR": "2026-11-25"}
     assert reasons["recall"]["lost"] == pytest.approx({"2026-11-26": 0.1, "2026-11-27": 0.11, "2026-11-28": 0.2})
     assert reasons["recall"]["holds"]
     assert reasons["labels"] == {"available": 700, "required": 500, "holds": True}
@@ -100,7 +100,21 @@ def test_a_market_that_states_nothing_today_is_left_out_by_name(config):
     reasons = json.loads(row["reasons"])
     assert row["decision"] == "keep"
     assert reasons["markets"] == {"BR": 1.0}
-    assert reasons["markets_left_out"] == {"DE": "no recall today", "IN": "no recall and no prevalence today"}
+    assert reasons["markets_left_out"] == {
+        "DE": "no recall today",
+        "IN": "no recall today and no prevalence today and no reference",
+    }
+
+
+def test_each_market_is_compared_with_its_own_best_day(config):
+    """DE states recall from yesterday's reference day only; BR's earlier best still counts."""
+    metrics = history({"BR": [0.9, 0.5, 0.5, 0.5, 0.5], "DE": [None, 0.6, 0.5, 0.5, 0.5]})
+    row = decide(metrics, volumes(BR=100, DE=100), labels(500), day=DAY, config=config).iloc[0]
+    assert row["recall_reference"] == pytest.approx((0.9 + 0.6) / 2)
+    assert row["decision"] == "retrain"
+    new = history({"BR": [0.9, 0.5, 0.5, 0.5, 0.5], "DE": [None, None, 0.5, 0.5, 0.5]})
+    left_out = decide(new, volumes(BR=100, DE=100), labels(500), day=DAY, config=config).iloc[0]
+    assert json.loads(left_out["reasons"])["markets_left_out"] == {"DE": "no reference"}
 
 
 def test_a_day_on_which_a_counted_market_is_silent_is_not_stated(config):
