@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from include.contract.tables import CELL, TABLES
+from include.contract.tables import CELL, NO_SCORE_BIN, TABLES
 
-MAX_CHECKED_KEYS = 2_000_000
+MAX_CHECKED_KEYS = 1_000_000
 """About how many keys are held in memory to count duplicates; a larger day is checked on a share of its keys."""
 
 
@@ -19,8 +19,8 @@ def id_mask(rows: int) -> int:
 
 def score_histogram(bins: pd.DataFrame) -> pd.DataFrame:
     """The rows of table `score_histogram`, from those of profile_and_histogram.sql."""
-    columns = list(TABLES["score_histogram"].column_names)
-    return bins[columns].sort_values([*CELL, "bin"], ignore_index=True)
+    rows = bins.assign(bin=bins["bin"].clip(lower=NO_SCORE_BIN))
+    return rows.groupby([*CELL, "bin"], as_index=False)[["n_videos", "n_views"]].sum()
 
 
 def score_profile(bins: pd.DataFrame, mask: int) -> pd.DataFrame:
@@ -28,8 +28,8 @@ def score_profile(bins: pd.DataFrame, mask: int) -> pd.DataFrame:
     cell = list(CELL)
     unusable = bins["bin"] < 0
     rows = bins.assign(
-        null_scores=bins["n_videos"] - bins["n_scores"],
-        out_of_range_scores=bins["n_scores"].where(unusable, 0),
+        null_scores=bins["n_videos"].where(bins["bin"] == NO_SCORE_BIN, 0),
+        out_of_range_scores=bins["n_videos"].where(bins["bin"] < NO_SCORE_BIN, 0),
         null_keys=np.where((bins[cell] == "").any(axis=1), bins["n_videos"], bins["n_videos"] - bins["n_ids"]),
         negative_views=bins["n_videos"] - bins["n_valid_views"],
         min_score=bins["min_score"].mask(unusable),
