@@ -75,13 +75,13 @@ def stage(day: str) -> Iterator[tuple[Project, date]]:
     from include.config.settings import CONNECTION_ID, VARIABLES, settings_from
     from include.project import open_project
     from include.quality.gate import GateFailed
-    from include.warehouse.base import MissingPartition
+    from include.warehouse.base import MissingPartition, UnreadablePartition
 
     try:
         extra = json.loads(Connection.get(CONNECTION_ID).extra or "{}")
         variables = {name: Variable.get(name, default="") for name in VARIABLES}
         yield open_project(settings_from(extra, variables)), date.fromisoformat(day)
-    except (GateFailed, ConfigError, MissingPartition) as error:
+    except (GateFailed, ConfigError, MissingPartition, UnreadablePartition) as error:
         raise AirflowFailException(str(error)) from error
 
 

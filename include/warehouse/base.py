@@ -26,6 +26,13 @@ class MissingPartition(LookupError):
         super().__init__(f"{table} has no partition for {day}: the platform has not delivered that day")
 
 
+class UnreadablePartition(ValueError):
+    """A day the platform delivered cannot be read: damaged, or of other columns or types than the contract's."""
+
+    def __init__(self, table: str, day: date, file: str, reason: str) -> None:
+        super().__init__(f"{table} of {day}, file {file}: cannot be read: {reason}. The platform must deliver it again")
+
+
 class Warehouse(ABC):
     """Tables of the contract, by name and day."""
 
@@ -38,14 +45,14 @@ class Warehouse(ABC):
         """Rows of `table` from day `start` to day `end`, both inclusive; None: unbounded.
 
         Columns are the contract's, and `ds` (datetime.date) first. Days without a partition contribute no rows.
-        Nullable INT64 columns come as pandas `Int64`. Meant for small tables.
+        Nullable INT64 columns come as pandas `Int64`. Meant for small tables. Raises UnreadablePartition.
         """
 
     @abstractmethod
     def query(self, name: str, parameters: Mapping[str, Parameter]) -> pd.DataFrame:
         """The result of `sql/<name>.sql`. The tables it names are restricted to the day in parameter `ds`.
 
-        Raises MissingPartition if a table of the platform has no such day.
+        Raises MissingPartition if a table of the platform has no such day, UnreadablePartition if it is damaged.
         """
 
     @abstractmethod

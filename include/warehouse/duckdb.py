@@ -25,7 +25,7 @@ import pandas as pd
 
 from include.contract.schema import arrow_schema
 from include.contract.tables import TABLES, Table
-from include.warehouse.base import SQL_FOLDER, MissingPartition, Parameter, Warehouse
+from include.warehouse.base import SQL_FOLDER, MissingPartition, Parameter, UnreadablePartition, Warehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,7 +62,7 @@ class DuckDBWarehouse(Warehouse):
             for day in self.days(contract.name)
             if (start is None or day >= start) and (end is None or day <= end)
             for path in self._files(contract, day)
-            for content in [_read_file(path, contract, schema)]
+            for content in [_checked_file(path, contract, day, schema)]
         ]
         empty = schema.insert(0, pa.field("ds", pa.date32())).empty_table()
         return pa.concat_tables([empty, *parts])
@@ -86,7 +86,11 @@ class DuckDBWarehouse(Warehouse):
             for statement in statements[:-1]:
                 connection.execute(statement)
             bound = {key: value for key, value in parameters.items() if key != "ds"}
-            return _to_pandas(connection.sql(statements[-1], params=bound).to_arrow_table())
+            try:
+                return _to_pandas(connection.sql(statements[-1], params=bound).to_arrow_table())
+            except duckdb.Error as error:
+                self._name_damage(tables, day)
+                raise RuntimeError(f"query {name} for {day}: {error}") from error
 
     def replace(self, table: str, day: date, rows: pd.DataFrame, *, slice_value: str | None = None) -> None:
         contract = TABLES[table]
@@ -155,6 +159,13 @@ class DuckDBWarehouse(Warehouse):
         body = f"SELECT DATE '{day.isoformat()}' AS ds, {columns} FROM {source}"  # noqa: S608  (no outside text)
         connection.execute(f"CREATE VIEW {table.name} AS {body}")  # type: ignore[attr-defined]
 
+    def _name_damage(self, tables: tuple[str, ...], day: date) -> None:
+        """Raises UnreadablePartition for the first file of an input that cannot be read to its end, if there is one."""
+        for table in tables:
+            if TABLES[table].owner == "platform":
+                for path in self._files(TABLES[table], day):
+                    _checked_file(path, TABLES[table], day, arrow_schema(TABLES[table]))
+
     def _publish(self, content: pa.Table, target: Path) -> None:
         import pyarrow.parquet as pq
 
@@ -204,6 +215,18 @@ def _translated(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
             equality.replace(exp.true())
     tables = sorted({table.name for table in parsed[-1].find_all(exp.Table)} & TABLES.keys())
     return tuple(statement.sql(dialect="duckdb") for statement in parsed), tuple(tables)
+
+
+def _checked_file(path: Path, table: Table, day: date, schema: pa.Schema) -> pa.Table:
+    import duckdb
+    import pyarrow as pa
+
+    try:
+        return _read_file(path, table, schema)
+    except (OSError, pa.ArrowException, duckdb.Error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # storage, not content: worth a retry
+        raise UnreadablePartition(table.name, day, path.name, str(error).splitlines()[0]) from error
 
 
 def _read_file(path: Path, table: Table, schema: pa.Schema) -> pa.Table:
