@@ -16,8 +16,7 @@ _ITEM = ["video_id", "policy", "sampled_on"]
 
 def passed_days(project: Project, gate: str, start: date, end: date) -> set[date]:
     """Days from `start` to `end`, inclusive, on which `gate` ran without a critical failure."""
-    results = project.warehouse.read("quality_results", start, end)
-    results = results[results["gate"] == gate]
+    results = project.warehouse.read("quality_results", start, end, slice_value=gate)
     failed = results[(results["severity"] == "critical") & ~results["success"].astype(bool)]
     return set(results["ds"]) - set(failed["ds"])
 

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from include.config.model import Config
-from include.contract.tables import TABLES
+from include.contract.tables import CELL, TABLES
 
 Day = date
 
@@ -58,6 +58,24 @@ def decide(
     ]
     frame = pd.DataFrame(rows, columns=list(TABLES["retraining_decisions"].column_names))
     return frame.astype({"recall_now": float, "recall_reference": float})
+
+
+def at_certified_thresholds(metrics: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
+    """`metrics` without the recalls measured at thresholds that nothing certified: those before a cell's first change.
+
+    Recall at a configured start says nothing of the recall at the precision asked for.
+
+    Args:
+        metrics: policy_metrics with ds.
+        ledger: threshold_ledger with ds.
+    """
+    first: dict[tuple[str, ...], date] = {}
+    for ds, changes in sorted(zip(ledger["ds"], ledger["changes"], strict=True)):
+        for change in json.loads(changes):
+            first.setdefault(tuple(change[name] for name in CELL), ds)
+    cells = metrics[list(CELL)].itertuples(index=False, name=None)
+    certified = [ds > first.get(cell, date.max) for ds, cell in zip(metrics["ds"], cells, strict=True)]
+    return metrics[(metrics["metric"] != "recall") | pd.Series(certified, index=metrics.index, dtype=bool)]
 
 
 def _decide_one(

@@ -16,7 +16,7 @@ from include.files import write_whole
 from include.project import Project
 from include.quality import suites
 from include.quality.gate import judge
-from include.retraining.decision import decide
+from include.retraining.decision import at_certified_thresholds, decide
 from include.retraining.handoff import log_snapshot
 from include.retraining.snapshot import build_snapshot, snapshot_id, snapshot_row
 
@@ -28,8 +28,9 @@ def decide_retraining(project: Project, day: date) -> int:
     first = day - timedelta(days=project.config.retraining.reference_days)
     histogram = accepted(project, "score_histogram", "scores", day, day)
     labelled = labelled_sample(project, day)
+    metrics = project.warehouse.read("policy_metrics", first, day)
     decisions = decide(
-        project.warehouse.read("policy_metrics", first, day),
+        at_certified_thresholds(metrics, project.warehouse.read("threshold_ledger")),
         histogram.groupby(list(CELL))["n_videos"].sum().reset_index(),
         labelled.groupby(["policy", "model_version"]).size().rename("labels").reset_index(),
         day=day,

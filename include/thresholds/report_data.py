@@ -16,7 +16,7 @@ from include.thresholds.report import ReportData
 from include.thresholds.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS, by_cell
 
 _FINE_FROM = 900
-"""Bin from which a curve has a point every 0.002; below, every 0.02. Thresholds mostly lie above."""
+"""Bin from which a curve has a point every 0.004; below, every 0.02. Thresholds mostly lie above."""
 
 
 def report_data(project: Project, day: date) -> ReportData:
@@ -46,7 +46,7 @@ def certified_curves(project: Project, sample: pd.DataFrame, histogram: pd.DataF
     """Estimated precision with its certified lower bound, and removals a day, by cell and candidate threshold."""
     volumes = by_cell(histogram)
     parts = [pd.DataFrame(columns=list(CURVE_COLUMNS))]
-    for cell, rows in by_cell(sample).items():
+    for cell, rows in by_cell(sample.merge(histogram[list(CELL)].drop_duplicates())).items():
         policy = project.config.policies[cell[0]]
         judged = rows[rows["score"] >= policy.limits.lowest_remove_at]
         goal = Goal("precision", at_least=policy.target_precision)
@@ -63,7 +63,7 @@ def certified_curves(project: Project, sample: pd.DataFrame, histogram: pd.DataF
 
 def _candidates(lowest: float) -> npt.NDArray[np.float64]:
     coarse = np.arange(round(lowest * N_BINS), _FINE_FROM, 20)
-    return np.append(coarse, np.arange(_FINE_FROM, N_BINS, 2)) / N_BINS
+    return np.append(coarse, np.arange(_FINE_FROM, N_BINS, 4)) / N_BINS
 
 
 def sample_counts(project: Project, day: date) -> pd.DataFrame:

@@ -28,8 +28,10 @@ DAILY = "daily"
 
 def measure(project: Project, day: date) -> None:
     """policy_metrics as of the day, at the thresholds in force."""
-    histogram = accepted(project, "score_histogram", "scores", window_start(project, day), day)
-    metrics = policy_metrics(labelled_sample(project, day), histogram, _in_force(project, day))
+    in_force = _in_force(project, day)
+    scored = in_force[list(CELL)]  # a retired model version still has labels in the window
+    histogram = accepted(project, "score_histogram", "scores", window_start(project, day), day).merge(scored)
+    metrics = policy_metrics(labelled_sample(project, day).merge(scored), histogram, in_force)
     project.warehouse.replace("policy_metrics", day, metrics)
     stated = int(metrics["value"].notna().sum())
     log.info("Stated %d metrics, refused %d by name", stated, len(metrics) - stated)
@@ -97,8 +99,7 @@ def _in_force(project: Project, day: date) -> pd.DataFrame:
 
 
 def _proposals(project: Project, day: date) -> pd.DataFrame:
-    rows = project.warehouse.read("threshold_proposals", day, day)
-    return rows[rows["origin"] == DAILY].reset_index(drop=True)
+    return project.warehouse.read("threshold_proposals", day, day, slice_value=DAILY)
 
 
 def _publish(project: Project, day: date, proposals: pd.DataFrame, approver: str | None, reason: str) -> None:

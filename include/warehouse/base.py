@@ -41,8 +41,10 @@ class Warehouse(ABC):
         """Days for which `table` has a partition, ascending."""
 
     @abstractmethod
-    def read(self, table: str, start: date | None = None, end: date | None = None) -> pd.DataFrame:
-        """Rows of `table` from day `start` to day `end`, both inclusive; None: unbounded.
+    def read(
+        self, table: str, start: date | None = None, end: date | None = None, *, slice_value: str | None = None
+    ) -> pd.DataFrame:
+        """Rows of `table` from day `start` to day `end`, both inclusive; None: unbounded. `slice_value`: that slice's.
 
         Columns are the contract's, and `ds` (datetime.date) first. Days without a partition contribute no rows.
         Nullable INT64 columns come as pandas `Int64`. Meant for small tables. Raises UnreadablePartition.

@@ -50,10 +50,12 @@ class DuckDBWarehouse(Warehouse):
                 found.append(day)
         return sorted(found)
 
-    def read(self, table: str, start: date | None = None, end: date | None = None) -> pd.DataFrame:
-        return _to_pandas(self._read(TABLES[table], start, end))
+    def read(
+        self, table: str, start: date | None = None, end: date | None = None, *, slice_value: str | None = None
+    ) -> pd.DataFrame:
+        return _to_pandas(self._read(TABLES[table], start, end, slice_value))
 
-    def _read(self, contract: Table, start: date | None, end: date | None) -> pa.Table:
+    def _read(self, contract: Table, start: date | None, end: date | None, slice_value: str | None = None) -> pa.Table:
         import pyarrow as pa
 
         schema = arrow_schema(contract)
@@ -62,6 +64,7 @@ class DuckDBWarehouse(Warehouse):
             for day in self.days(contract.name)
             if (start is None or day >= start) and (end is None or day <= end)
             for path in self._files(contract, day)
+            if slice_value is None or path.name == _file_name(slice_value)
             for content in [_checked_file(path, contract, day, schema)]
         ]
         empty = schema.insert(0, pa.field("ds", pa.date32())).empty_table()
@@ -97,7 +100,7 @@ class DuckDBWarehouse(Warehouse):
         if (slice_value is None) != (contract.slice_by is None):
             raise ValueError(f"{table} is replaced by day and {contract.slice_by or 'nothing else'}")
         content = checked_rows(contract, rows)
-        self._publish(content, self._partition(contract, day) / f"{quote(slice_value or 'part', safe='')}.parquet")
+        self._publish(content, self._partition(contract, day) / _file_name(slice_value or "part"))
 
     def append_version(self, table: str, day: date, row: Mapping[str, object]) -> bool:
         contract = TABLES[table]
@@ -178,6 +181,10 @@ class DuckDBWarehouse(Warehouse):
         target.parent.mkdir(parents=True, exist_ok=True)
         staged.replace(target)
         _fsync_folder(target.parent)
+
+
+def _file_name(slice_value: str) -> str:
+    return f"{quote(slice_value, safe='')}.parquet"
 
 
 def checked_rows(table: Table, rows: pd.DataFrame) -> pa.Table:

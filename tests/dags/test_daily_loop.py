@@ -160,14 +160,15 @@ def test_a_model_that_lost_recall_is_handed_over_once(loop: Loop, monkeypatch: p
     config.write_text(eager, encoding="utf-8")
     monkeypatch.setenv("PLUMBLINE_CONFIG", str(config))
     loop.run("recalibrate_thresholds", LAST, approve)
-    metrics = loop.read("policy_metrics", LAST).drop(columns="ds")
+    loop.run_day(LAST + 1)
+    metrics = loop.read("policy_metrics", LAST + 1).drop(columns="ds")
     better = metrics.assign(value=(metrics["value"] + 0.3).clip(upper=1.0))
-    loop.project.warehouse.replace("policy_metrics", loop.day(LAST - 1), better)
+    loop.project.warehouse.replace("policy_metrics", loop.day(LAST + 1), better)
+    loop.run_day(LAST + 2)
 
-    loop.run("hand_off_retraining", LAST)
-    decisions = loop.read("retraining_decisions", LAST)
+    decisions = loop.read("retraining_decisions", LAST + 2)
     asked = decisions[decisions["decision"] == "retrain"]
-    snapshots = loop.read("training_snapshots", LAST)
+    snapshots = loop.read("training_snapshots", LAST + 2)
     assert len(snapshots) == len(asked) > 0
     assert json.loads(asked["reasons"].iloc[0])
 
@@ -180,5 +181,5 @@ def test_a_model_that_lost_recall_is_handed_over_once(loop: Loop, monkeypatch: p
     assert run.inputs.dataset_inputs[0].dataset.name == row["snapshot_id"]
     assert run.data.metrics["rows"] == row["n_rows"]
 
-    loop.run("hand_off_retraining", LAST)
-    assert loop.read("training_snapshots", LAST)["mlflow_run_id"].tolist() == snapshots["mlflow_run_id"].tolist()
+    loop.run("hand_off_retraining", LAST + 2)
+    assert loop.read("training_snapshots", LAST + 2)["mlflow_run_id"].tolist() == snapshots["mlflow_run_id"].tolist()

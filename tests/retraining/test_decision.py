@@ -12,7 +12,7 @@ import pytest
 from include.config.load import load_config
 from include.config.model import Config, Retraining
 from include.contract.tables import TABLES
-from include.retraining.decision import decide
+from include.retraining.decision import at_certified_thresholds, decide
 from include.warehouse.duckdb import checked_rows
 
 DAY = date(2026, 11, 28)
@@ -132,3 +132,14 @@ def test_every_configured_model_gets_a_row_even_without_any_metric():
     assert list(zip(frame["policy"], frame["model_version"], strict=True)) == expected
     assert set(frame["decision"]) == {"undecided"}
     checked_rows(TABLES["retraining_decisions"], frame)
+
+
+def test_recall_counts_from_the_day_after_a_cell_was_first_certified():
+    metrics = history({"BR": [0.9, 0.8, 0.7], "DE": [0.9, 0.8, 0.7]})
+    change = {"policy": "violence", "market": "BR", "model_version": "violence-v3"}
+    days = [DAY - timedelta(days=2), DAY - timedelta(days=1)]
+    ledger = pd.DataFrame({"ds": days, "changes": [json.dumps([]), json.dumps([change])]})
+    kept = at_certified_thresholds(metrics, ledger)
+    recalls = kept[kept["metric"] == "recall"]
+    assert recalls[["market", "ds", "value"]].to_numpy().tolist() == [["BR", DAY, 0.7]]
+    assert (kept["metric"] == "prevalence").sum() == 6
