@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from include.config.model import Config
+from include.config.strict import explain
 
 DEFAULT_CONFIG = Path(__file__).with_name("policies.yaml")
 
@@ -38,24 +39,12 @@ def _load(path: Path, changed: int) -> Config:  # noqa: ARG001  (part of the cac
     try:
         return Config.model_validate(_with_defaults(raw))
     except ValidationError as error:
-        raise ConfigError(_explain(path, error)) from error
+        raise ConfigError(explain(path, error)) from error
 
 
 def _with_defaults(raw: dict[str, Any]) -> dict[str, Any]:
-    config = dict(raw)
-    defaults = config.pop("defaults", None) or {}
-    policies = config.get("policies")
-    if isinstance(defaults, dict) and isinstance(policies, dict):
-        config["policies"] = {
-            name: {**defaults, **policy} if isinstance(policy, dict) else policy for name, policy in policies.items()
-        }
-    return config
-
-
-def _explain(path: Path, error: ValidationError) -> str:
-    lines = [f"{path}: {error.error_count()} value(s) cannot be used"]
-    for item in error.errors(include_url=False):
-        key = ".".join(str(part) for part in item["loc"])
-        given = "" if item["type"] == "missing" else f" (found {item['input']!r:.100})"
-        lines.append(f"  {key}: {item['msg']}{given}")
-    return "\n".join(lines)
+    defaults, policies = raw.get("defaults", {}), raw.get("policies")
+    if not (isinstance(defaults, dict) and isinstance(policies, dict)):
+        return raw
+    filled = {name: {**defaults, **policy} if isinstance(policy, dict) else policy for name, policy in policies.items()}
+    return {**raw, "policies": filled}

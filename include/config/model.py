@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from include.config.strict import Strict
 from include.contract.tables import N_BINS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _on_grid(value: float) -> float:
@@ -27,7 +24,7 @@ def _on_grid(value: float) -> float:
 Threshold = Annotated[float, Field(gt=0, le=1), AfterValidator(_on_grid)]
 
 
-class Thresholds(_Strict):
+class Thresholds(Strict):
     """score >= remove_at: remove; else score >= review_at: review; else allow."""
 
     remove_at: Threshold
@@ -40,14 +37,14 @@ class Thresholds(_Strict):
         return self
 
 
-class ThresholdLimits(_Strict):
+class ThresholdLimits(Strict):
     """The lowest values a threshold may ever take."""
 
     lowest_remove_at: Threshold
     lowest_review_at: Threshold
 
 
-class Policy(_Strict):
+class Policy(Strict):
     """One policy: what is asked of its thresholds and how it is reviewed."""
 
     description: str
@@ -66,14 +63,14 @@ class Policy(_Strict):
     limits: ThresholdLimits
 
 
-class Market(_Strict):
+class Market(Strict):
     """One market: its region, for pooling, and what its reviewers can do in a day."""
 
     region: Name
     reviewer_minutes: Positive
 
 
-class Sampling(_Strict):
+class Sampling(Strict):
     salt: Annotated[int, Field(ge=0, lt=2**31)]
     audit_share: OpenShare
     remove_share: Share
@@ -88,7 +85,7 @@ class Sampling(_Strict):
         return self
 
 
-class Gates(_Strict):
+class Gates(Strict):
     min_volume_ratio: Share
     max_volume_ratio: Annotated[float, Field(ge=1)]
     max_null_score_share: Share
@@ -98,7 +95,7 @@ class Gates(_Strict):
     sample_deviation: Positive
 
 
-class Guardrails(_Strict):
+class Guardrails(Strict):
     min_labels: Annotated[int, Field(ge=1)]
     max_volume_change: Positive
     small_change_videos: Annotated[int, Field(ge=0)]
@@ -106,21 +103,22 @@ class Guardrails(_Strict):
     max_review_ratio: Positive
 
 
-class Approval(_Strict):
+class Approval(Strict):
     timeout_hours: Positive
     assigned_users: list[str]
 
 
-class Retraining(_Strict):
+class Retraining(Strict):
     recall_drop: OpenShare
     consecutive_days: Annotated[int, Field(ge=1)]
     reference_days: Annotated[int, Field(ge=2, le=365)]
     min_labels: Annotated[int, Field(ge=1)]
 
 
-class Config(_Strict):
-    """All of policies.yaml, defaults applied."""
+class Config(Strict):
+    """All of policies.yaml; `defaults` are in each policy already."""
 
+    defaults: dict[str, Any] = Field(default_factory=dict)
     policies: Annotated[dict[Name, Policy], Field(min_length=1)]
     markets: Annotated[dict[Name, Market], Field(min_length=1)]
     sampling: Sampling

@@ -18,7 +18,7 @@ VARIABLES = ("plumbline_output", "plumbline_mlflow_tracking_uri")
 
 @dataclass(frozen=True)
 class Settings:
-    """Absolute places. Relative ones in the connection or a variable start at `PLUMBLINE_HOME`, else the project."""
+    """Absolute places. Relative ones in the connection or a variable start at `home()`."""
 
     landing: Path
     warehouse: Path
@@ -49,10 +49,15 @@ class Settings:
         return self.output / "quality_docs"
 
 
+def home() -> Path:
+    """Where relative places start, and where a local Airflow lives: `PLUMBLINE_HOME`, else the project."""
+    return Path(os.environ.get("PLUMBLINE_HOME", PROJECT_ROOT)).absolute()
+
+
 def config_path() -> Path:
     """policies.yaml: `PLUMBLINE_CONFIG`, else the one shipped. Dag files read it too, hence no Airflow variable."""
     given = os.environ.get("PLUMBLINE_CONFIG")
-    return _home() / given if given else DEFAULT_CONFIG
+    return home() / given if given else DEFAULT_CONFIG
 
 
 def settings_from(extra: Mapping[str, Any], variables: Mapping[str, str]) -> Settings:
@@ -66,21 +71,17 @@ def settings_from(extra: Mapping[str, Any], variables: Mapping[str, str]) -> Set
     missing = [name for name in VARIABLES if not variables.get(name)]
     if missing:
         raise ConfigError(f"Airflow variables are not set: {', '.join(missing)}")
-    home = _home()
+    start = home()
     return Settings(
-        landing=home / extra["landing"],
-        warehouse=home / extra["warehouse"],
-        output=home / variables["plumbline_output"],
-        mlflow_tracking_uri=_absolute_uri(variables["plumbline_mlflow_tracking_uri"], home),
+        landing=start / extra["landing"],
+        warehouse=start / extra["warehouse"],
+        output=start / variables["plumbline_output"],
+        mlflow_tracking_uri=_absolute_uri(variables["plumbline_mlflow_tracking_uri"], start),
     )
 
 
-def _home() -> Path:
-    return Path(os.environ.get("PLUMBLINE_HOME", PROJECT_ROOT))
-
-
-def _absolute_uri(uri: str, home: Path) -> str:
+def _absolute_uri(uri: str, start: Path) -> str:
     prefix = "sqlite:///"
     if uri.startswith(prefix):
-        return prefix + str(home / uri.removeprefix(prefix))
+        return prefix + str(start / uri.removeprefix(prefix))
     return uri

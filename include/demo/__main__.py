@@ -6,11 +6,13 @@ import argparse
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-from include.config.settings import PROJECT_ROOT
+from include.config.load import ConfigError, load_config
+from include.config.settings import config_path
 from include.demo.state import DATA, State, platform_of
+from include.local.console import quiet, shown
 from include.local.environment import enter_airflow
+from include.simulation.scenario import ScenarioError, load_scenario
 
 LOG = DATA / "demo.log"
 DAYS = 14
@@ -19,17 +21,23 @@ DAYS = 14
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--days", type=int, default=DAYS, help="days to simulate in all (default %(default)s)")
-    parser.add_argument("--scenario", default="demo", help="a scenario of include/simulation (default %(default)s)")
+    parser.add_argument("--scenario", default="demo", help="a scenario, or its .yaml file (default %(default)s)")
     arguments = parser.parse_args()
 
-    DATA.mkdir(exist_ok=True)
+    try:
+        load_config(config_path())
+        load_scenario(arguments.scenario)
+    except (ConfigError, ScenarioError) as error:
+        sys.exit(str(error))
+    DATA.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     state = State.load() or State(arguments.scenario, datetime.now(UTC).date() - timedelta(days=arguments.days))
     if state.scenario != arguments.scenario:
-        sys.exit(f"{DATA} holds a demo of scenario {state.scenario!r}; `make clean` removes it")
+        sys.exit(f"{shown(DATA)} holds a demo of scenario {state.scenario!r}; `make clean` removes it")
     if state.done < arguments.days:
+        state.save()
         _run_days(state, arguments.days)
-        print(f"{arguments.days} days in {time.monotonic() - started:.0f} s. Log: {_shown(LOG)}\n")
+        print(f"{arguments.days} days in {time.monotonic() - started:.0f} s. Log: {shown(LOG)}\n")
     else:
         print(f"{state.done} days were run before; nothing to do. `make clean` starts over.\n")
     from include.demo.summary import print_summary
@@ -39,8 +47,6 @@ def main() -> None:
 
 
 def _run_days(state: State, days: int) -> None:
-    from include.local.console import quiet
-
     with quiet(LOG) as console:
         console.say("Preparing Airflow's metadata database ...")
         enter_airflow()
@@ -69,15 +75,11 @@ def _run_days(state: State, days: int) -> None:
                     run_dag(dags[dag_id], day, manager)
                 except RunFailed as error:
                     console.say(f"{day}: {error}")
-                    sys.exit(f"See {_shown(LOG)}. Once mended, `make demo` goes on with {day}.")
+                    sys.exit(f"See {shown(LOG)}. Once mended, `make demo` goes on with {day}.")
             state.done = index + 1
             state.save()
             what = [describe_day(day, landed.rows["video_scores"]), *answers]
             console.say(f"{day}  {index + 1:>2}/{days}  {'; '.join(what)}  ({time.monotonic() - began:.0f} s)")
-
-
-def _shown(path: Path) -> str:
-    return str(path.relative_to(PROJECT_ROOT))
 
 
 if __name__ == "__main__":

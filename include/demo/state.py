@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from include.config.settings import PROJECT_ROOT
+from include.config.settings import home
 from include.files import write_whole
 
 if TYPE_CHECKING:
     from include.simulation.platform import Platform
 
-DATA = PROJECT_ROOT / "data"
+DATA = home() / "data"
 STATE = DATA / "demo.json"
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from include.config.settings import PROJECT_ROOT
 from include.contract.tables import CELL
 from include.evidence import thresholds_before
+from include.local.console import shown
 from include.local.metadata import declared_settings
 from include.project import open_project
 
@@ -61,9 +61,9 @@ def print_summary(platform: Platform, day: date) -> None:
     for row in proposals[proposals["refusal"].notna()].to_dict("records"):
         print(f"  {row['policy']} {row['market']} {row['model_version']}: {row['refusal']}")
     settings = project.settings
-    print(f"\nThresholds, version {ledger['version'].max()}: {settings.thresholds.relative_to(PROJECT_ROOT)}")
-    print(f"Report: {(settings.reports / f'{day}.html').relative_to(PROJECT_ROOT)}")
-    print(f"Quality gates: {(settings.quality_docs / 'index.html').relative_to(PROJECT_ROOT)}")
+    print(f"\nThresholds, version {ledger['version'].max()}: {shown(settings.thresholds)}")
+    print(f"Report: {shown(settings.reports / f'{day}.html')}")
+    print(f"Quality gates: {shown(settings.quality_docs / 'index.html')}")
 
 
 def _certificates(ledger: pd.DataFrame) -> dict[tuple[str, ...], str]:

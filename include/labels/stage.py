@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from datetime import date, timedelta
 
-from include.contract.schema import empty_frame
 from include.contract.tables import TABLES
 from include.evidence import accepted, window_start
 from include.labels.asof import cast_votes, consensus_asof, usable_golden, votes_asof
@@ -14,7 +13,7 @@ from include.labels.ingest import ingest
 from include.labels.reviewers import reviewer_quality
 from include.project import Project
 from include.quality import suites
-from include.quality.gate import judge
+from include.quality.gate import judge, reopen
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +21,7 @@ log = logging.getLogger(__name__)
 def ingest_events(project: Project, day: date) -> int:
     """label_events and label_rejects of the day, and how many events were read."""
     warehouse = project.warehouse
-    warehouse.replace("quality_results", day, empty_frame(TABLES["quality_results"]), slice_value="labels")
+    reopen(warehouse, "labels", day)
     raw, refused = read_drops(project.settings.landing / "reviewer_labels" / f"ds={day}")
     start, yesterday = _first_sample_day(project, day), day - timedelta(days=1)
     result = ingest(
@@ -58,6 +57,7 @@ def form_consensus(project: Project, day: date) -> None:
     if known is None:
         log.info("No golden_labels: %s", TABLES["golden_labels"].switches_off)
     items = consensus_asof(events, known, day=day, config=project.config)
+    reopen(project.warehouse, "consensus", day)
     project.warehouse.replace("label_consensus", day, items)
     votes = cast_votes(votes_asof(events, day=day, config=project.config))
     quality = reviewer_quality(votes, golden=usable_golden(known, project.config))

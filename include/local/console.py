@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import TextIO
 
 
+def shown(path: Path) -> str:
+    """`path` as one would type it here."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
 class Console:
     """The real terminal."""
 

@@ -9,9 +9,9 @@ import secrets
 import sys
 from pathlib import Path
 
-from include.config.settings import PROJECT_ROOT
+from include.config.settings import PROJECT_ROOT, home
 
-AIRFLOW_HOME = PROJECT_ROOT / ".airflow"
+AIRFLOW_HOME = home() / ".airflow"
 
 
 def airflow_environment(home: Path = AIRFLOW_HOME) -> dict[str, str]:

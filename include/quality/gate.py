@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from include.contract.schema import empty_frame
 from include.contract.tables import TABLES
 from include.quality.checks import Check, Judged
 
@@ -67,6 +68,11 @@ def judge(warehouse: Warehouse, gate: str, day: date, judged: Sequence[Judged], 
     if not outcome.passed:
         raise GateFailed(outcome)
     return outcome
+
+
+def reopen(warehouse: Warehouse, gate: str, day: date) -> None:
+    """Forgets what the gate found, before its rows are replaced: the day counts for nobody until it is judged again."""
+    warehouse.replace("quality_results", day, empty_frame(TABLES["quality_results"]), slice_value=gate)
 
 
 def run_gate(gate: str, day: date, judged: Sequence[Judged]) -> GateOutcome:

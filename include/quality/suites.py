@@ -220,8 +220,8 @@ def labels(events: pd.DataFrame, rejects: pd.DataFrame, n_read: int, config: Con
         unaccounted=n_read - len(events) - len(rejects),
         reject_share=_share(len(rejects), n_read),
         unsampled_share=_share(len(unsampled), n_read),
-        example=_first_reject(rejects),
-        unsampled_example=_first_reject(unsampled),
+        example=_typical_reject(rejects),
+        unsampled_example=_typical_reject(unsampled),
     )
     none = "no label events that day"
     day_checks = (
@@ -276,8 +276,8 @@ def thresholds(proposals: pd.DataFrame, config: Config) -> list[Judged]:
     limits = {name: policy.limits for name, policy in config.policies.items()}
     has_remove, has_refusal = proposals["proposed_remove_at"].notna(), proposals["refusal"].notna()
     rows = proposals.assign(
-        lowest_remove_at=proposals["policy"].map({name: limit.lowest_remove_at for name, limit in limits.items()}),
-        lowest_review_at=proposals["policy"].map({name: limit.lowest_review_at for name, limit in limits.items()}),
+        lowest_remove_at=_by_policy(proposals, {name: limit.lowest_remove_at for name, limit in limits.items()}),
+        lowest_review_at=_by_policy(proposals, {name: limit.lowest_review_at for name, limit in limits.items()}),
         answers=has_remove.astype("int64") + has_refusal.astype("int64"),
     )
     checks = (
@@ -351,6 +351,11 @@ def snapshot(rows: pd.DataFrame, minimum: int) -> list[Judged]:
     )
     judged = rows.assign(null_columns=_null_columns(rows, required))
     return [Judged("training_snapshots", judged, checks, identify=key)]
+
+
+def _by_policy(rows: pd.DataFrame, values: dict[str, float]) -> pd.Series:
+    """Each row's value, NaN for a policy nobody configured; numbers even where there are no rows."""
+    return rows["policy"].map(values).astype("float64")
 
 
 def _configured(column: str, names: Iterable[str]) -> Check:
@@ -471,10 +476,12 @@ def _minutes(design: pd.DataFrame, config: Config) -> pd.DataFrame:
     return minutes.assign(budget_used=minutes["expected_minutes"] / minutes["budget"])
 
 
-def _first_reject(rejects: pd.DataFrame) -> str:
+def _typical_reject(rejects: pd.DataFrame) -> str:
+    """The first event refused for the commonest reason."""
     if rejects.empty:
         return "none"
-    first = rejects.sort_values(["source_file", "source_line"]).iloc[0]
+    commonest = rejects["reason"].value_counts().sort_index().idxmax()
+    first = rejects[rejects["reason"] == commonest].sort_values(["source_file", "source_line"]).iloc[0]
     return f"{first['source_file']}:{first['source_line']} {first['reason']}, {first['detail']}"
 
 

@@ -32,7 +32,7 @@ REVIEW_BANDS = 2
 ACTION_SHARE = (0.45, 0.65)
 """Share of a cell's labels for the candidate action region: at least, and at most for the sake of `remove_share`.
 
-In simulations with 4,000 labels a share of .25 certifies 95.6-97.6 % of the best possible recall, .45 gives 97.2-98.1 %.
+In simulations with 4,000 labels a share of .25 certifies 95.6-97.6 % of the best recall possible, .45 97.2-98.1 %.
 """
 
 STRATUM_SHARE = 0.02

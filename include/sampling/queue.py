@@ -22,6 +22,6 @@ def review_queue(drawn: pd.DataFrame, config: Config) -> pd.DataFrame:
         guideline_version=[policy.guideline_version for policy in settings],
         overlap=[policy.overlap for policy in settings],
         minutes=[policy.minutes_per_label * policy.overlap for policy in settings],
+        order=[hashlib.sha256(sample_id.encode()).hexdigest() for sample_id in asked["sample_id"]],
     )
-    order = queue["sample_id"].map(lambda sample_id: hashlib.sha256(sample_id.encode()).hexdigest())
-    return queue.loc[order.sort_values().index, list(COLUMNS)].reset_index(drop=True)
+    return queue.sort_values("order", ignore_index=True)[list(COLUMNS)]

@@ -7,13 +7,12 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from include.contract.schema import empty_frame
 from include.contract.tables import CELL, TABLES
 from include.evidence import accepted, labelled_sample, thresholds_before
 from include.files import write_whole
 from include.project import Project
 from include.quality import suites
-from include.quality.gate import judge
+from include.quality.gate import judge, reopen
 from include.quality.inspect import inspect_parquet
 from include.sampling.design import design
 from include.sampling.profile import id_mask, score_histogram, score_profile
@@ -33,7 +32,7 @@ def gate_scores_input(project: Project, day: date) -> None:
 
 def scan_scores(project: Project, day: date) -> None:
     """The first scan: score_profile and score_histogram. The day counts for nobody until gate_scores passes it."""
-    project.warehouse.replace("quality_results", day, empty_frame(TABLES["quality_results"]), slice_value="scores")
+    reopen(project.warehouse, "scores", day)
     rows = project.warehouse.row_count("video_scores", day)
     mask = id_mask(rows)
     log.info("Scanning %d rows of video_scores for %s", rows, day)
@@ -75,6 +74,7 @@ def draw_sample(project: Project, day: date) -> None:
     identity = drawn["programme"] + f":{day}:" + drawn["policy"] + ":" + drawn["model_version"] + ":"
     drawn["sample_id"] = identity + drawn["video_id"].astype(str)
     drawn = drawn[list(TABLES["review_sample"].column_names)]
+    reopen(project.warehouse, "sample", day)
     project.warehouse.replace("review_sample", day, drawn.sort_values("sample_id", ignore_index=True))
     log.info("Drew %d videos", len(drawn))
 

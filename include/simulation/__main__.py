@@ -27,9 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if options.to is None:
         parser.error("--to is needed")
-    source = Path(options.scenario) if options.scenario.endswith((".yaml", ".yml")) else options.scenario
     try:
-        scenario = load_scenario(source, videos_per_day=options.videos_per_day)
+        scenario = load_scenario(options.scenario, videos_per_day=options.videos_per_day)
     except ScenarioError as error:
         print(error, file=sys.stderr)
         return 2

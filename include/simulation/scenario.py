@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
+
+from include.config.strict import Strict, explain
 
 SCENARIOS = Path(__file__).with_name("scenarios")
 
@@ -20,24 +22,12 @@ class ScenarioError(ValueError):
     """The scenario cannot be used. The message names the file, each key and what is allowed there."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, data: Any) -> Any:
-        """Refuses unknown keys with the allowed ones, which pydantic's own message leaves out."""
-        if isinstance(data, dict) and (unknown := [str(key) for key in data if key not in cls.model_fields]):
-            raise ValueError(f"unknown key {', '.join(unknown)}; allowed: {', '.join(cls.model_fields)}")
-        return data
-
-
-class Market(_Strict):
+class Market(Strict):
     share: Share
     """Share of the platform's videos."""
 
 
-class Videos(_Strict):
+class Videos(Strict):
     """Reposts, and views: lognormal, a viral share of them multiplied by a Pareto variable of exponent alpha."""
 
     repost_share: Annotated[float, Field(ge=0, le=0.5)]
@@ -48,12 +38,12 @@ class Videos(_Strict):
     viral_alpha: Annotated[float, Field(gt=1)]
 
 
-class Normal(_Strict):
+class Normal(Strict):
     mean: float
     sd: Positive
 
 
-class Evidence(_Strict):
+class Evidence(Strict):
     """The four components of the evidence a video gives; the last two violate."""
 
     ordinary: Normal
@@ -62,7 +52,7 @@ class Evidence(_Strict):
     hard_positive: Normal
 
 
-class ModelVersion(_Strict):
+class ModelVersion(Strict):
     """How a version scores: logit = offset + market offset + slope x (separation x mean + sd x normal noise)."""
 
     from_day: Day = 0
@@ -72,7 +62,7 @@ class ModelVersion(_Strict):
     """Share of the variance within a component that is the version's own, not shared with other versions."""
     slope: Positive
     offset: float
-    market_offsets: dict[Name, float] = {}
+    market_offsets: dict[Name, float] = Field(default_factory=dict)
     missing_share: Share
 
     def active(self, index: int) -> bool:
@@ -80,7 +70,7 @@ class ModelVersion(_Strict):
         return _within(self.from_day, self.to_day, index)
 
 
-class Policy(_Strict):
+class Policy(Strict):
     prevalence: dict[Name, Annotated[float, Field(gt=0, lt=0.5)]]
     hard_negatives: dict[Name, Share]
     hard_positives: Share
@@ -88,7 +78,7 @@ class Policy(_Strict):
     models: Annotated[dict[Name, ModelVersion], Field(min_length=1)]
 
 
-class Reviewer(_Strict):
+class Reviewer(Strict):
     """A reviewer. `sensitivity`, `specificity`: of answers that are not unsure; `speed`: relative share of the work."""
 
     markets: Annotated[list[Name], Field(min_length=1)]
@@ -100,7 +90,7 @@ class Reviewer(_Strict):
     format: Literal["jsonl", "csv"] = "jsonl"
 
 
-class Answers(_Strict):
+class Answers(Strict):
     """How answers reach the platform, and what reaches it besides."""
 
     unanswered_share: Share
@@ -112,14 +102,14 @@ class Answers(_Strict):
     golden_share: Share
 
 
-class Appeals(_Strict):
+class Appeals(Strict):
     appealed_when_violating: Share
     appealed_when_not: Share
     overturned_when_violating: Share
     overturned_when_not: Share
 
 
-class _Event(_Strict):
+class _Event(Strict):
     from_day: Day
     to_day: Day | None = None
     """Last day; None: to the end."""
@@ -164,7 +154,7 @@ class ReviewersChange(_Event):
     median_hours: Annotated[float, Field(gt=0, le=72)] | None = None
 
 
-class Faults(_Strict):
+class Faults(Strict):
     """Shares of the rows of `video_scores` hit. What serving does is not affected: only the export is broken."""
 
     out_of_range_scores: Share = 0.0
@@ -184,7 +174,7 @@ class BrokenFeed(_Event):
 Event = Annotated[Shift | Evasion | ReviewersChange | BrokenFeed, Field(discriminator="kind")]
 
 
-class Scenario(_Strict):
+class Scenario(Strict):
     """A scenario. Days count from 0, the first simulated day."""
 
     description: str
@@ -196,7 +186,7 @@ class Scenario(_Strict):
     reviewers: Annotated[dict[Name, Reviewer], Field(min_length=1)]
     answers: Answers
     appeals: Appeals
-    events: list[Event] = []
+    events: list[Event] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -228,19 +218,19 @@ class Scenario(_Strict):
 
 
 def load_scenario(source: str | Path, *, videos_per_day: int | None = None, seed: int | None = None) -> Scenario:
-    """The scenario of that name (see `scenario_names`) or in that YAML file.
+    """The scenario of that name (see `scenario_names`) or in that file, which ends in .yaml or .yml.
 
     A file may say `extends: name`: its keys are laid over the named scenario's, mappings key by key, all else whole.
     `videos_per_day` and `seed` replace the file's. Raises ScenarioError.
     """
-    path = source if isinstance(source, Path) else _path_of(source)
+    path = Path(source) if str(source).endswith((".yaml", ".yml")) else _path_of(str(source))
     raw = _read(path)
     overrides = {"videos_per_day": videos_per_day, "seed": seed}
     raw |= {key: value for key, value in overrides.items() if value is not None}
     try:
         return Scenario.model_validate(raw)
     except ValidationError as error:
-        raise ScenarioError(_explain(path, error)) from error
+        raise ScenarioError(explain(path, error)) from error
 
 
 def scenario_names() -> list[str]:
@@ -259,7 +249,7 @@ def _known(key: str, names: Any, allowed: Any) -> None:
 
 def _path_of(name: str) -> Path:
     if name not in scenario_names():
-        raise ScenarioError(f"no scenario {name}; allowed: {', '.join(scenario_names())}, or the path of a YAML file")
+        raise ScenarioError(f"no scenario {name}; allowed: {', '.join(scenario_names())}, or the path of a .yaml file")
     return SCENARIOS / f"{name}.yaml"
 
 
@@ -287,12 +277,3 @@ def _laid_over(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
         below = merged.get(key)
         merged[key] = _laid_over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
-
-
-def _explain(path: Path, error: ValidationError) -> str:
-    lines = [f"{path}: {error.error_count()} value(s) cannot be used"]
-    for item in error.errors(include_url=False):
-        key = ".".join(str(part) for part in item["loc"]) or "scenario"
-        given = f" (found {item['input']!r:.60})" if item["type"] not in ("missing", "value_error") else ""
-        lines.append(f"  {key}: {item['msg'].removeprefix('Value error, ')}{given}")
-    return "\n".join(lines)

@@ -13,24 +13,9 @@ def _mixed(h: int) -> int:
     return ((h ^ (h >> 15)) * 830770091) & _LOW
 
 
-def permanent_hash(video_id: int, salt: int) -> int:
-    """In [0, 2^32), for a video_id in [-2^63, 2^63) and a salt in [0, 2^31)."""
-    bits = video_id % 2**64
-    return _mixed(_mixed((bits & _LOW) ^ salt) ^ (bits >> 32) ^ _mixed(_mixed(salt)))
-
-
-def permanent_hashes(video_id: NDArray[np.int64], salt: int) -> NDArray[np.uint64]:
-    """`permanent_hash` of many ids; shape as given."""
-    bits = np.asarray(video_id, dtype=np.int64).view(np.uint64)
-    low = np.uint64(_LOW)
-
-    def mixed(h: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        h = ((h ^ (h >> np.uint64(16))) * np.uint64(2146121005)) & low
-        return ((h ^ (h >> np.uint64(15))) * np.uint64(830770091)) & low
-
-    return mixed(mixed((bits & low) ^ np.uint64(salt)) ^ (bits >> np.uint64(32)) ^ np.uint64(_mixed(_mixed(salt))))
-
-
+def _wide_salt(salt: int) -> int:
+    twice = _mixed(_mixed(_mixed(_mixed(salt))))
+    return _twice_mixed(twice) >> 1 << 32 | twice
 def permanent_random(video_id: NDArray[np.int64], salt: int) -> NDArray[np.float64]:
     """In [0, 1); shape as given."""
     return permanent_hashes(video_id, salt) / 2.0**32

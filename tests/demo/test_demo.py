@@ -1,0 +1,137 @@
+"""`make demo` as a newcomer starts it: killed on the way, started again, and once more when all is done."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from include.config.settings import PROJECT_ROOT, Settings
+from include.contract.tables import CELL, TABLES
+from include.local.metadata import declared_settings
+from include.thresholds.ledger import verify
+from include.warehouse.duckdb import DuckDBWarehouse
+
+pytestmark = pytest.mark.airflow
+
+SMALL = "extends: calm\ndescription: A platform small enough for a test.\nvideos_per_day: 3000\n"
+SECONDS = 300
+
+
+def command(home: Path, *options: str) -> tuple[list[str], dict[str, str]]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    environment |= {"PLUMBLINE_HOME": str(home), "PYTHONPATH": str(PROJECT_ROOT)}
+    return [sys.executable, "-m", "include.demo", "--days", "2", *options], environment
+
+
+def run(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    arguments, environment = command(home, *options)
+    return subprocess.run(
+        arguments, env=environment, cwd=home, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+
+
+def kill_during_the_second_day(home: Path, *options: str) -> str:
+    """Starts the demo, kills it in the middle of its second day, and returns what it had said."""
+    arguments, environment = command(home, *options)
+    said = home / "said.txt"
+    with said.open("wb") as file:
+        process = subprocess.Popen(arguments, env=environment, cwd=home, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + SECONDS
+        designs = home / "data" / "warehouse" / "sampling_design"
+        while len(list(designs.glob("ds=*"))) < 2:
+            assert process.poll() is None, said.read_text()
+            assert time.monotonic() < deadline, said.read_text()
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
+    return said.read_text()
+
+
+def fingerprints(settings: Settings, day: date | None = None) -> dict[tuple[str, date], str | None]:
+    """Content hash of every partition, or of those of one day."""
+    warehouse = DuckDBWarehouse(settings.landing, settings.warehouse)
+    return {
+        (name, found): warehouse.fingerprint(name, found)
+        for name in TABLES
+        for found in warehouse.days(name)
+        if day in (None, found)
+    }
+
+
+def test_the_demo_goes_on_where_it_was_killed_and_then_has_nothing_to_do(home: Path) -> None:
+    scenario = home / "small.yaml"
+    scenario.write_text(SMALL)
+    settings = declared_settings()
+    first = datetime.now(UTC).date() - timedelta(days=2)
+    last = first + timedelta(days=1)
+
+    said = kill_during_the_second_day(home, "--scenario", scenario.name)
+    assert re.search(rf"^{first} +1/2 +[\d,]+ scores, [\d,]+ drawn", said, re.MULTILINE)
+    assert "2/2" not in said
+    assert not (settings.reports / f"{last}.html").exists()
+    before = fingerprints(settings, first)
+
+    resumed = run(home, "--scenario", scenario.name)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert " 1/2 " not in resumed.stdout
+    assert re.search(rf"^{last} +2/2 +[\d,]+ scores, [\d,]+ drawn, [1-9][\d,]* labels in", resumed.stdout, re.MULTILINE)
+    assert "scripted manager answers" in resumed.stdout
+    assert fingerprints(settings, first) == before
+    warehouse = DuckDBWarehouse(settings.landing, settings.warehouse)
+    assert verify(warehouse.read("threshold_ledger")) == []
+
+    proposals = warehouse.read("threshold_proposals", last, last)
+    assert len(proposals) == 9
+    for row in proposals.to_dict("records"):
+        cell = " ".join(row[name] for name in CELL)
+        line = rf"^{cell} .*0\.980 -> ?{row['current_remove_at']:.3f} .*target 9\d% +\d+\.\d% +\d+\.\d%$"
+        assert re.search(line, resumed.stdout, re.MULTILINE), cell
+    report = re.search(r"^Report: (.+)$", resumed.stdout, re.MULTILINE)
+    assert report is not None
+    assert (home / report[1]).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    for place in (settings.thresholds, settings.quality_docs / "index.html", home / "data" / "demo.log"):
+        assert str(place.relative_to(home)) in resumed.stdout
+        assert place.exists()
+
+    done = fingerprints(settings)
+    began = time.monotonic()
+    again = run(home, "--scenario", scenario.name)
+    assert again.returncode == 0
+    assert "2 days were run before; nothing to do" in again.stdout
+    assert again.stdout.partition("\n\n")[2] == resumed.stdout.partition("demo.log\n\n")[2]
+    assert time.monotonic() - began < 30
+    assert fingerprints(settings) == done
+
+    other = run(home, "--scenario", "calm")
+    assert other.returncode == 1
+    assert other.stderr == "data holds a demo of scenario 'small.yaml'; `make clean` removes it\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "policies", "said"),
+    [
+        (("--scenario", "storm"), None, "no scenario storm; allowed: broken_feed, calm, "),
+        (("--scenario", "gone.yaml"), None, "gone.yaml: cannot be read: No such file"),
+        ((), "policies: {}\n", "policies.yaml: "),
+    ],
+)
+def test_a_wrong_configuration_is_said_before_anything_runs(
+    home: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], policies: str | None, said: str
+) -> None:
+    if policies is not None:
+        (home / "policies.yaml").write_text(policies)
+        monkeypatch.setenv("PLUMBLINE_CONFIG", "policies.yaml")
+    refused = run(home, *options)
+    assert refused.returncode == 1
+    assert said in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (home / "data").exists()

@@ -1,0 +1,56 @@
+"""The generated docs are current, complete, and a stale one is named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from include.config.settings import PROJECT_ROOT
+from include.contract.tables import TABLES
+from include.local import docs
+
+
+def check() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["docs", "--check"])
+        docs.main()
+
+
+def test_the_docs_in_the_repository_are_current() -> None:
+    done = subprocess.run([sys.executable, "-m", "include.local.docs", "--check"], cwd=PROJECT_ROOT, check=False)
+    assert done.returncode == 0
+
+
+def test_every_table_column_and_dag_is_in_them() -> None:
+    tables, dags = docs.generated()[docs.DOCS / "tables.md"], docs.generated()[docs.DOCS / "dags.md"]
+    for table in TABLES.values():
+        section = tables.split(f"### `{table.name}`")[1].split("\n### ")[0]
+        assert [name for name in table.column_names if f"| `{name}` |" not in section] == []
+    assert [p.stem for p in (PROJECT_ROOT / "dags").glob("*.py") if f"## `{p.stem}`" not in dags] == []
+    assert "When a task fails" in dags
+
+
+def test_a_stale_or_missing_file_is_named_and_writing_mends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docs, "DOCS", tmp_path / "docs")
+    monkeypatch.setattr(docs, "PROJECT_ROOT", tmp_path)
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "one.py").write_text('"""\n## Does one thing\n"""\n')
+    with pytest.raises(SystemExit, match=r"Stale: docs/tables\.md, docs/dags\.md\. Run `make docs`"):
+        check()
+    monkeypatch.setattr(sys, "argv", ["docs"])
+    docs.main()
+    check()
+    (tmp_path / "dags" / "one.py").write_text('"""\n## Does another thing\n"""\n')
+    with pytest.raises(SystemExit, match=r"Stale: docs/dags\.md\."):
+        check()
+
+
+def test_a_dag_without_documentation_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docs, "PROJECT_ROOT", tmp_path)
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "silent.py").write_text("x = 1\n")
+    with pytest.raises(ValueError, match=r"silent\.py: a Dag file documents itself"):
+        docs.dag_reference()

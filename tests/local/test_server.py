@@ -1,0 +1,155 @@
+"""`make up` and `make down` without Airflow: whose process it is, that its whole group ends, and secret files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from include.config.settings import PROJECT_ROOT
+from include.local import server
+from include.local.environment import airflow_environment
+from include.local.server import Server, stop
+
+FAMILY = """
+import subprocess, sys, time
+stubborn = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(300)"
+)
+children = [subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE) for _ in range(2)]
+for child in children:
+    child.stdout.readline()
+print(*(child.pid for child in children), flush=True)
+time.sleep(300)
+"""
+
+
+@pytest.fixture
+def family() -> Iterator[tuple[Server, list[psutil.Process]]]:
+    """A leader of a process group of its own, and two children that ignore SIGTERM."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", FAMILY], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    children = [psutil.Process(int(pid)) for pid in process.stdout.readline().split()]
+    yield Server(process.pid, psutil.Process(process.pid).create_time(), 8080), children
+    for child in children:
+        if child.is_running():
+            child.kill()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_stop_ends_the_whole_group_and_no_one_else(
+    family: tuple[Server, list[psutil.Process]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, children = family
+    monkeypatch.setattr(server, "STOP_SECONDS", 1)
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    try:
+        assert running.alive()
+        assert all(os.getpgid(child.pid) == running.pid for child in children)
+        stop(running)
+        assert not running.alive()
+        assert all(gone(child) for child in children)
+        assert bystander.poll() is None
+        stop(running)
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_children_are_ended_when_their_leader_is_dead_already(
+    family: tuple[Server, list[psutil.Process]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, children = family
+    monkeypatch.setattr(server, "STOP_SECONDS", 1)
+    os.kill(running.pid, signal.SIGKILL)
+    assert not any(gone(child) for child in children)
+    stop(running)
+    assert all(gone(child) for child in children)
+
+
+def test_alive_means_that_very_process(family: tuple[Server, list[psutil.Process]]) -> None:
+    running, _ = family
+    assert running.alive()
+    assert not replace(running, created=running.created - 100).alive()
+    os.kill(running.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while running.alive():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def down(home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "include.local.server", "down"],
+        env={**os.environ, "PLUMBLINE_HOME": str(home)},
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_down_is_harmless_where_nothing_runs(home: Path, family: tuple[Server, list[psutil.Process]]) -> None:
+    assert down(home).stdout == "Airflow is not running.\n"
+    running, children = family
+    state = home / ".airflow" / "server.json"
+    state.parent.mkdir()
+    state.write_text(json.dumps({"pid": running.pid, "created": running.created - 100, "port": 8080}))
+    done = down(home)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Airflow is not running.\n", "")
+    assert running.alive()
+    assert not any(gone(child) for child in children)
+
+
+def test_a_port_taken_by_another_is_passed_over() -> None:
+    with closing(socket.socket()) as other:
+        other.bind((server.HOST, 0))
+        taken = other.getsockname()[1]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(server, "FIRST_PORT", taken)
+            port = server._free_port()
+        assert port not in (0, taken)
+    assert server.HOST == "127.0.0.1"
+
+
+def test_nothing_answering_is_not_healthy() -> None:
+    with closing(socket.socket()) as other:
+        other.bind((server.HOST, 0))
+        free = other.getsockname()[1]
+    assert not Server(1, 0.0, free).healthy()
+
+
+def test_secrets_are_made_once_and_read_by_their_owner_only(tmp_path: Path) -> None:
+    previous = os.umask(0)
+    try:
+        first = airflow_environment(tmp_path / "a")
+    finally:
+        os.umask(previous)
+    files = sorted((tmp_path / "a").iterdir())
+    assert [file.name for file in files] == ["fernet_key", "jwt_secret"]
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600, 0o600]
+    assert airflow_environment(tmp_path / "a") == first
+    other = airflow_environment(tmp_path / "b")
+    secrets = ("AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET")
+    assert len({environment[name] for environment in (first, other) for name in secrets}) == 4
+    assert len(first["AIRFLOW__CORE__FERNET_KEY"]) == 44

@@ -1,0 +1,158 @@
+"""What the Dag files share: how a task gets day and project, and which failures are final."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.config.load import ConfigError
+from include.config.settings import settings_from
+from include.local.runs import RunFailed, run_dag
+from include.orchestration.dags import approval_settings, stage
+from include.project import Project
+from include.quality.checks import Judged, between
+from include.quality.gate import GateFailed, run_gate
+from include.warehouse.base import MissingPartition, UnreadablePartition
+
+pytestmark = pytest.mark.airflow
+
+DAY = date(2026, 11, 3)
+EXTRA = {"engine": "duckdb", "landing": "data/landing", "warehouse": "data/warehouse"}
+VARIABLES = {"plumbline_output": "data/output", "plumbline_mlflow_tracking_uri": "sqlite:///data/mlflow.db"}
+
+
+@pytest.fixture
+def declared(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Connection and variables where Airflow looks first."""
+    connection = {"conn_type": "generic", "extra": EXTRA}
+    monkeypatch.setenv("AIRFLOW_CONN_PLUMBLINE_WAREHOUSE", json.dumps(connection))
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(f"AIRFLOW_VAR_{name.upper()}", value)
+    return home
+
+
+def gate_failed() -> GateFailed:
+    check = between("a", maximum=0, description="a is at most 0")
+    return GateFailed(run_gate("scores", DAY, [Judged("video_scores", pd.DataFrame({"a": [1]}), (check,))]))
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_stage_gets_the_project_and_the_day() -> None:
+    with stage("2026-11-03") as (project, day):
+        assert isinstance(project, Project)
+        assert project.settings == settings_from(EXTRA, VARIABLES)
+        assert day == DAY
+
+
+@pytest.mark.usefixtures("declared")
+@pytest.mark.parametrize(
+    "error",
+    [
+        gate_failed(),
+        ConfigError("policies.yaml: x"),
+        MissingPartition("video_scores", DAY),
+        UnreadablePartition("video_scores", DAY, "a.parquet", "damaged"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_no_retry_can_heal_is_final_and_keeps_its_message(error: Exception) -> None:
+    with pytest.raises(AirflowFailException) as failed, stage("2026-11-03"):
+        raise error
+    assert str(failed.value) == str(error)
+    assert failed.value.__cause__ is error
+
+
+@pytest.mark.usefixtures("declared")
+@pytest.mark.parametrize("error", [OSError("disk"), ValueError("wrong"), KeyError("k"), TimeoutError("storage")])
+def test_any_other_failure_stays_what_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)) as failed, stage("2026-11-03"):
+        raise error
+    assert failed.value is error
+    assert not isinstance(failed.value, AirflowFailException)
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ({"AIRFLOW_CONN_PLUMBLINE_WAREHOUSE": json.dumps({"conn_type": "generic"})}, "extra.engine is None"),
+        ({"AIRFLOW_VAR_PLUMBLINE_OUTPUT": ""}, "variables are not set: plumbline_output"),
+        ({"PLUMBLINE_CONFIG": "none.yaml"}, r"none\.yaml: cannot be read"),
+    ],
+)
+def test_a_wrong_setting_is_final_before_anything_runs(
+    declared: Path, monkeypatch: pytest.MonkeyPatch, broken: dict[str, str], said: str
+) -> None:
+    for name, value in broken.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(AirflowFailException, match=said), stage("2026-11-03"):
+        pytest.fail("nothing may run")
+
+
+def test_a_wrong_configuration_keeps_a_dag_from_loading(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert approval_settings()["response_timeout"].total_seconds() == 20 * 3600
+    (home / "policies.yaml").write_text("policies: 3\n")
+    monkeypatch.setenv("PLUMBLINE_CONFIG", "policies.yaml")
+    with pytest.raises(ConfigError, match=r"policies\.yaml"):
+        approval_settings()
+
+
+def replaced(monkeypatch: pytest.MonkeyPatch, package: str, dag: Any, **instead: Any) -> list[tuple[Any, ...]]:
+    """Every step of the Dag only notes its name and what it was given; those of `instead` then go on."""
+    module, calls = import_module(f"include.{package}.stage"), list[tuple[Any, ...]]()
+
+    def noting(name: str) -> Any:
+        def note(project: Project, *given: Any) -> Any:
+            assert project.settings == settings_from(EXTRA, VARIABLES)
+            calls.append((name, *given))
+            return instead[name]() if name in instead else None
+
+        return note
+
+    for name in dag.task_ids:
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, noting(name))
+    return calls
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_step_passes_the_day_and_what_earlier_tasks_returned(
+    dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dag = dags["ingest_reviewer_labels"]
+    calls = replaced(monkeypatch, "labels", dag, ingest_events=lambda: 42)
+    run_dag(dag, DAY, lambda *_: None)
+    assert calls == [
+        ("ingest_events", DAY),
+        ("gate_labels", DAY, 42),
+        ("form_consensus", DAY),
+        ("gate_consensus", DAY),
+    ]
+
+
+@pytest.mark.usefixtures("declared")
+@pytest.mark.parametrize("error", [gate_failed(), OSError("disk")], ids=["gate", "disk"])
+def test_only_what_may_heal_is_tried_again(
+    dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    dag, errors = dags["sample_for_review"], [error]
+
+    def fails_once() -> None:
+        if errors:
+            raise errors.pop()
+
+    monkeypatch.setattr(dag.get_task("scan_scores"), "retry_delay", timedelta(0))
+    calls = replaced(monkeypatch, "sampling", dag, scan_scores=fails_once)
+    if isinstance(error, OSError):
+        run_dag(dag, DAY, lambda *_: None)
+        assert [name for name, _ in calls[:4]] == ["gate_scores_input", "scan_scores", "scan_scores", "gate_scores"]
+    else:
+        with pytest.raises(RunFailed, match=f"sample_for_review of {DAY} failed in scan_scores"):
+            run_dag(dag, DAY, lambda *_: None)
+        assert [name for name, _ in calls] == ["gate_scores_input", "scan_scores"]

@@ -1,0 +1,223 @@
+"""What stages may build on: only days whose gate passed, only final labels, only each policy's own window."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from include.config.load import load_config
+from include.config.settings import Settings
+from include.contract.tables import TABLES
+from include.evidence import accepted, labelled_sample, passed_days, thresholds_before, window_start
+from include.project import Project
+from include.thresholds.ledger import publish
+from include.warehouse.duckdb import DuckDBWarehouse
+
+DAY = date(2026, 11, 20)
+WINDOWS = {"violence": 14, "pornography": 14, "fraud": 5}
+
+
+def back(days: int) -> date:
+    return DAY - timedelta(days=days)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    shipped = load_config()
+    policies = {
+        name: policy.model_copy(update={"window_days": WINDOWS[name]}) for name, policy in shipped.policies.items()
+    }
+    settings = Settings(tmp_path / "landing", tmp_path / "warehouse", tmp_path / "output", "sqlite:///none")
+    warehouse = DuckDBWarehouse(settings.landing, settings.warehouse)
+    return Project(settings, shipped.model_copy(update={"policies": policies}), warehouse)
+
+
+def judged(project: Project, gate: str, day: date, *results: tuple[str, bool]) -> None:
+    """Records a gate's results: (severity, whether it held)."""
+    rows = [
+        {
+            "gate": gate,
+            "table_name": "t",
+            "position": position,
+            "expectation": "holds",
+            "column_name": None,
+            "severity": severity,
+            "success": success,
+            "observed": "",
+        }
+        for position, (severity, success) in enumerate(results, start=1)
+    ]
+    frame = pd.DataFrame(rows, columns=list(TABLES["quality_results"].column_names))
+    project.warehouse.replace("quality_results", day, frame, slice_value=gate)
+
+
+def draw(video: int, policy: str = "violence", **values: Any) -> dict[str, Any]:
+    row = {
+        "design_id": "d",
+        "programme": "audit",
+        "video_id": video,
+        "policy": policy,
+        "market": "BR",
+        "model_version": load_config().policies[policy].model_versions[0],
+        "stratum": "s",
+        "region": "remove",
+        "score": 0.99,
+        "views": 1,
+        "inclusion_probability": 0.5,
+        "permanent_random": 0.1,
+    } | values
+    return row | {"sample_id": f"{row['policy']}:{row['model_version']}:{video}"}
+
+
+def sampled(project: Project, day: date, *rows: dict[str, Any], passed: bool = True) -> None:
+    frame = pd.DataFrame(rows)[list(TABLES["review_sample"].column_names)]
+    project.warehouse.replace("review_sample", day, frame)
+    judged(project, "sample", day, ("critical", passed))
+
+
+def settled(project: Project, day: date, *items: tuple[int, str, str, date], passed: bool = True) -> None:
+    """label_consensus as of `day`: (video, policy, status, day of the draw)."""
+    rows = [
+        {
+            "video_id": video,
+            "policy": policy,
+            "p_violating": 1.0,
+            "votes": 1,
+            "unsure": 0,
+            "agreement": None,
+            "status": status,
+            "method": "majority",
+            "sampled_on": on,
+        }
+        for video, policy, status, on in items
+    ]
+    project.warehouse.replace("label_consensus", day, pd.DataFrame(rows))
+    judged(project, "consensus", day, ("critical", passed))
+
+
+def test_a_day_passes_when_its_gate_ran_and_nothing_critical_failed(project: Project) -> None:
+    judged(project, "scores", back(6), ("critical", True), ("warning", True))
+    judged(project, "scores", back(5), ("critical", True), ("warning", False))
+    judged(project, "scores", back(4), ("critical", True), ("critical", False))
+    judged(project, "scores", back(3), ("critical", False), ("warning", True))
+    judged(project, "sample", back(2), ("critical", True))  # another gate
+    judged(project, "scores", back(1))  # begun and never judged
+    judged(project, "scores", back(0), ("critical", True))
+    judged(project, "sample", back(0), ("critical", False))
+    assert passed_days(project, "scores", back(6), DAY) == {back(6), back(5), back(0)}
+    assert passed_days(project, "scores", back(5), back(1)) == {back(5)}
+    assert passed_days(project, "labels", back(6), DAY) == set()
+
+
+def test_rows_of_days_that_did_not_pass_are_left_out(project: Project) -> None:
+    sampled(project, back(3), draw(1), draw(2))
+    sampled(project, back(2), draw(3), passed=False)
+    sampled(project, back(1), draw(4))
+    project.warehouse.replace("review_sample", DAY, pd.DataFrame([draw(5)])[list(TABLES["review_sample"].column_names)])
+    found = accepted(project, "review_sample", "sample", back(3), DAY)
+    assert found["video_id"].tolist() == [1, 2, 4]
+    assert found["ds"].tolist() == [back(3), back(3), back(1)]
+    assert accepted(project, "review_sample", "sample", back(2), back(2)).empty
+
+    judged(project, "sample", back(2), ("critical", True))  # a rerun that heals
+    assert accepted(project, "review_sample", "sample", back(2), back(2))["video_id"].tolist() == [3]
+
+
+def test_the_window_is_the_longest_of_all_policies_and_includes_the_day(project: Project) -> None:
+    assert window_start(project, DAY) == back(13)
+
+
+def test_only_final_labels_of_draws_in_the_policys_own_window_count(project: Project) -> None:
+    for days in (14, 13, 5, 4, 1):
+        sampled(project, back(days), draw(days), draw(100 + days, "fraud"), draw(200 + days, score=None))
+    labels = [(offset + days, policy, "final", back(days)) for days in (14, 13, 5, 4) for offset, policy in LABELLED]
+    late = [(1, "violence", "provisional", back(1)), (999, "violence", "final", back(4))]
+    settled(project, DAY, *labels, *late)
+    settled(project, back(1), (1, "violence", "final", back(1)))  # what an earlier day said does not count
+
+    found = labelled_sample(project, DAY)
+    assert set(zip(found["video_id"], found["sampled_on"], strict=True)) == {
+        *((days, back(days)) for days in (13, 5, 4)),
+        *((200 + days, back(days)) for days in (13, 5, 4)),
+        (104, back(4)),
+    }
+    assert {*TABLES["review_sample"].column_names, "p_violating", "sampled_on"} == set(found.columns)
+    assert found["policy"].tolist() == sorted(found["policy"])
+    violence = found[found["policy"] == "violence"]
+    order = list(zip(violence["sampled_on"], violence["video_id"], strict=True))
+    assert order == sorted(order)
+
+
+LABELLED = ((0, "violence"), (100, "fraud"), (200, "violence"))
+
+
+@pytest.mark.parametrize(("about", "probability"), [(8, 0.5), (6, 0.25)])
+def test_a_video_drawn_twice_counts_once_on_the_day_its_consensus_is_about(
+    project: Project, about: int, probability: float
+) -> None:
+    sampled(project, back(8), draw(1))
+    sampled(project, back(6), draw(1, inclusion_probability=0.25))
+    settled(project, DAY, (1, "violence", "final", back(about)))
+    found = labelled_sample(project, DAY)
+    assert found["sampled_on"].tolist() == [back(about)]
+    assert found["inclusion_probability"].tolist() == [probability]
+
+
+@pytest.mark.parametrize("what", ["sample", "consensus"])
+def test_nothing_that_failed_its_gate_is_labelled(project: Project, what: str) -> None:
+    sampled(project, back(5), draw(1), passed=what != "sample")
+    settled(project, DAY, (1, "violence", "final", back(5)), passed=what != "consensus")
+    assert labelled_sample(project, DAY).empty
+
+
+def test_before_there_is_anything_the_sample_is_empty(project: Project) -> None:
+    found = labelled_sample(project, DAY)
+    assert found.empty
+    assert {"p_violating", "sampled_on", "score"} <= set(found.columns)
+
+
+def test_thresholds_in_force_are_those_of_the_days_before(project: Project) -> None:
+    cells = pd.DataFrame([{"policy": "violence", "market": "BR", "model_version": "violence-v3"}])
+    initial = project.config.policies["violence"].initial
+
+    def remove_at(day: date) -> float:
+        (value,) = thresholds_before(project, day, cells)["remove_at"]
+        return float(value)
+
+    assert remove_at(DAY) == initial.remove_at
+    proposal = {
+        **cells.iloc[0].to_dict(),
+        "proposal_id": "p1",
+        "origin": "daily",
+        "current_remove_at": initial.remove_at,
+        "current_review_at": initial.review_at,
+        "proposed_remove_at": 0.91,
+        "proposed_review_at": 0.5,
+        "target": 0.95,
+        "confidence": 0.9,
+        "population": "cell",
+        "method": "m",
+        "estimate": 0.97,
+        "bound": 0.951,
+        "n": 100,
+        "status": "within_limits",
+    }
+    publish(
+        project.warehouse,
+        DAY,
+        pd.DataFrame([proposal]),
+        project.config,
+        requester="test",
+        approver=None,
+        reason="test",
+        evidence={},
+        code_version="0",
+        now=datetime(2026, 11, 21, tzinfo=UTC),
+        serving=project.settings.thresholds,
+    )
+    assert remove_at(DAY) == initial.remove_at
+    assert remove_at(DAY + timedelta(days=1)) == 0.91

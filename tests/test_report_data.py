@@ -1,0 +1,165 @@
+"""What the daily report is given, counted again from the rows it comes from."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from include.config.load import load_config
+from include.config.settings import Settings
+from include.contract.tables import CELL, N_BINS, TABLES
+from include.evidence import labelled_sample
+from include.project import Project
+from include.thresholds import stage
+from include.thresholds.report_data import certified_curves, report_data, sample_counts
+from include.warehouse.duckdb import DuckDBWarehouse
+
+DAY = date(2026, 11, 20)
+SAMPLED = DAY - timedelta(days=5)
+VIOLENCE, RETIRED = ("violence", "BR", "violence-v3"), ("fraud", "BR", "fraud-v2")
+N = 400
+"""Draws of a cell: scores from 0.5 up, what violates from 0.7 up."""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Two cells were sampled and labelled; one of them is no longer scored."""
+    settings = Settings(tmp_path / "landing", tmp_path / "warehouse", tmp_path / "output", "sqlite:///none")
+    project = Project(settings, load_config(), DuckDBWarehouse(settings.landing, settings.warehouse))
+    drawn = pd.concat([draws(VIOLENCE, 0), draws(RETIRED, N)], ignore_index=True)
+    _put(project, "review_sample", SAMPLED, drawn, "sample")
+    _put(project, "label_consensus", DAY, consensus(drawn), "consensus")
+    _put(project, "score_histogram", SAMPLED, histogram(VIOLENCE, RETIRED), "scores")
+    _put(project, "score_histogram", DAY, histogram(VIOLENCE), "scores")
+    return project
+
+
+def draws(cell: tuple[str, str, str], first: int) -> pd.DataFrame:
+    ids = np.arange(first, first + N)
+    return pd.DataFrame(
+        {
+            "sample_id": [f"{cell[2]}:{video}" for video in ids],
+            "design_id": "d",
+            "programme": "audit",
+            "video_id": ids,
+            **dict(zip(CELL, cell, strict=True)),
+            "stratum": "s",
+            "region": "review",
+            "score": np.linspace(0.5, 0.999, N),
+            "views": 1,
+            "inclusion_probability": 1.0,
+            "permanent_random": 0.1,
+        }
+    )
+
+
+def consensus(drawn: pd.DataFrame) -> pd.DataFrame:
+    """A tenth is not labelled, another tenth not settled yet."""
+    items = pd.DataFrame(
+        {
+            "video_id": drawn["video_id"],
+            "policy": drawn["policy"],
+            "p_violating": (drawn["score"] >= 0.7).astype(float),
+            "votes": 1,
+            "unsure": 0,
+            "agreement": np.nan,
+            "status": np.where(drawn["video_id"] % 10 == 1, "provisional", "final"),
+            "method": "majority",
+            "sampled_on": SAMPLED,
+        }
+    )
+    return items[drawn["video_id"] % 10 != 0]
+
+
+def histogram(*cells: tuple[str, str, str]) -> pd.DataFrame:
+    """Bin b holds b videos, and three had no score."""
+    bins = pd.DataFrame({"bin": np.arange(-1, N_BINS), "n_videos": [3, *range(N_BINS)], "n_views": 1})
+    return pd.concat([bins.assign(**dict(zip(CELL, cell, strict=True))) for cell in cells], ignore_index=True)
+
+
+def _put(project: Project, table: str, day: date, rows: pd.DataFrame, gate: str) -> None:
+    project.warehouse.replace(table, day, rows[list(TABLES[table].column_names)])
+    result = {
+        "gate": gate,
+        "table_name": table,
+        "position": 1,
+        "expectation": "holds",
+        "column_name": None,
+        "severity": "critical",
+        "success": True,
+        "observed": "",
+    }
+    project.warehouse.replace("quality_results", day, pd.DataFrame([result]), slice_value=gate)
+
+
+def test_curves_state_precision_and_removals_of_cells_scored_today(project: Project) -> None:
+    sample = labelled_sample(project, DAY)
+    assert set(sample["model_version"]) == {"violence-v3", "fraud-v2"}
+    curves = certified_curves(project, sample, project.warehouse.read("score_histogram", DAY, DAY))
+    assert set(curves[list(CELL)].itertuples(index=False, name=None)) == {VIOLENCE}
+    assert curves["threshold"].min() == project.config.policies["violence"].limits.lowest_remove_at
+    for row in curves.to_dict("records"):
+        threshold = row["threshold"]
+        assert row["removes"] == sum(range(round(threshold * N_BINS), N_BINS))
+        above = sample[(sample["model_version"] == "violence-v3") & (sample["score"] >= threshold)]
+        assert row["estimate"] == pytest.approx(above["p_violating"].mean())
+    stated = curves.dropna()
+    assert (stated["bound"] <= stated["estimate"]).all()
+    assert len(stated) > 10
+
+
+def test_a_retired_model_version_stops_neither_metrics_nor_report(project: Project) -> None:
+    stage.measure(project, DAY)
+    metrics = project.warehouse.read("policy_metrics", DAY, DAY)
+    assert set(metrics[list(CELL)].itertuples(index=False, name=None)) == {VIOLENCE}
+    found = metrics.set_index("metric")
+    above = draws(VIOLENCE, 0).query("score >= 0.98 and video_id % 10 > 1")
+    assert found.loc["precision", "n"] == len(above)
+    stage.propose_thresholds(project, DAY)
+    assert report_data(project, DAY).curves["model_version"].unique().tolist() == ["violence-v3"]
+
+
+def test_samples_are_counted_as_drawn_labelled_and_final(project: Project) -> None:
+    counts = sample_counts(project, DAY)
+    for cell in (VIOLENCE, RETIRED):
+        (row,) = counts[(counts[list(CELL)] == list(cell)).all(axis=1)].to_dict("records")
+        assert (row["ds"], row["drawn"], row["labelled"], row["final"]) == (SAMPLED, N, N * 9 // 10, N * 8 // 10)
+
+
+def test_what_the_platform_does_not_deliver_is_absent_and_what_it_delivers_is_counted(project: Project) -> None:
+    data = report_data(project, DAY)
+    assert data.appeals is None
+    assert data.enforcement is None
+    actions = ["remove"] * 3 + ["allow"] * 5
+    log = pd.DataFrame(
+        {
+            "video_id": range(8),
+            **dict(zip(CELL, VIOLENCE, strict=True)),
+            "action": actions,
+            "threshold_version": 4,
+            "decided_at": datetime(2026, 11, 20, tzinfo=UTC),
+        }
+    )
+    _deliver(project, "enforcement_log", DAY, log)
+    appeal: dict[str, Any] = {"event_id": "a", "video_id": 1, "policy": "violence", "outcome": "upheld"}
+    earlier = pd.DataFrame([appeal | {"decided_at": datetime(2026, 11, 19, tzinfo=UTC)}])
+    _deliver(project, "appeals", DAY - timedelta(days=1), earlier)
+
+    data = report_data(project, DAY)
+    assert data.appeals is not None
+    assert data.appeals.empty  # there are appeals, but none today
+    assert data.enforcement is not None
+    counted = data.enforcement.set_index("action")["n_videos"].to_dict()
+    assert counted == {"remove": 3, "allow": 5}
+    assert set(data.enforcement["threshold_version"]) == {4}
+
+
+def _deliver(project: Project, table: str, day: date, rows: pd.DataFrame) -> None:
+    folder = project.settings.landing / table / f"ds={day}"
+    folder.mkdir(parents=True)
+    rows.to_parquet(folder / "part.parquet", index=False)
