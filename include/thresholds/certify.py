@@ -13,7 +13,7 @@ weights are equal and labels are 0 or 1, its distribution-free generalisation el
 
 **Search.** The fixed sequence of Learn-then-Test (Angelopoulos et al., arXiv 2110.01052): candidates from safest to
 riskiest, each tested at level 1 - confidence, until the first that fails. Nothing is paid for multiplicity, because
-order, candidates and starts are functions of scores and weights, never of labels (see `_TOP_LEVEL` for the starts).
+order, candidates and starts are functions of scores and weights, never of labels (see `_STARTS`).
 
 **Guarantee.** The chance that the true ratio at the returned threshold misses the goal is at most 1 - confidence, at
 any sample size and for any score, calibrated or not, provided that
@@ -41,13 +41,13 @@ from include.thresholds.bounds import binomial_lower_bound, binomial_p_value, me
 EXACT_BINOMIAL = "exact binomial"
 EXACT_WEIGHTED = "exact weighted mean (Gaffke)"
 
-# A precision rests on the labels above the threshold alone, so its search has two starts: near the top, at a quarter of
-# the level, and where a tenth of the labels, or 300, lie above, at the rest and at what the first start has earned
-# (Wiens 2003). The goal itself is tested only where some wrong removals could be afforded: two; one under 300 labels;
-# half a one under 150. All simulated for 60 to 10,000 labels and targets of .7 to .99.
-_TOP_LEVEL = 0.25
-_MAIN_SHARE = 0.1
-_MAIN_MOST = 300.0
+# A precision rests on the labels above the threshold alone. A search that starts near the top may end there by chance,
+# above all where reviewers' errors keep every precision close to the goal; one that starts far down may start below
+# all that can be certified. So it starts three times, each with a part of the level and with what the part before has
+# earned (fallback procedure, Wiens 2003): where so large a share of the labels, or so many, lie above. The goal itself
+# is tested only where some wrong removals could be afforded: two; one under 300 labels; half a one under 150.
+_STARTS = ((0.0, 0.0, 0.25), (0.1, 300.0, 0.25), (0.3, math.inf, 0.5))
+"""Share of the labels, at most so many of them, part of the level."""
 _LABELS_PER_SPARE = 150
 _FEWEST_SPARES, _MOST_SPARES = 0.5, 2.0
 _FEWEST_JUDGED = 10.0  # an estimate from fewer labels is no ground to ask for more
@@ -242,18 +242,16 @@ class _Search:
         # Candidates with too few labels to certify the goal are tested for the strictest one they support. That costs
         # little power, since the goal needs as much of the same labels further down, and it keeps the answer monotone
         # in target and confidence.
-        main = int(np.argmax(np.append(self.effective, np.inf) >= self._main_labels(self.size)))
-        level, certified = _TOP_LEVEL * self.level, []
-        for part in (tests[:main], tests[main:]):
+        reached = np.maximum.accumulate(self.effective)
+        first = [int(np.searchsorted(reached, labels)) for labels in _start_labels(self.size)]
+        carried, certified = 0.0, []
+        for (_, _, part), start, end in zip(_STARTS, first, [*first[1:], tests.size], strict=True):
+            level = part * self.level + carried
             shares = np.minimum(everywhere, self._supported(tests, level))
-            passed = part[: self._first_failure(part, shares, level)]
+            passed = tests[start:end][: self._first_failure(tests[start:end], shares, level)]
             certified.append(passed[shares[passed] == self.goal.share])
-            level = self.level if passed.size == part.size else (1.0 - _TOP_LEVEL) * self.level
+            carried = level if passed.size == end - start else 0.0
         return np.concatenate(certified)
-
-    def _main_labels(self, size: ArrayLike) -> Array:
-        """Labels above the second start of the search for a precision, in a sample of that size."""
-        return np.minimum(_MAIN_SHARE * np.asarray(size), _MAIN_MOST)
 
     def _first_failure(self, tests: NDArray[np.intp], shares: Array, level: float) -> int:
         """How many tests pass before the first that fails: many are passed at once where none of them can fail."""
@@ -392,8 +390,8 @@ class _Search:
     def _first_decides(self, candidates: NDArray[np.intp], copies: float) -> tuple[int, bool]:
         """The first candidate tested for the goal with so many times the labels above it; whether it then passes."""
         size = self.size + (copies - 1.0) * self.above[candidates]
-        main = self.effective[candidates] * copies >= self._main_labels(size)
-        level = np.where(main, 1.0, _TOP_LEVEL) * self.level
+        reached = self.effective[candidates] * copies >= np.array(_start_labels(size)).reshape(len(_STARTS), -1)
+        level = np.array([part for _, _, part in _STARTS]) @ reached * self.level
         thick = self._supported(candidates, level, copies) >= self.goal.share
         i = int(np.argmax(thick))
         j = int(candidates[i])
@@ -411,6 +409,11 @@ class _Search:
         if self.estimates()[0] <= self.goal.share or excess(most) > 0.0:
             return int(np.argmax(self.estimates())), None
         return 0, max(1, math.ceil((math.exp(optimize.brentq(excess, 0.0, most, xtol=1e-3)) - 1.0) * self.size))
+
+
+def _start_labels(size: ArrayLike) -> list[Array]:
+    """Labels above each start of the search for a precision, in a sample of that size."""
+    return [np.minimum(share * np.asarray(size, dtype=float), most) for share, most, _ in _STARTS]
 
 
 def _choose(score: Array, candidates: ArrayLike | None, *, upwards: bool) -> tuple[Array, NDArray[np.int64]]:
