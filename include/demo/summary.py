@@ -57,10 +57,18 @@ def print_summary(platform: Platform, day: date) -> None:
             f"{initial.review_at:>8.3f} ->{row['review_at']:6.3f}  {certified.get(cell, 'not yet') + ', ' + target:<26}"
             f"{found['true_precision']:>14.1%}{found['true_recall']:>12.1%}"
         )
+    print("True figures: what the simulator alone knows, on a million videos of the last day.")
     print("\nCells that keep their threshold, and why:")
     for row in proposals[proposals["refusal"].notna()].to_dict("records"):
         print(f"  {row['policy']} {row['market']} {row['model_version']}: {row['refusal']}")
     settings = project.settings
+    handed = project.warehouse.read("training_snapshots")
+    for model_version, snapshots in handed.groupby("model_version"):
+        newest = snapshots.sort_values("ds").iloc[-1]
+        print(
+            f"\nHanded over to retrain {model_version}: {newest['n_rows']:,} labelled videos, "
+            f"{shown(settings.output / newest['path'])}, MLflow run {newest['mlflow_run_id']}"
+        )
     print(f"\nThresholds, version {ledger['version'].max()}: {shown(settings.thresholds)}")
     print(f"Report: {shown(settings.reports / f'{day}.html')}")
     print(f"Quality gates: {shown(settings.quality_docs / 'index.html')}")

@@ -13,9 +13,25 @@ def _mixed(h: int) -> int:
     return ((h ^ (h >> 15)) * 830770091) & _LOW
 
 
-def _wide_salt(salt: int) -> int:
-    twice = _mixed(_mixed(_mixed(_mixed(salt))))
-    return _twice_mixed(twice) >> 1 << 32 | twice
+def _wide(salt: int) -> int:
+    return _mixed(_mixed(salt)) >> 1 << 32 | _mixed(salt)
+
+
+def permanent_hash(video_id: int, salt: int) -> int:
+    """In [0, 2^32), for a video_id in [-2^63, 2^63) and a salt in [0, 2^31)."""
+    high, low = divmod(video_id % 2**64 ^ _wide(salt), 2**32)
+    return _mixed((low * 1540483477 & _LOW) ^ high)
+
+
+def permanent_hashes(video_id: NDArray[np.int64], salt: int) -> NDArray[np.uint64]:
+    """`permanent_hash` of many ids; shape as given."""
+    low = np.uint64(_LOW)
+    bits = np.asarray(video_id, dtype=np.int64).view(np.uint64) ^ np.uint64(_wide(salt))
+    h = (((bits & low) * np.uint64(1540483477)) & low) ^ (bits >> np.uint64(32))
+    h = ((h ^ (h >> np.uint64(16))) * np.uint64(2146121005)) & low
+    return ((h ^ (h >> np.uint64(15))) * np.uint64(830770091)) & low
+
+
 def permanent_random(video_id: NDArray[np.int64], salt: int) -> NDArray[np.float64]:
     """In [0, 1); shape as given."""
     return permanent_hashes(video_id, salt) / 2.0**32

@@ -10,23 +10,31 @@ CREATE TEMP FUNCTION mix32_twice(h INT64) AS (
   mix32(mix32(h, 16, 2146121005), 15, 830770091)
 );
 
--- A video's permanent random number, times 2^32: two rounds over the low half of the id, two more over the high half.
--- The salt enters both, else a change of salt would only swap the numbers of a run of ids among themselves.
--- The masks make the right shift of a negative id equal in engines with and without sign extension.
--- (video_id = 1900000000000000001, salt = 20261101) gives 4255719633.
-CREATE TEMP FUNCTION permanent_hash(video_id INT64, salt INT64) AS (
-  mix32_twice(
-    mix32_twice((video_id & 4294967295) ^ salt) ^ ((video_id >> 32) & 4294967295)
-    ^ mix32_twice(mix32_twice(salt))
-  )
+-- The salt spread over 63 bits.
+CREATE TEMP FUNCTION wide_salt(salt INT64) AS (
+  (mix32_twice(mix32_twice(salt)) >> 1) * 4294967296 + mix32_twice(salt)
 );
 
--- The histogram bin of a score: floor(score x 1000), 999 for 1; -1 without a score, -2 if it is NaN or outside [0, 1].
+-- `salted` is the id XOR the wide salt. The low half multiplied, XOR the high half, then two rounds: one to one in
+-- either half for a given other half, so that ids of the same high half never share a number.
+-- The masks make the right shift of a negative id equal in engines with and without sign extension.
+CREATE TEMP FUNCTION hash_salted(salted INT64) AS (
+  mix32_twice((((salted & 4294967295) * 1540483477) ^ (salted >> 32)) & 4294967295)
+);
+
+-- A video's permanent random number, times 2^32.
+-- The salt enters both halves, else a change of it would only swap the numbers of a run of ids among themselves.
+-- (video_id = 1900000000000000001, salt = 20261101) gives 3942325489.
+CREATE TEMP FUNCTION permanent_hash(video_id INT64, salt INT64) AS (
+  hash_salted(video_id ^ wide_salt(salt))
+);
+
+-- The histogram bin of a score: floor(score x 1000), 999 for 1; -2 if it is NaN or outside [0, 1]; NULL without a score.
+-- Rare cases come first: an engine that works on blocks of rows then takes the last branch for a whole block at once.
 CREATE TEMP FUNCTION score_bin(score FLOAT64) AS (
   CASE
-    WHEN score >= 0 AND score < 1 THEN CAST(FLOOR(score * 1000) AS INT64)
+    WHEN NOT (score BETWEEN 0 AND 1) THEN -2
     WHEN score = 1 THEN 999
-    WHEN score IS NULL THEN -1
-    ELSE -2
+    ELSE CAST(FLOOR(score * 1000) AS INT64)
   END
 );

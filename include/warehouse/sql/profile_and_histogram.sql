@@ -1,10 +1,11 @@
 -- One row a cell and score bin: everything score_profile and score_histogram need, in one scan.
 -- NULL names become '' so that they form a cell of their own, which the scores gate refuses.
--- COUNTIF of nothing but NULLs is NULL in some engines.
+-- Views below 0 count as NULL does.
 -- checked_ids holds the ids checked for duplicate keys: all of them with @id_mask = 0, else about 1 in @id_mask + 1.
 WITH scores AS (
   SELECT
-    policy, market, model_version, video_id, score, views,
+    policy, market, model_version, video_id, score,
+    CASE WHEN views < 0 THEN NULL ELSE views END AS views,
     score_bin(score) AS bin,
     CASE WHEN ((video_id ^ (video_id >> 22)) & @id_mask) = 0 THEN video_id END AS checked_id
   FROM video_scores
@@ -14,11 +15,11 @@ SELECT
   COALESCE(policy, '') AS policy,
   COALESCE(market, '') AS market,
   COALESCE(model_version, '') AS model_version,
-  bin,
+  COALESCE(bin, -1) AS bin,
   COUNT(*) AS n_videos,
-  CAST(SUM(CASE WHEN views > 0 THEN views ELSE 0 END) AS INT64) AS n_views,
+  CAST(COALESCE(SUM(views), 0) AS INT64) AS n_views,
   COUNT(video_id) AS n_ids,
-  CAST(COALESCE(COUNTIF(views >= 0), 0) AS INT64) AS n_valid_views,
+  COUNT(views) AS n_valid_views,
   MIN(score) AS min_score,
   MAX(score) AS max_score,
   SUM(score) AS sum_score,
