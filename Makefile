@@ -8,10 +8,10 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test lint bench browser docs lock clean install install-dev
+.PHONY: help demo up down test lint bench bench-guarantee browser docs lock clean install install-dev
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: install ## Run a simulated platform through 14 days of all daily Dags, and show the result
 	@$(BIN)/python -m include.demo
@@ -35,6 +35,9 @@ lint: install-dev ## Lint, check types, and check that generated docs are curren
 bench: install-dev ## Measure speed against peers, ratios in one run (minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_scans
 	@$(BIN)/python -m tests.benchmarks.bench_consensus
+
+bench-guarantee: install-dev ## Check the certificate's promise on simulated days, beside what others do (20 minutes)
+	@$(BIN)/python -m tests.benchmarks.bench_guarantee
 
 browser: ## Install Chromium for the report's page test, which is skipped without it (Debian, as root)
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }

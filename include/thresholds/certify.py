@@ -46,7 +46,7 @@ EXACT_WEIGHTED = "exact weighted mean (Gaffke)"
 # all that can be certified. So it starts three times, each with a part of the level and with what the part before has
 # earned (fallback procedure, Wiens 2003): where so large a share of the labels, or so many, lie above. The goal itself
 # is tested only where some wrong removals could be afforded: two; one under 300 labels; half a one under 150.
-_STARTS = ((0.0, 0.0, 0.25), (0.1, 300.0, 0.25), (0.3, math.inf, 0.5))
+_STARTS = ((0.0, 0.0, 0.3), (0.1, 300.0, 0.4), (0.3, math.inf, 0.3))
 """Share of the labels, at most so many of them, part of the level."""
 _LABELS_PER_SPARE = 150
 _FEWEST_SPARES, _MOST_SPARES = 0.5, 2.0

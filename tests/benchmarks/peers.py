@@ -1,0 +1,100 @@
+"""Ways to choose a threshold from the same labels. Each takes a sample as `certify` does, a precision goal and the
+confidence, and returns one of EDGES or None.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from include.thresholds.certify import Goal, certify
+from tests.benchmarks.worlds import EDGES
+
+Array = NDArray[np.float64]
+
+_MAPIE_GRID = np.arange(100) / 100  # its default
+
+
+def plumbline(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:
+    return certify(sample, goal, confidence=confidence, candidates=EDGES).threshold
+
+
+def unweighted(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:
+    """What `certify` would answer if it ignored every weight."""
+    return plumbline(sample.assign(inclusion_probability=1.0, views=1.0), goal, confidence)
+
+
+def looks_right(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:
+    """The lowest threshold whose weighted precision reaches the target, as in a notebook."""
+    _, _, ratio, _ = _ratios(sample, goal)
+    return _lowest(ratio >= goal.share)
+
+
+def hajek_normal(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:
+    """The lowest threshold whose weighted precision, less a normal quantile of its linearised error, suffices."""
+    weight, y, ratio, total = _ratios(sample, goal)
+    a, b, c = (_above(sample, weight**2 * z) for z in (y**2, y, np.ones_like(y)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.sqrt(np.maximum(a - 2 * ratio * b + ratio**2 * c, 0.0)) / total
+        return _lowest(ratio - ndtri(confidence) * error >= goal.share)
+
+
+def mapie(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:
+    """MAPIE's controller as it comes: no weights, 100 thresholds, Bonferroni-Holm."""
+    return _controlled(sample, goal, confidence, _MAPIE_GRID, "bonferroni_holm")
+
+
+def mapie_from(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:
+    """MAPIE's controller at its best: no weights, a fixed sequence down from where 300 labels lie above."""
+    above = len(sample) - np.searchsorted(np.sort(sample["score"].to_numpy()), _MAPIE_GRID)
+    return _controlled(sample, goal, confidence, _MAPIE_GRID[above >= 300][::-1], "fixed_sequence")
+
+
+def _controlled(
+    sample: pd.DataFrame,
+    goal: Goal,
+    confidence: float,
+    grid: Array,
+    method: Literal["bonferroni_holm", "fixed_sequence"],
+) -> float | None:
+    from mapie.risk_control import BinaryClassificationController
+
+    controller = BinaryClassificationController(
+        lambda x: np.column_stack([1 - x, x]),
+        risk="precision",
+        target_level=goal.share,
+        confidence_level=confidence,
+        list_predict_params=grid,
+        fwer_method=method,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        controller.calibrate(sample["score"].to_numpy(), sample["p_violating"].to_numpy().astype(int))
+    best = controller.best_predict_param
+    return float(best) if isinstance(best, float) else None
+
+
+def _ratios(sample: pd.DataFrame, goal: Goal) -> tuple[Array, Array, Array, Array]:
+    """Weights and labels (rows,), weighted precision and weight above (EDGES,); precision is NaN above all rows."""
+    weight = 1.0 / sample["inclusion_probability"].to_numpy()
+    if goal.weight == "views":
+        weight = weight * sample["views"].to_numpy()
+    y = sample["p_violating"].to_numpy()
+    total = _above(sample, weight)
+    with np.errstate(invalid="ignore"):
+        return weight, y, _above(sample, weight * y) / total, total
+
+
+def _above(sample: pd.DataFrame, mass: Array) -> Array:
+    """Mass of the rows at or above each of EDGES."""
+    k = np.searchsorted(EDGES, sample["score"].to_numpy(), side="right")
+    return np.bincount(k, mass, minlength=EDGES.size + 1)[::-1].cumsum()[::-1][1:]
+
+
+def _lowest(passing: NDArray[np.bool_]) -> float | None:
+    return float(EDGES[np.argmax(passing)]) if passing.any() else None

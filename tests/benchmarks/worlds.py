@@ -1,0 +1,351 @@
+"""Simulated platforms whose truth is known, a day of each being a new draw from the same population.
+
+None is the binormal world that `certify` and `design` were tuned on: risks are mixtures of betas, scores are distorted
+by heavy-tailed noise, lie on a coarse grid or in one lump, views have a tail, and reviewers err.
+
+A population of units stands for the law the day's videos are drawn from. A day therefore draws each unit Poisson(pi)
+times: its videos are new, and the truth is the population's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit
+
+from include.config.load import load_config
+from include.config.model import Config, Market, ThresholdLimits
+from include.contract.tables import CELL, N_BINS
+from include.sampling.design import design
+from include.thresholds.calibration import bin_of, calibrate
+from include.thresholds.certify import Goal, certify
+
+Array = NDArray[np.float64]
+
+POLICY, VERSION = "violence", "violence-v3"
+EDGES = np.arange(1, N_BINS) / N_BINS
+
+
+@dataclass(frozen=True)
+class Population:
+    """Units of one market by rising score: score in [0, 1], violating (bool), views > 0, and the chance in [0, 1] that
+    its label says violating: `violating` itself where reviewers do not err. All of shape (n,).
+    """
+
+    score: Array
+    violating: NDArray[np.bool_]
+    views: Array
+    chance: Array
+
+
+World = dict[str, Population]
+"""A population per market."""
+
+
+class Worlds(NamedTuple):
+    """The day whose labels the design knows, the day the sample is of, and the day the threshold acts on."""
+
+    before: World
+    labelled: World
+    acted: World
+
+
+def population(
+    score: Array, violating: ArrayLike, *, views: Array | None = None, chance: Array | None = None
+) -> Population:
+    """Sorts; views are 1 and reviewers do not err unless told otherwise."""
+    order = np.argsort(score, kind="stable")
+    violating = np.asarray(violating, dtype=bool)
+    views = np.ones(score.size) if views is None else views
+    chance = violating.astype(float) if chance is None else chance
+    return Population(score[order], violating[order], views[order], chance[order])
+
+
+# Where the labels come from ----------------------------------------------------------------------------------------
+
+
+def configure(labels: dict[str, float], goal: Goal, confidence: float) -> Config:
+    """The shipped configuration with one policy and so many labels a day in each market, one minute each."""
+    shipped = load_config()
+    policy = shipped.policies[POLICY].model_copy(
+        update={
+            "model_versions": [VERSION],
+            "target_precision": goal.share,
+            "confidence": confidence,
+            "minutes_per_label": 1.0,
+            "overlap": 1,
+            "limits": ThresholdLimits(lowest_remove_at=0.05, lowest_review_at=0.01),
+        }
+    )
+    minutes = {name: n / shipped.sampling.audit_share for name, n in labels.items()}
+    markets = {name: Market(region="all", reviewer_minutes=value) for name, value in minutes.items()}
+    return shipped.model_copy(update={"policies": {POLICY: policy}, "markets": markets})
+
+
+def histogram(world: World) -> pd.DataFrame:
+    """`score_histogram` of a day."""
+    parts = []
+    for market, units in world.items():
+        bins = bin_of(units.score)
+        part = pd.DataFrame({"bin": np.arange(N_BINS), "n_videos": np.bincount(bins, minlength=N_BINS)})
+        part["n_views"] = np.bincount(bins, units.views, minlength=N_BINS)
+        parts.append(part.assign(policy=POLICY, market=market, model_version=VERSION))
+    return pd.concat(parts, ignore_index=True).query("n_videos > 0")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A design ready to draw from a world: per stratum its units (a slice of the market's) and their probability."""
+
+    world: World
+    strata: list[tuple[str, int, int, float]]
+
+    def sample(self, rng: np.random.Generator) -> pd.DataFrame:
+        """One day's labels: market, score, p_violating (0 or 1), inclusion_probability, views."""
+        parts: dict[str, list[Array]] = {"score": [], "p_violating": [], "inclusion_probability": [], "views": []}
+        markets: list[str] = []
+        for market, first, stop, pi in self.strata:
+            units = self.world[market]
+            drawn = rng.integers(first, stop, rng.poisson((stop - first) * pi))
+            parts["score"].append(units.score[drawn])
+            parts["p_violating"].append((rng.random(drawn.size) < units.chance[drawn]).astype(float))
+            parts["inclusion_probability"].append(np.full(drawn.size, pi))
+            parts["views"].append(units.views[drawn])
+            markets += [market] * drawn.size
+        return pd.DataFrame({"market": markets, **{name: np.concatenate(part) for name, part in parts.items()}})
+
+
+def draw_by(world: World, strata: pd.DataFrame) -> Draw:
+    """The rows of `sampling_design` as a Draw from `world`, which need not be the one they were made for."""
+    columns = ("market", "first_bin", "last_bin", "inclusion_probability")
+    rows = []
+    for market, first, last, pi in zip(*(strata[name].tolist() for name in columns), strict=True):
+        start, stop = np.searchsorted(bin_of(world[market].score), [first, last + 1]).tolist()
+        if stop > start:
+            rows.append((market, start, stop, pi))
+    return Draw(world, rows)
+
+
+def first_draw(world: World, config: Config) -> Draw:
+    """The design of the day on which nothing is known yet: the shipped thresholds, no calibration."""
+    nothing = pd.DataFrame(columns=[*CELL, "bin", "p_violating"]).astype({"bin": int, "p_violating": float})
+    initial = config.policies[POLICY].initial
+    return draw_by(world, design(histogram(world), _thresholds(world, initial.remove_at), nothing, config))
+
+
+def next_draw(worlds: Worlds, seen: pd.DataFrame, goal: Goal, config: Config) -> Draw:
+    """The design of the day after `seen` was labelled in the world before, for the videos of the day labelled now."""
+    cells = pd.DataFrame({"policy": POLICY, "market": sorted(worlds.before), "model_version": VERSION})
+    policy = config.policies[POLICY]
+    curve = calibrate(seen.assign(policy=POLICY, model_version=VERSION), cells)
+    found = certify(seen, goal, confidence=policy.confidence, candidates=EDGES).threshold
+    in_force = policy.initial.remove_at if found is None else found
+    strata = design(histogram(worlds.labelled), _thresholds(worlds.before, in_force), curve, config)
+    return draw_by(worlds.labelled, strata)
+
+
+def _thresholds(world: World, remove_at: float) -> pd.DataFrame:
+    cells = pd.DataFrame({"policy": POLICY, "market": sorted(world), "model_version": VERSION})
+    return cells.assign(remove_at=remove_at, review_at=remove_at / 4)
+
+
+# What is true ------------------------------------------------------------------------------------------------------
+
+
+class Truth:
+    """True precision and recall of every threshold in EDGES, over all markets; by views if the goal is."""
+
+    def __init__(self, world: World, goal: Goal) -> None:
+        score = np.concatenate([units.score for units in world.values()])
+        violating = np.concatenate([units.violating for units in world.values()])
+        views = np.concatenate([units.views for units in world.values()]) if goal.weight else np.ones(score.size)
+        k = np.searchsorted(EDGES, score, side="right")  # how many thresholds act on the unit
+        removed, right = (_at_least(k, mass) for mass in (views, views * violating))
+        self.precision = np.divide(right, removed, out=np.ones_like(right), where=removed > 0)
+        self.recall = right / (views @ violating)
+        self.prevalence = float(violating.mean())
+        self.kept = self.precision >= goal.share
+        self.oracle = float(self.recall[self.kept].max(initial=0.0))
+
+    def at(self, threshold: float) -> int:
+        """Index of one of EDGES, or of the lowest above `threshold`."""
+        return int(np.searchsorted(EDGES, threshold - 1e-12))
+
+
+def _at_least(k: NDArray[np.intp], mass: Array) -> Array:
+    """Mass at or above each of EDGES."""
+    return np.bincount(k, mass, minlength=N_BINS).astype(float)[::-1].cumsum()[::-1][1:]
+
+
+# The scenarios -----------------------------------------------------------------------------------------------------
+
+
+PRECISION = Goal("precision", at_least=0.95)
+BY_VIEWS = Goal("precision", at_least=0.9, weight="views")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A platform, built with so many units. `holds`: the certificate's assumptions do. `labels` a day by market."""
+
+    name: str
+    says: str
+    build: Callable[[np.random.Generator, int], Worlds]
+    holds: bool = True
+    goal: Goal = PRECISION
+    confidence: float = 0.9
+    labels: tuple[tuple[str, float], ...] = (("all", 4_000.0),)
+
+
+_Parts = list[tuple[float, float, float]]
+"""Share, a and b of each beta of a mixture of risks."""
+
+
+def _risks(rng: np.random.Generator, n: int, parts: _Parts) -> Array:
+    """n risks from a mixture."""
+    share = np.array([part[0] for part in parts])
+    kind = rng.choice(len(parts), n, p=share / share.sum())
+    a, b = (np.array([part[i] for part in parts])[kind] for i in (1, 2))
+    return rng.beta(a, b)
+
+
+_SHARP: _Parts = [(0.977, 0.3, 80.0), (0.007, 1.0, 3.0), (0.016, 4.0, 0.3)]  # 2 % violating; so is the next
+_BLUNT: _Parts = [(0.976, 0.4, 60.0), (0.010, 2.0, 5.0), (0.014, 12.0, 1.2)]
+
+
+def _calibrated(rng: np.random.Generator, n: int, parts: _Parts = _SHARP) -> Population:
+    risk = _risks(rng, n, parts)
+    return population(risk, rng.random(n) < risk)
+
+
+def _same(one: World) -> Worlds:
+    return Worlds(one, one, one)
+
+
+def _calm(rng: np.random.Generator, n: int) -> Worlds:
+    return _same({"all": _calibrated(rng, n)})
+
+
+def _blunt(rng: np.random.Generator, n: int) -> Worlds:
+    return _same({"all": _calibrated(rng, n, _BLUNT)})
+
+
+def _distorted(rng: np.random.Generator, n: int, slope: float, shift: float, noise: float) -> Population:
+    """Scores that are not probabilities: the logit of the risk, stretched, shifted, with Student noise (3 d.f.)."""
+    risk = _risks(rng, n, _SHARP)
+    latent = logit(np.clip(risk, 1e-9, 1 - 1e-9)) + noise * rng.standard_t(3, n)
+    return population(expit(slope * latent + shift), rng.random(n) < risk)
+
+
+def _miscalibrated(rng: np.random.Generator, n: int) -> Worlds:
+    return _same({"all": _distorted(rng, n, 0.45, 0.8, 0.4)})
+
+
+def _rare(rng: np.random.Generator, n: int) -> Worlds:
+    risk = _risks(rng, n, [(0.9982, 0.1, 400.0), (0.0010, 1.0, 6.0), (0.0008, 10.0, 1.2)])
+    return _same({"all": population(risk, rng.random(n) < risk)})
+
+
+def _with_views(rng: np.random.Generator, n: int, viral: float) -> World:
+    """Lognormal views; what is wrongly suspected is watched twice as much, and may go viral (1,000 times)."""
+    risk = _risks(rng, n, _SHARP)
+    violating = rng.random(n) < risk
+    views = np.exp(1.0 * rng.standard_normal(n)) * np.where(violating, 1.0, 2.0)
+    views *= np.where(~violating & (rng.random(n) < viral), 1e3, 1.0)
+    return {"all": population(risk, violating, views=views)}
+
+
+def _views(rng: np.random.Generator, n: int) -> Worlds:
+    return _same(_with_views(rng, n, 0.0))
+
+
+def _viral(rng: np.random.Generator, n: int) -> Worlds:
+    return _same(_with_views(rng, n, 0.005))
+
+
+def _ties(rng: np.random.Generator, n: int) -> Worlds:
+    """Scores of two decimals, a third of what violates in the lump at .99, and look-alikes (news, satire) near .9."""
+    violating = rng.random(n) < 0.02
+    found = np.where(rng.random(n) < 0.35, 0.99, rng.beta(8.0, 1.3, n))
+    others = _risks(rng, n, [(0.9868, 0.5, 30.0), (0.0120, 3.0, 6.0), (0.0012, 25.0, 3.5)])
+    others = np.where(rng.random(n) < 0.0003, 0.99, others)
+    score = np.round(np.where(violating, found, others).astype(float), 2)
+    return _same({"all": population(score, violating)})
+
+
+def _markets(rng: np.random.Generator, n: int) -> Worlds:
+    """A well-staffed market with a good classifier, and one of twice the size, short of reviewers, with a poor one."""
+    good = _risks(rng, n // 3, [(0.970, 0.4, 60.0), (0.030, 14.0, 0.5)])
+    poor = _risks(rng, n - n // 3, [(0.970, 0.4, 60.0), (0.010, 2.0, 5.0), (0.020, 9.0, 1.6)])
+    return _same(
+        {
+            "staffed": population(good, rng.random(good.size) < good),
+            "short": population(poor, rng.random(poor.size) < poor),
+        }
+    )
+
+
+def _lower_scores(rng: np.random.Generator, n: int) -> Worlds:
+    before, now = {"all": _calibrated(rng, n)}, {"all": _distorted(rng, n, 1.0, -1.5, 0.0)}
+    return Worlds(before, now, now)
+
+
+def _higher_scores(rng: np.random.Generator, n: int) -> Worlds:
+    before, now = {"all": _calibrated(rng, n)}, {"all": _distorted(rng, n, 1.0, 0.7, 0.0)}
+    return Worlds(before, now, now)
+
+
+def _later_drift(rng: np.random.Generator, n: int) -> Worlds:
+    """After the labels a look-alike trend comes up: one video in 2,500, harmless, scored about .93."""
+    before = {"all": _calibrated(rng, n)}
+    units = before["all"]
+    trend = population(rng.beta(28.0, 2.0, n // 2_500), np.zeros(n // 2_500))
+    score = np.concatenate([units.score, trend.score])
+    return Worlds(before, before, {"all": population(score, np.concatenate([units.violating, trend.violating]))})
+
+
+def _slips(rng: np.random.Generator, n: int) -> Worlds:
+    units = _calibrated(rng, n)
+    chance = np.where(units.violating, 0.985, 0.015)
+    return _same({"all": population(units.score, units.violating, chance=chance)})
+
+
+def _credulous(rng: np.random.Generator, n: int) -> Worlds:
+    """Reviewers take four in ten of the harmless look-alikes (score of .5 and above) for violating."""
+    units = _calibrated(rng, n)
+    chance = np.where(units.violating, 0.99, np.where(units.score < 0.5, 0.01, 0.4))
+    return _same({"all": population(units.score, units.violating, chance=chance)})
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario("calm", "the score is the risk, a mixture of betas; 2 % violating", _calm),
+    Scenario("blunt", "as calm, but precision falls slowly, so that a small error costs much recall", _blunt),
+    Scenario("miscalibrated", "the score is a distorted risk with heavy-tailed noise", _miscalibrated),
+    Scenario("rare", "0.1 % violating: about a thousand videos a day are worth removing", _rare),
+    Scenario("views", "lognormal views, errors watched twice as much", _views, goal=BY_VIEWS),
+    Scenario("ties", "scores of two decimals, a lump at .99, look-alikes near .9", _ties),
+    Scenario(
+        "two markets",
+        "pooled: one well staffed and clean, one twice as large, short of reviewers and error-prone",
+        _markets,
+        goal=Goal("precision", at_least=0.93),
+        labels=(("staffed", 3_200.0), ("short", 800.0)),
+    ),
+    Scenario("scores fell", "every logit fell by 1.5 after the design's labels", _lower_scores),
+    Scenario("scores rose", "every logit rose by 0.7 after the design's labels", _higher_scores),
+    Scenario("noisy reviewers", "each label wrong with chance .015: fewer look violating than are", _slips),
+    Scenario("drift after labels", "a harmless look-alike trend starts after labelling", _later_drift, holds=False),
+    Scenario("credulous reviewers", "four in ten harmless look-alikes are labelled violating", _credulous, holds=False),
+    Scenario(
+        "viral",
+        "as views; one harmless video in 200 goes viral, watched 1,000 times",
+        _viral,
+        holds=False,
+        goal=BY_VIEWS,
+    ),
+)
