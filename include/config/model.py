@@ -76,7 +76,6 @@ class Sampling(Strict):
     remove_share: Share
     allow_share: Share
     defensive_share: Share
-    max_weight_ratio: Annotated[float, Field(ge=1)]
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:
