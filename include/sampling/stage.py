@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import pandas as pd
 
+from include.calibration import calibrate
 from include.contract.tables import CELL, TABLES
 from include.evidence import accepted, labelled_sample, thresholds_before
 from include.files import write_whole
@@ -17,7 +18,6 @@ from include.quality.inspect import inspect_parquet
 from include.sampling.design import design
 from include.sampling.profile import id_mask, score_histogram, score_profile
 from include.sampling.queue import review_queue
-from include.thresholds.calibration import calibrate
 from include.warehouse.base import Parameter
 
 log = logging.getLogger(__name__)

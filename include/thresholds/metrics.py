@@ -29,8 +29,8 @@ from scipy.special import expit, logit
 from scipy.stats import beta as beta_distribution
 from scipy.stats import norm
 
+from include.calibration import bin_of, curve_by_cell
 from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN, TABLES
-from include.thresholds.calibration import bin_of, curve_by_cell
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

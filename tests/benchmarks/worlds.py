@@ -18,11 +18,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
+from include.calibration import bin_of, calibrate
 from include.config.load import load_config
 from include.config.model import Config, Market, ThresholdLimits
 from include.contract.tables import CELL, N_BINS
 from include.sampling.design import design
-from include.thresholds.calibration import bin_of, calibrate
 from include.thresholds.certify import Goal, certify
 
 Array = NDArray[np.float64]

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
+from include.calibration import bin_of, calibrate
 from include.contract.tables import CELL
-from include.thresholds.calibration import bin_of, calibrate
 
 BR, DE = ("violence", "BR", "v3"), ("violence", "DE", "v3")
 CENTRES = (np.arange(1000) + 0.5) / 1000
