@@ -160,11 +160,12 @@ def test_a_model_that_lost_recall_is_handed_over_once(loop: Loop, monkeypatch: p
     config.write_text(eager, encoding="utf-8")
     monkeypatch.setenv("PLUMBLINE_CONFIG", str(config))
     loop.run("recalibrate_thresholds", LAST, approve)
-    loop.run_day(LAST + 1)
-    metrics = loop.read("policy_metrics", LAST + 1).drop(columns="ds")
-    better = metrics.assign(value=(metrics["value"] + 0.3).clip(upper=1.0))
-    loop.project.warehouse.replace("policy_metrics", loop.day(LAST + 1), better)
-    loop.run_day(LAST + 2)
+    for index, recall in ((LAST + 1, 0.9), (LAST + 2, 0.5)):
+        loop.run_day(index)
+        metrics = loop.read("policy_metrics", index).drop(columns="ds")
+        lost = metrics["metric"].map({"recall": recall, "prevalence": 0.01}).fillna(metrics["value"])
+        loop.project.warehouse.replace("policy_metrics", loop.day(index), metrics.assign(value=lost))
+    loop.run("hand_off_retraining", LAST + 2)
 
     decisions = loop.read("retraining_decisions", LAST + 2)
     asked = decisions[decisions["decision"] == "retrain"]
