@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from include.local.environment import enter_airflow
+
+settings.register_profile("ci", derandomize=True)  # CI judges a change, not the luck of new examples
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 _AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="plumbline-airflow-"))
 enter_airflow(_AIRFLOW_HOME)
