@@ -36,7 +36,7 @@ bench: install-dev ## Measure speed against peers, ratios in one run (minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_scans
 	@$(BIN)/python -m tests.benchmarks.bench_consensus
 
-bench-guarantee: install-dev ## Check the certificate's promise on simulated days, beside what others do (20 minutes)
+bench-guarantee: install-dev ## Check the certificate's promise on simulated days, beside what others do (10 minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_guarantee
 
 browser: ## Install Chromium for the report's page test, which is skipped without it (Debian, as root)
