@@ -78,6 +78,7 @@ _VIEWS = Column("views", "INT64", "Views of the video that day", minimum=0)
 _GUIDELINE = Column("guideline_version", "STRING", "Version of the reviewing guideline the label was made under")
 _LABEL_FORMATS = ("parquet", "jsonl", "csv")
 _DECISIONS = ("violating", "not_violating", "unsure")
+PROGRAMMES = ("audit", "prevalence", "golden", "training")
 _REGIONS = ("no_score", "allow", "review", "remove")
 
 
@@ -211,7 +212,7 @@ _OWNED = (
         "One stratum of one sampling programme: what was planned, and why",
         (
             Column("design_id", "STRING", "Id of the design: a hash of its strata"),
-            Column("programme", "STRING", "Sampling programme", allowed=("audit",)),
+            Column("programme", "STRING", "Sampling programme", allowed=PROGRAMMES),
             *_CELL_COLUMNS,
             Column("stratum", "STRING", "Name of the stratum within the cell"),
             Column("region", "STRING", "What the thresholds in force do there", allowed=_REGIONS),
@@ -235,7 +236,7 @@ _OWNED = (
         (
             Column("sample_id", "STRING", "Unique id of the draw"),
             Column("design_id", "STRING", "The design it was drawn under"),
-            Column("programme", "STRING", "Sampling programme", allowed=("audit",)),
+            Column("programme", "STRING", "Sampling programme", allowed=PROGRAMMES),
             _VIDEO,
             *_CELL_COLUMNS,
             Column("stratum", "STRING", "Stratum it was drawn from"),
