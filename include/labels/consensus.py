@@ -10,8 +10,11 @@ The rules, in one place:
 - *Votes are a set.* A repeated (item, reviewer, answer) row counts once; a reviewer who gave both answers cast one
   vote each way. Which of two answers supersedes the other is decided before, by the label events.
 - *Majority*: 1 above half the votes, 0 below, 0.5 at a tie.
-- *Start* of EM: each item's share of violating votes. *Stop*: no item's probability moves by more than
-  ``TOLERANCE``, or after ``MAX_ROUNDS``.
+- *Start* of EM: each item's share of violating votes. *Stop*: neither a reviewer's rate nor the class balance moves by
+  more than ``TOLERANCE``, or after ``MAX_ROUNDS``. (The largest move of any item would take more rounds the more items
+  there are, to no effect on the others.)
+- *Weights* say how much a reviewer's votes count for the items: the share of votes is a weighted one, and a vote's log
+  likelihood ratio is multiplied by the weight. What the votes say of the reviewer is not weighted.
 - *Golden answers* stand in for the estimated truth wherever reviewers' rates are counted, and centre the prior of
   reviewers without golden labels on the rates of those with. They never replace ``p_violating``, so the consensus
   itself can be graded on golden items; and golden items, picked by hand, do not count towards the class balance.
@@ -20,20 +23,23 @@ The rules, in one place:
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
-from typing import Final, Literal, get_args
+from functools import cached_property
+from itertools import pairwise
+from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
-from scipy.special import expit, logit
+from scipy.special import logit
 
 Method = Literal["majority", "dawid_skene", "one_coin"]
 Floats = npt.NDArray[np.float64]
 
-TOLERANCE: Final = 1e-4
+TOLERANCE: Final = 1e-5
 MAX_ROUNDS: Final = 500
 EPSILON: Final = 1e-12  # far below any rate that votes can show; a rate of 0 or 1 has no logarithm
+BLOCK: Final = 2**15  # items at a time: what is computed of them stays in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -62,20 +68,60 @@ FLAT_PRIORS: Final = Priors((0.01, 0.01), (0.01, 0.01), (0.01, 0.01))
 
 @dataclass(frozen=True)
 class VoteTable:
-    """Distinct votes as a sparse matrix of ones.
+    """Distinct votes, grouped by item.
 
-    ``items`` (n) and ``reviewers`` (m) are sorted; ``cast`` is n x 2m, column 2r is reviewer r's "not violating" and
-    column 2r + 1 the same reviewer's "violating"; ``answers`` (m x 2) counts each column.
+    ``items`` (n) and ``reviewers`` (m) are sorted. Item i's votes are ``columns[starts[i] : starts[i + 1]]``, in
+    increasing order: 2r for reviewer r's "not violating", 2r + 1 for the same reviewer's "violating". ``answers``
+    (m x 2) counts each column.
     """
 
     items: pd.Index
     reviewers: pd.Index
-    cast: sparse.csr_array
+    starts: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int32]
     answers: Floats
 
-    def counts(self) -> tuple[Floats, Floats]:
-        """Votes "not violating" and "violating" of each item, two arrays of length n."""
-        not_violating, violating = (self.cast @ np.tile(answer, len(self.reviewers)) for answer in np.eye(2))
+    @cached_property
+    def blocks(self) -> tuple[tuple[slice, sparse.csr_array], ...]:
+        """Spans of items, each with its votes as a sparse matrix of ones (items of the span x 2m)."""
+        n, width = len(self.items), 2 * len(self.reviewers)
+        size = max(BLOCK, width)  # a pass over a block costs its columns too
+        edges = [*range(0, n, size), n]
+        spans = [(slice(a, b), slice(*self.starts[[a, b]])) for a, b in pairwise(edges)]
+        ones = np.ones(max((votes.stop - votes.start for _, votes in spans), default=0))
+        return tuple(
+            (
+                span,
+                sparse.csr_array(
+                    (
+                        ones[: votes.stop - votes.start],
+                        self.columns[votes],
+                        (self.starts[span.start : span.stop + 1] - votes.start).astype(np.int32),
+                    ),
+                    shape=(span.stop - span.start, width),
+                ),
+            )
+            for span, votes in spans
+        )
+
+    def totals(self, weights: Floats) -> Floats:
+        """The sum over each item's votes (n) of a weight for each column (2m)."""
+        result = np.empty(len(self.items))
+        for span, cast in self.blocks:
+            result[span] = cast @ weights
+        return result
+
+    def tallies(self, weights: Floats) -> Floats:
+        """Each reviewer's votes "not violating" and "violating" (m x 2), each counting its item's weight (n)."""
+        result = np.zeros(2 * len(self.reviewers))
+        for span, cast in self.blocks:
+            result += cast.T @ weights[span]
+        return result.reshape(-1, 2)
+
+    def counts(self, weights: Floats | None = None) -> tuple[Floats, Floats]:
+        """Votes "not violating" and "violating" of each item, two arrays of n, weighed by reviewer with ``weights`` (m)."""
+        per_reviewer = np.ones(len(self.reviewers)) if weights is None else weights
+        not_violating, violating = (self.totals(np.outer(per_reviewer, answer).ravel()) for answer in np.eye(2))
         return not_violating, violating
 
 
@@ -89,10 +135,16 @@ class Fit:
     prevalence: float
 
     def evidence(self) -> Floats:
-        """Log likelihood ratio, violating against not, of a vote in each column of ``VoteTable.cast`` (2m)."""
+        """Log likelihood ratio, violating against not, of a vote in each column of a ``VoteTable`` (2m)."""
         if_violating = np.column_stack([1 - self.sensitivity, self.sensitivity])
         if_not = np.column_stack([self.specificity, 1 - self.specificity])
         return np.log(if_violating / if_not).ravel()
+
+    def moved(self, before: Fit) -> float:
+        """The largest change of a rate or of the class balance."""
+        pairs = ((self.sensitivity, before.sensitivity), (self.specificity, before.specificity))
+        changes = [float(np.abs(now - then).max(initial=0.0)) for now, then in pairs]
+        return max(*changes, abs(self.prevalence - before.prevalence))
 
 
 def consensus(
@@ -101,6 +153,7 @@ def consensus(
     method: Method,
     golden: pd.DataFrame | None = None,
     priors: Priors = DEFAULT_PRIORS,
+    weights: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """One policy's consensus and what it says of the reviewers; the module's docstring states every rule.
 
@@ -109,6 +162,8 @@ def consensus(
         method: ``majority``, ``dawid_skene`` (a sensitivity and a specificity each) or ``one_coin`` (one accuracy).
         golden: columns ``item`` and ``violating``; items without votes are ignored.
         priors: ``FLAT_PRIORS`` gives textbook Dawid-Skene.
+        weights: columns ``reviewer`` and ``weight``, above 0 and at most 1; who is not named weighs 1. To leave a
+            reviewer out, leave out the votes.
 
     Returns:
         ``items``, sorted by item: ``item``; ``p_violating`` in [0, 1]; ``n_votes``; ``agreement``, the share of the
@@ -118,12 +173,13 @@ def consensus(
 
     Raises:
         ValueError: an unknown method, a missing column, a null id, a vote that is not 0 or 1 (each naming the column
-            and the row), or an item whose golden answers contradict each other.
+            and the row), an item whose golden answers contradict each other, or a weight out of range or given twice.
     """
     if method not in get_args(Method):
         raise ValueError(f"method: {method!r} is none of {', '.join(get_args(Method))}")
     table = vote_table(votes)
-    fitted = fit(table, method, golden_truth(golden, table.items), priors)
+    truth = golden_truth(golden, table.items)
+    fitted = fit(table, method, truth, priors, _vote_weights(weights, table.reviewers))
     no, yes = table.counts()
     n_votes = no + yes
     pairs = n_votes * (n_votes - 1)
@@ -153,10 +209,10 @@ def vote_table(votes: pd.DataFrame) -> VoteTable:
     reviewer, reviewers = sorted_codes(votes, "reviewer")
     column = 2 * reviewer + _binary(votes, "votes")
     shape = (len(items), 2 * len(reviewers))
-    cast = sparse.coo_array((np.ones(len(votes)), (item, column)), shape=shape).tocsr()
-    cast.data[:] = 1.0  # tocsr added repeated rows up
+    cast = sparse.coo_array((np.ones(len(votes), dtype=np.int8), (item, column)), shape=shape).tocsr()
+    cast.sum_duplicates()
     answers = np.bincount(cast.indices, minlength=shape[1]).reshape(-1, 2).astype(np.float64)
-    return VoteTable(items, reviewers, cast, answers)
+    return VoteTable(items, reviewers, cast.indptr.astype(np.int64), cast.indices.astype(np.int32, copy=False), answers)
 
 
 def golden_truth(golden: pd.DataFrame | None, items: pd.Index) -> Floats:
@@ -172,37 +228,68 @@ def golden_truth(golden: pd.DataFrame | None, items: pd.Index) -> Floats:
     return truth[known.get_indexer(items)]
 
 
-def fit(table: VoteTable, method: Method, truth: Floats, priors: Priors) -> Fit:
-    """Fit ``method``; ``truth`` (n) is 1, 0 or NaN as ``golden_truth`` gives it."""
-    known = ~np.isnan(truth)
+def fit(table: VoteTable, method: Method, truth: Floats, priors: Priors, weights: Floats | None = None) -> Fit:
+    """Fit ``method``; ``truth`` (n) is 1, 0 or NaN as ``golden_truth`` gives it, ``weights`` (m) are in (0, 1]."""
     priors = _centred(table, truth, priors)
-    no, yes = table.counts()
-    share = yes / (no + yes)
+    one_coin = method == "one_coin"
+    no, yes = table.counts(weights)
+    p_violating = yes / (no + yes)
     if method == "majority":
-        majority = np.where(share == 0.5, 0.5, share > 0.5)
-        return _rates(table, majority, truth, known, priors, one_coin=False)
-    p_violating = share
+        p_violating = np.where(p_violating == 0.5, 0.5, p_violating > 0.5)
+        return _rates(table, p_violating, _tally(table, p_violating, truth), priors, one_coin=False)
+    fitted = _rates(table, p_violating, _tally(table, p_violating, truth), priors, one_coin=one_coin)
+    golden = None if np.isnan(truth).all() else truth
     for _ in range(MAX_ROUNDS):
-        fitted = _rates(table, p_violating, truth, known, priors, one_coin=method == "one_coin")
-        before, p_violating = p_violating, expit(logit(fitted.prevalence) + table.cast @ fitted.evidence())
-        if np.abs(p_violating - before).max(initial=0.0) <= TOLERANCE:
+        evidence = fitted.evidence()
+        if weights is not None:
+            evidence *= np.repeat(weights, 2)
+        tally = _expect(table, p_violating, golden, evidence, float(logit(fitted.prevalence)))
+        before, fitted = fitted, _rates(table, p_violating, tally, priors, one_coin=one_coin)
+        if fitted.moved(before) <= TOLERANCE:
             break
-    return Fit(p_violating, fitted.sensitivity, fitted.specificity, fitted.prevalence)
+    return fitted
 
 
-def _rates(
-    table: VoteTable,
-    p_violating: Floats,
-    truth: Floats,
-    known: npt.NDArray[np.bool_],
-    priors: Priors,
-    *,
-    one_coin: bool,
-) -> Fit:
-    """The M-step: rates and class balance given ``p_violating``, which is handed through."""
-    on_violating = _tallies(table, np.where(known, truth, p_violating))
-    on_other = table.answers - on_violating
-    wrong_on_violating, right_on_violating = on_violating.T
+class _Tally(NamedTuple):
+    """What the M-step needs of the items: each reviewer's votes, weighted by how violating their items are (m x 2), and
+    how many items have no golden answer, with the sum of their ``p_violating``.
+    """
+
+    on_violating: Floats
+    unknown: int
+    violating: float
+
+
+def _tally(table: VoteTable, p_violating: Floats, truth: Floats) -> _Tally:
+    known = ~np.isnan(truth)
+    return _Tally(
+        table.tallies(np.where(known, truth, p_violating)), int((~known).sum()), float(p_violating[~known].sum())
+    )
+
+
+def _expect(table: VoteTable, p_violating: Floats, truth: Floats | None, evidence: Floats, prior_odds: float) -> _Tally:
+    """The E-step, which updates ``p_violating`` in place, and the tally of its result.
+
+    One pass, block by block: whole columns of intermediate results would cost more time a vote the more there are.
+    """
+    on_violating, unknown, violating = np.zeros(len(evidence)), len(p_violating), 0.0
+    with np.errstate(over="ignore"):  # exp() may be infinite: the probability is 0 then
+        for span, cast in table.blocks:
+            p_violating[span] = p = 1 / (1 + np.exp(-prior_odds - cast @ evidence))
+            violating += float(p.sum())
+            if truth is not None:
+                known = ~np.isnan(truth[span])
+                unknown -= int(known.sum())
+                violating -= float(p[known].sum())
+                p[known] = truth[span][known]
+            on_violating += cast.T @ p
+    return _Tally(on_violating.reshape(-1, 2), unknown, violating)
+
+
+def _rates(table: VoteTable, p_violating: Floats, tally: _Tally, priors: Priors, *, one_coin: bool) -> Fit:
+    """The M-step: rates and class balance; ``p_violating`` is handed through."""
+    on_other = table.answers - tally.on_violating
+    wrong_on_violating, right_on_violating = tally.on_violating.T
     right_on_other, wrong_on_other = on_other.T
     sensitivity = _share(right_on_violating, wrong_on_violating, priors.sensitivity)
     specificity = _share(right_on_other, wrong_on_other, priors.specificity)
@@ -213,7 +300,7 @@ def _rates(
             np.add(priors.sensitivity, priors.specificity),
         )
     violating, not_violating = priors.prevalence
-    balance = (p_violating[~known].sum() + violating) / ((~known).sum() + violating + not_violating)
+    balance = (tally.violating + violating) / (tally.unknown + violating + not_violating)
     return Fit(p_violating, sensitivity, specificity, float(balance))
 
 
@@ -222,15 +309,10 @@ def _share(right: Floats, wrong: Floats, prior: tuple[float, float] | Floats) ->
     return np.clip((right + prior[0]) / (right + wrong + prior[0] + prior[1]), EPSILON, 1 - EPSILON)
 
 
-def _tallies(table: VoteTable, weights: Floats) -> Floats:
-    """Each reviewer's votes "not violating" and "violating" (m x 2), each vote counting its item's weight (n)."""
-    return (table.cast.T @ weights).reshape(-1, 2)
-
-
 def _centred(table: VoteTable, truth: Floats, priors: Priors) -> Priors:
     """Priors as heavy as before, their means moved to what all reviewers together did on golden items."""
-    missed, caught = _tallies(table, (truth == 1).astype(np.float64)).sum(axis=0)
-    spared, accused = _tallies(table, (truth == 0).astype(np.float64)).sum(axis=0)
+    missed, caught = table.tallies((truth == 1).astype(np.float64)).sum(axis=0)
+    spared, accused = table.tallies((truth == 0).astype(np.float64)).sum(axis=0)
 
     def centre(prior: tuple[float, float], right: float, wrong: float) -> tuple[float, float]:
         mean = (right + prior[0]) / (right + wrong + sum(prior))
@@ -247,10 +329,29 @@ def sorted_codes(frame: pd.DataFrame, column: str) -> tuple[npt.NDArray[np.int32
     """Codes into the sorted distinct values of a column. Raises ValueError if it is absent or holds a null."""
     if column not in frame.columns:
         raise ValueError(f"{column}: the column is missing")
-    codes, values = pd.factorize(frame[column], sort=True)
+    values = frame[column]
+    if values.dtype.kind in "iu" and values.is_monotonic_increasing:  # hashing would be most of the time
+        first = np.diff(values.to_numpy(), prepend=values.iloc[:1] - 1) != 0
+        return np.cumsum(first, dtype=np.int32) - np.int32(1), pd.Index(values.to_numpy()[first])
+    codes, distinct = pd.factorize(values, sort=True)
     if len(codes) and codes.min() < 0:
         raise ValueError(f"{column}: null in row {frame.index[int(codes.argmin())]}")
-    return codes.astype(np.int32), pd.Index(values)
+    return codes.astype(np.int32), pd.Index(distinct)
+
+
+def _vote_weights(weights: pd.DataFrame | None, reviewers: pd.Index) -> Floats | None:
+    """The weight of each of ``reviewers`` (m). Raises ValueError naming the row that cannot be used."""
+    if weights is None:
+        return None
+    given = weights["weight"].to_numpy(dtype=np.float64)
+    bad = ~((given > 0) & (given <= 1)) | weights["reviewer"].duplicated().to_numpy()
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"weights: {given[row]} of reviewer {weights['reviewer'].iloc[row]!r} in row {weights.index[row]}; "
+            "a reviewer has one weight, above 0 and at most 1"
+        )
+    return pd.Series(given, index=weights["reviewer"]).reindex(reviewers).fillna(1.0).to_numpy()
 
 
 def _binary(frame: pd.DataFrame, name: str) -> npt.NDArray[np.int32]:
@@ -258,7 +359,8 @@ def _binary(frame: pd.DataFrame, name: str) -> npt.NDArray[np.int32]:
     if "violating" not in frame.columns:
         raise ValueError(f"{name}.violating: the column is missing")
     answer = frame["violating"]
-    bad = ~answer.isin([0, 1]).to_numpy()
+    whole = answer.dtype.kind in "biu" and (answer.empty or (answer.min() >= 0 and answer.max() <= 1))
+    bad = np.zeros(0, dtype=bool) if whole else ~answer.isin([0, 1]).to_numpy()
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(f"{name}.violating: {answer.iloc[row]!r} in row {frame.index[row]} is not 0 or 1")

@@ -121,8 +121,8 @@ class _Ballots(NamedTuple):
 
 
 def _ballots(table: VoteTable, truth: Floats) -> _Ballots:
-    cast, m = table.cast.tocoo(), len(table.reviewers)
-    item, column = cast.row.astype(np.intp), cast.col.astype(np.intp)
+    m, column = len(table.reviewers), table.columns.astype(np.intp)
+    item = np.repeat(np.arange(len(table.items)), np.diff(table.starts))
     reviewer, known = column // 2, ~np.isnan(truth[item])
     labels, golden_labels = np.bincount(reviewer, minlength=m), np.bincount(reviewer[known], minlength=m)
     return _Ballots(item, reviewer, column % 2 == 1, truth[item], labels, golden_labels)
@@ -156,7 +156,7 @@ def _against_others(table: VoteTable, truth: Floats, ballots: _Ballots) -> pd.Da
     pair = np.cumsum(np.diff(ballots.item * m + ballots.reviewer, prepend=-1) != 0) - 1
     own_votes = np.bincount(pair)[pair]
     own_evidence = np.bincount(pair, evidence[2 * ballots.reviewer + ballots.violating])[pair]
-    log_odds = logit(fitted.prevalence) + (table.cast @ evidence)[ballots.item] - own_evidence
+    log_odds = logit(fitted.prevalence) + table.totals(evidence)[ballots.item] - own_evidence
     no, yes = table.counts()
     others = (no + yes)[ballots.item] - own_votes
     graded = np.isnan(ballots.truth) & (others > 0)
