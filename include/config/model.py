@@ -12,6 +12,7 @@ from include.contract.tables import N_BINS
 Share = Annotated[float, Field(ge=0, le=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
+Reviewer = Annotated[str, Field(pattern=r"^[^\s;,]+$", max_length=200)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 
 
@@ -44,6 +45,14 @@ class ThresholdLimits(Strict):
     lowest_review_at: Threshold
 
 
+class ReviewerFloor(Strict):
+    """What is asked of a reviewer, once `min_labels` votes can be judged. Flagged: an interval wholly below."""
+
+    sensitivity: Share = 0.5
+    specificity: Share = 0.8
+    min_labels: Annotated[int, Field(ge=1)] = 20
+
+
 class Policy(Strict):
     """One policy: what is asked of its thresholds and how it is reviewed."""
 
@@ -58,16 +67,25 @@ class Policy(Strict):
     maturity_days: Annotated[int, Field(ge=0, le=60)]
     window_days: Annotated[int, Field(ge=1, le=90)]
     consensus: Literal["majority", "one_coin", "dawid_skene"]
+    reviewer_floor: ReviewerFloor = ReviewerFloor()
+    below_floor: Literal["keep", "down_weight", "leave_out"] = "keep"
     guideline_version: str
     initial: Thresholds
     limits: ThresholdLimits
 
 
 class Market(Strict):
-    """One market: its region, for pooling, and what its reviewers can do in a day."""
+    """One market: its region, for pooling, what its reviewers can do in a day, and who they are, if known here."""
 
     region: Name
     reviewer_minutes: Positive
+    reviewers: list[Reviewer] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if twice := [name for name in self.reviewers if self.reviewers.count(name) > 1]:
+            raise ValueError(f"reviewers names {twice[0]} twice")
+        return self
 
 
 class Sampling(Strict):
@@ -125,3 +143,13 @@ class Config(Strict):
     guardrails: Guardrails
     approval: Approval
     retraining: Retraining
+
+    @model_validator(mode="after")
+    def _enough_reviewers(self) -> Self:
+        name, asked = max(((name, policy.overlap) for name, policy in self.policies.items()), key=lambda p: p[1])
+        for market, setting in self.markets.items():
+            if 0 < len(setting.reviewers) < asked:
+                raise ValueError(
+                    f"markets.{market}.reviewers: {len(setting.reviewers)} named, policies.{name}.overlap is {asked}"
+                )
+        return self

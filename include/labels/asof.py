@@ -26,6 +26,7 @@ from include.config.model import Config
 from include.contract.schema import empty_frame
 from include.contract.tables import TABLES
 from include.labels.consensus import consensus
+from include.labels.grading import counted
 
 _CONSENSUS = TABLES["label_consensus"]
 _ITEM = ["policy", "video_id"]
@@ -45,7 +46,7 @@ def votes_asof(events: pd.DataFrame, *, day: dt.date, config: Config) -> pd.Data
         config: policies, their guideline versions and maturity.
 
     Returns:
-        policy, video_id, reviewer_id, decision (unsure included) and sampled_on (datetime64).
+        policy, video_id, reviewer_id, decision (unsure included), sampled_on (datetime64) and labelled_at.
     """
     events = events[_days(events["ds"]) <= pd.Timestamp(day)]
     events = events.sort_values(["ds", "source_file", "source_line"], kind="stable").drop_duplicates("event_id")
@@ -55,19 +56,18 @@ def votes_asof(events: pd.DataFrame, *, day: dt.date, config: Config) -> pd.Data
     events = events[~(corrected_on.to_numpy() <= _closed_on(events, config))]
     answer = [*_ITEM, "reviewer_id"]
     events = events.sort_values([*answer, "labelled_at", "event_id"]).drop_duplicates(answer, keep="last")
-    columns = [*answer, "decision", "sampled_on"]
+    columns = [*answer, "decision", "sampled_on", "labelled_at"]
     return events[columns].assign(sampled_on=_days(events["sampled_on"])).reset_index(drop=True)
 
 
 def cast_votes(answers: pd.DataFrame) -> pd.DataFrame:
     """`answers` (of `votes_asof`) without the unsure, as the consensus and the reviewers' grading take them: policy,
-    item, reviewer, violating (bool).
+    item, reviewer, violating (bool) and labelled_at.
     """
     cast = answers[answers["decision"] != "unsure"]
     named = cast.rename(columns={"video_id": "item", "reviewer_id": "reviewer"})
-    return (
-        named[["policy", "item", "reviewer"]].assign(violating=cast["decision"] == "violating").reset_index(drop=True)
-    )
+    columns = ["policy", "item", "reviewer", "violating", "labelled_at"]
+    return named.assign(violating=cast["decision"] == "violating")[columns].reset_index(drop=True)
 
 
 def usable_golden(golden: pd.DataFrame | None, config: Config) -> pd.DataFrame | None:
@@ -84,7 +84,14 @@ def usable_golden(golden: pd.DataFrame | None, config: Config) -> pd.DataFrame |
     return usable.rename(columns={"video_id": "item"})
 
 
-def consensus_asof(events: pd.DataFrame, golden: pd.DataFrame | None, *, day: dt.date, config: Config) -> pd.DataFrame:
+def consensus_asof(
+    events: pd.DataFrame,
+    golden: pd.DataFrame | None,
+    *,
+    day: dt.date,
+    config: Config,
+    quality: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """`label_consensus` of `day`, sorted by (video_id, policy), each policy by its configured method.
 
     `sampled_on` is the latest among the item's standing answers; the status is final when `sampled_on` +
@@ -95,6 +102,7 @@ def consensus_asof(events: pd.DataFrame, golden: pd.DataFrame | None, *, day: dt
         golden: `golden_labels` as known on `day`, or None.
         day: the day as of which to look.
         config: policies.
+        quality: `reviewer_quality` of `day`: its `action` says whose votes weigh less or are left out. None: nobody's.
     """
     answers = votes_asof(events, day=day, config=config)
     known = usable_golden(golden, config)
@@ -103,10 +111,13 @@ def consensus_asof(events: pd.DataFrame, golden: pd.DataFrame | None, *, day: dt
     counts = by_item.agg(unsure=("unsure", "sum"), sampled_on=("sampled_on", "max"))
     schema = empty_frame(_CONSENSUS)
     parts = [schema]
-    for policy, of_policy in votes.groupby("policy", sort=True):
+    for policy, cast in votes.groupby("policy", sort=True):
         settings = config.policies[str(policy)]
         truth = None if known is None else known.loc[known["policy"] == policy, ["item", "violating"]]
-        items, _ = consensus(of_policy, method=settings.consensus, golden=truth)
+        of_policy, weights = cast, None
+        if quality is not None:
+            of_policy, weights = counted(cast, quality[quality["policy"] == policy])
+        items, _ = consensus(of_policy, method=settings.consensus, golden=truth, weights=weights)
         items = items.rename(columns={"item": "video_id", "n_votes": "votes"})
         items = items.merge(counts[counts["policy"] == policy], on="video_id", validate="one_to_one")
         final = items["sampled_on"] + pd.Timedelta(days=settings.maturity_days) <= pd.Timestamp(day)

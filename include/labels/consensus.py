@@ -119,7 +119,7 @@ class VoteTable:
         return result.reshape(-1, 2)
 
     def counts(self, weights: Floats | None = None) -> tuple[Floats, Floats]:
-        """Votes "not violating" and "violating" of each item, two arrays of n, weighed by reviewer with ``weights`` (m)."""
+        """Votes "not violating" and "violating" of each item, two arrays of n, ``weights`` (m) weighing the votes."""
         per_reviewer = np.ones(len(self.reviewers)) if weights is None else weights
         not_violating, violating = (self.totals(np.outer(per_reviewer, answer).ravel()) for answer in np.eye(2))
         return not_violating, violating

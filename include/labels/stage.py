@@ -9,8 +9,8 @@ from include.contract.tables import TABLES
 from include.evidence import accepted, window_start
 from include.labels.asof import cast_votes, consensus_asof, usable_golden, votes_asof
 from include.labels.drops import read_drops
+from include.labels.grading import agreement, graded
 from include.labels.ingest import ingest
-from include.labels.reviewers import reviewer_quality
 from include.project import Project
 from include.quality import suites
 from include.quality.gate import judge, reopen
@@ -49,19 +49,22 @@ def gate_labels(project: Project, day: date, read: int) -> None:
 
 
 def form_consensus(project: Project, day: date) -> None:
-    """label_consensus and reviewer_quality as of the day."""
+    """reviewer_quality, label_agreement and label_consensus as of the day."""
     start = _first_sample_day(project, day)
     events = accepted(project, "label_events", "labels", start, day)
     golden = project.warehouse.read("golden_labels", end=day)
     known = None if golden.empty else golden
     if known is None:
         log.info("No golden_labels: %s", TABLES["golden_labels"].switches_off)
-    items = consensus_asof(events, known, day=day, config=project.config)
+    votes = cast_votes(votes_asof(events, day=day, config=project.config))
+    quality = graded(votes, events, usable_golden(known, project.config), day=day, config=project.config)
+    for row in quality[quality["below_floor"] & (quality["basis"] == "golden")].to_dict("records"):
+        log.warning("Reviewer %s is below the floor of %s: %s", row["reviewer_id"], row["policy"], row["action"])
+    items = consensus_asof(events, known, day=day, config=project.config, quality=quality)
     reopen(project.warehouse, "consensus", day)
     project.warehouse.replace("label_consensus", day, items)
-    votes = cast_votes(votes_asof(events, day=day, config=project.config))
-    quality = reviewer_quality(votes, golden=usable_golden(known, project.config))
     project.warehouse.replace("reviewer_quality", day, quality)
+    project.warehouse.replace("label_agreement", day, agreement(votes))
     log.info("Consensus on %d videos, %d of them final", len(items), (items["status"] == "final").sum())
 
 

@@ -85,8 +85,8 @@ def apart(engine: Callable[[pd.DataFrame], Floats], n_votes: int) -> Result:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         result = pool.apply(measure, (engine, n_votes))
     print(
-        f"{engine.__name__:>10} {n_votes:>12,} votes: {result.seconds:8.2f} s ({result.processor_seconds:.2f} s of processor)  accuracy {result.accuracy:.5f}  "
-        f"log loss {result.log_loss:.5f}  peak {result.peak_mib:,.0f} MiB",
+        f"{engine.__name__:>10} {n_votes:>12,} votes: {result.seconds:8.2f} s ({result.processor_seconds:.2f} s of "
+        f"processor)  accuracy {result.accuracy:.5f}  log loss {result.log_loss:.5f}  peak {result.peak_mib:,.0f} MiB",
         flush=True,
     )
     return result
