@@ -102,6 +102,18 @@ class Sampling(Strict):
         return self
 
 
+def _names_the_video(url: str) -> str:
+    if url.replace("{video_id}", "") == url or set("{}") & set(url.replace("{video_id}", "")):
+        raise ValueError(f"{url} must hold {{video_id}} and no other braces")
+    return url
+
+
+class ReviewTool(Strict):
+    """Where a reviewer's browser finds a video."""
+
+    video_url: Annotated[str, AfterValidator(_names_the_video)] = "https://videos.example.com/{video_id}.mp4"
+
+
 class Gates(Strict):
     min_volume_ratio: Share
     max_volume_ratio: Annotated[float, Field(ge=1)]
@@ -139,6 +151,7 @@ class Config(Strict):
     policies: Annotated[dict[Name, Policy], Field(min_length=1)]
     markets: Annotated[dict[Name, Market], Field(min_length=1)]
     sampling: Sampling
+    review_tool: ReviewTool = ReviewTool()
     gates: Gates
     guardrails: Guardrails
     approval: Approval

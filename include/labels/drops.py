@@ -1,10 +1,10 @@
-"""Reads the files reviewers' labels arrive in: JSON Lines, CSV and Parquet, as text, losing nothing.
+"""Reads the files reviewers' labels arrive in: JSON Lines, CSV, Parquet and Label Studio's exports, losing nothing.
 
 Nothing is judged here but whether an event can be read at all; `include.labels.ingest` judges what it says. All fields
 stay text until then, so a 64-bit video_id never passes through a float. What cannot be read becomes a row of
 `label_rejects`; the content of a file never raises.
 
-- Files are read in the order of their names. The ending decides: `.jsonl`, `.csv`, `.parquet`, in any case.
+- Files are read in the order of their names. The ending decides: `.jsonl`, `.csv`, `.parquet`, `.json`, in any case.
 - Unfinished files are passed over: names that start with `.` or `_` or end in `.tmp` or `.part`. A writer renames when
   done. A file replaced later is simply read again with its day.
 - Text is UTF-8, with or without a byte-order mark. Lines end in LF or CRLF. Blank lines are no events.
@@ -14,6 +14,8 @@ stay text until then, so a 64-bit video_id never passes through a float. What ca
   first line. A quote that never closes costs its own line only. When a column is missing, every line is refused,
   line 1 included, with its text.
 - Parquet: `source_line` counts rows from 1, `raw` is the row as JSON. A damaged file is refused as a whole.
+- Label Studio: `.json` is its JSON or JSON-MIN export, and a CSV with the columns annotation_id and annotator its CSV
+  export; `include.labels.label_studio` says how an annotation becomes an event. `source_line` counts annotations.
 - Columns the contract does not know stay in `raw` and are ignored. `sample_id` and `supersedes` may be absent.
 """
 
@@ -33,6 +35,7 @@ import pandas as pd
 
 from include.contract.schema import empty_frame
 from include.contract.tables import TABLES
+from include.labels import label_studio
 
 
 class Reason(StrEnum):
@@ -46,13 +49,17 @@ class Reason(StrEnum):
         member.meaning = meaning
         return member
 
-    UNKNOWN_FILE_TYPE = "unknown_file_type", "The name does not end in .jsonl, .csv or .parquet; the file is not read."
+    UNKNOWN_FILE_TYPE = (
+        "unknown_file_type",
+        "The name ends in none of .jsonl, .csv, .parquet, .json; the file is not read.",
+    )
     EMPTY_FILE = "empty_file", "The file holds no byte."
     UNREADABLE_FILE = "unreadable_file", "The file as a whole cannot be read, such as a truncated Parquet file."
     LINE_TOO_LONG = "line_too_long", "The line is longer than 1 MiB; only its beginning is kept."
     WRONG_ENCODING = "wrong_encoding", "The text is not UTF-8."
     UNREADABLE_LINE = "unreadable_line", "The line is not a JSON object, or not a CSV record with the header's columns."
     BAD_COLUMNS = "bad_columns", "The file lacks a required column or names one twice; all its lines are refused."
+    SKIPPED_ANNOTATION = "skipped_annotation", "A Label Studio annotation whose annotator skipped the task; no answer."
     WRONG_TYPE = "wrong_type", "A field holds a list, an object, a truth value or bytes instead of text or a number."
     MISSING_FIELD = "missing_field", "A required field is absent or blank."
     BAD_VIDEO_ID = (
@@ -80,6 +87,7 @@ REQUIRED_FIELDS = tuple(c.name for c in TABLES["reviewer_labels"].columns if not
 RAW_COLUMNS = (*FIELDS, "source_file", "source_line", "raw")
 
 MAX_LINE_BYTES = 2**20
+MAX_EXPORT_BYTES = 2**28
 _KEPT_OF_LONG_LINE = 1000
 _MAX_RECORD_LINES = 20
 _BOM = b"\xef\xbb\xbf"
@@ -133,7 +141,12 @@ class _Drops:
 
     def read(self, name: str, path: Path) -> None:
         self._file = name
-        readers = {".jsonl": self._read_jsonl, ".csv": self._read_csv, ".parquet": self._read_parquet}
+        readers = {
+            ".jsonl": self._read_jsonl,
+            ".csv": self._read_csv,
+            ".parquet": self._read_parquet,
+            ".json": self._read_export,
+        }
         try:
             reader = readers.get(path.suffix.lower())
             if reader is None or not path.is_file():
@@ -174,17 +187,39 @@ class _Drops:
         if first is None:
             return
         columns, separator = _csv_header(first.text)
-        fault = _column_fault(columns)
+        exported = label_studio.is_row(columns)
+        fault = _column_fault(columns, label_studio.ROW_COLUMNS) if exported else _column_fault(columns)
         if first.refusal is not None or fault is not None:
             self._refuse(first.number, first.refusal or fault or _no_header(), first.text)
             for line in lines:
                 self._refuse(line.number, line.refusal or fault or _no_header(), line.text)
             return
         for line, values in _csv_records(lines, separator, len(columns)):
+            fields = dict(zip(columns, values, strict=False))
             if line.refusal is not None:
                 self._refuse(line.number, line.refusal, line.text)
-            else:
-                self._accept(line.number, dict(zip(columns, values, strict=True)), line.text)
+            elif not exported:
+                self._accept(line.number, fields, line.text)
+            elif fields["annotation_id"]:  # without: a task nobody annotated
+                self._accept(line.number, label_studio.event(fields), line.text)
+
+    def _read_export(self, path: Path) -> None:
+        number = 0
+        for record in _export_records(path):
+            for annotation in label_studio.annotated(record):
+                number += 1
+                raw = json.dumps(annotation)
+                try:
+                    fields = label_studio.event(annotation)
+                    _check_encoding(fields)
+                except _Refusal as refusal:
+                    self._refuse(number, refusal, raw)
+                except label_studio.Skipped as skipped:
+                    self._refuse(number, _Refusal(Reason.SKIPPED_ANNOTATION, str(skipped)), raw)
+                except ValueError as error:
+                    self._refuse(number, _Refusal(Reason.UNREADABLE_LINE, str(error)), raw)
+                else:
+                    self._accept(number, fields, raw)
 
     def _read_parquet(self, path: Path) -> None:
         rows, columns = _parquet_rows(path)
@@ -247,11 +282,35 @@ def _json_object(text: str) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise _Refusal(Reason.UNREADABLE_LINE, f"expected a JSON object, found {_shown(fields)}")
     if "\\u" in text:  # only an escape can hide half a surrogate pair, which no table can store
-        for name in FIELDS:
-            value = fields.get(name)
-            if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
-                raise _Refusal(Reason.WRONG_ENCODING, f"{name}: half a surrogate pair in {_shown(value)}")
+        _check_encoding(fields)
     return fields
+
+
+def _check_encoding(fields: dict[str, Any]) -> None:
+    for name in FIELDS:
+        value = fields.get(name)
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            raise _Refusal(Reason.WRONG_ENCODING, f"{name}: half a surrogate pair in {_shown(value)}")
+
+
+def _export_records(path: Path) -> list[dict[str, Any]]:
+    """The tasks or rows of a Label Studio export, read as a whole, which is why its size has a limit."""
+    if (size := path.stat().st_size) > MAX_EXPORT_BYTES:
+        raise _Refusal(Reason.UNREADABLE_FILE, f"{path.name}: {size} bytes, at most {MAX_EXPORT_BYTES} are read")
+    try:
+        content = _JSON.decode(path.read_bytes().decode("utf-8-sig").strip())
+    except UnicodeDecodeError as error:
+        raise _Refusal(Reason.WRONG_ENCODING, f"{path.name}: not UTF-8 at byte {error.start + 1}") from error
+    except (ValueError, RecursionError) as error:
+        raise _Refusal(Reason.UNREADABLE_FILE, f"{path.name}: not JSON: {error}") from error
+    records = content if isinstance(content, list) else [content]
+    for number, record in enumerate(records, start=1):
+        if not (isinstance(record, dict) and (label_studio.is_task(record) or label_studio.is_row(record))):
+            detail = (
+                f"{path.name}: record {number} is neither a task nor an annotation of Label Studio: {_shown(record)}"
+            )
+            raise _Refusal(Reason.UNREADABLE_FILE, detail)
+    return records
 
 
 def _csv_header(text: str) -> tuple[list[str], str]:
@@ -263,11 +322,12 @@ def _csv_header(text: str) -> tuple[list[str], str]:
         except csv.Error:
             names = []
         candidates.append(([name.strip() for name in names], separator))
-    return max(candidates, key=lambda candidate: len(set(candidate[0]) & set(FIELDS)))
+    known = {*FIELDS, *label_studio.ROW_COLUMNS}
+    return max(candidates, key=lambda candidate: len(set(candidate[0]) & known))
 
 
-def _column_fault(columns: list[str]) -> _Refusal | None:
-    missing = [name for name in REQUIRED_FIELDS if name not in columns]
+def _column_fault(columns: list[str], required: tuple[str, ...] = REQUIRED_FIELDS) -> _Refusal | None:
+    missing = [name for name in required if name not in columns]
     if missing:
         found = ", ".join(columns)
         return _Refusal(Reason.BAD_COLUMNS, f"no column {', '.join(missing)}; found {_shown(found)}")

@@ -30,6 +30,8 @@ from include.quality.checks import (
 )
 
 UNSAMPLED = "video_not_sampled"
+HARMLESS = ("duplicate_event", "skipped_annotation")
+"""Refusals a good drop may be full of: a review tool that exports everything every day repeats itself."""
 """The reason in label_rejects of an event for a video that was never sampled."""
 
 NO_ROWS = "no rows"
@@ -215,12 +217,13 @@ def labels(events: pd.DataFrame, rejects: pd.DataFrame, n_read: int, config: Con
     """Gate `labels`: a day's label_events and label_rejects; `n_read` is how many events were read."""
     gates = config.gates
     unsampled = rejects[rejects["reason"] == UNSAMPLED]
+    harmless = rejects["reason"].isin(HARMLESS)
     counts = {"read": n_read, "accepted": len(events), "refused": len(rejects), "unsampled": len(unsampled)}
     day = pd.DataFrame([counts]).assign(
         unaccounted=n_read - len(events) - len(rejects),
-        reject_share=_share(len(rejects), n_read),
+        reject_share=_share(int((~harmless).sum()), n_read),
         unsampled_share=_share(len(unsampled), n_read),
-        example=_typical_reject(rejects),
+        example=_typical_reject(rejects[~harmless]),
         unsampled_example=_typical_reject(unsampled),
     )
     none = "no label events that day"
@@ -239,7 +242,7 @@ def labels(events: pd.DataFrame, rejects: pd.DataFrame, n_read: int, config: Con
             maximum=gates.max_reject_share,
             about="event_id",
             evidence=("refused", "read", "example"),
-            description=f"at most {gates.max_reject_share:g} of the day's events are refused",
+            description=f"at most {gates.max_reject_share:g} of the day's events are refused, repeats aside",
             not_applicable=none,
         ),
         between(

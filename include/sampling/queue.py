@@ -1,27 +1,83 @@
-"""The review queue: what reviewers are asked, without the scores that would sway them."""
+"""The review queue: what reviewers are asked, without anything that would sway them.
+
+Neither the score nor what follows from it is in the queue, nor why a video was drawn: a golden item looks like any
+other.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
+from heapq import nsmallest
 
 import pandas as pd
 
 from include.config.model import Config
+from include.contract.tables import PROGRAMMES
 
-COLUMNS = ("sample_id", "video_id", "policy", "market", "programme", "guideline_version", "overlap", "minutes")
+COLUMNS = (
+    *("sample_id", "video_id", "policy", "market", "guideline_version"),
+    *("overlap", "minutes", "assigned_to"),
+)
+
+SEPARATOR = ";"
+"""Between the reviewers in `assigned_to`."""
 
 
-def review_queue(drawn: pd.DataFrame, config: Config) -> pd.DataFrame:
+def sample_ids(identities: pd.Series) -> list[str]:
+    """Ids of draws that tell nothing of the programme or the model, unlike the `identities` they are hashed from."""
+    return [hashlib.sha256(identity.encode()).hexdigest()[:24] for identity in identities]
+
+
+def review_queue(drawn: pd.DataFrame, config: Config, *, answered: pd.DataFrame) -> pd.DataFrame:
     """One row a (video, policy) drawn, in an order that says nothing about scores: that of hashed sample ids.
 
-    A video drawn under several model versions is asked once, under the smallest of its sample ids.
+    A video drawn in several programmes or under several model versions is asked once, as the draw of the first
+    programme in the contract's order, under the smallest of its sample ids.
+
+    Where a market names its reviewers, `assigned_to` names as many of them as the policy's overlap: nobody who answered
+    the question before, somebody who has not seen the video for another policy if there is anybody, and who has the
+    fewest minutes so far. Where fewer are left, fewer are asked (`overlap`); where nobody is left, the row is left out.
+    Elsewhere `assigned_to` is empty and `overlap` is for the review tool to see to.
+
+    Args:
+        drawn: `review_sample` of the day.
+        config: policies and markets.
+        answered: video_id, policy and reviewer_id of earlier answers.
     """
-    asked = drawn.sort_values("sample_id").drop_duplicates(["video_id", "policy"])
+    order = drawn["programme"].map(PROGRAMMES.index)
+    asked = drawn.assign(order=order).sort_values(["order", "sample_id"]).drop_duplicates(["video_id", "policy"])
     settings = asked["policy"].map(config.policies)
     queue = asked.assign(
         guideline_version=[policy.guideline_version for policy in settings],
         overlap=[policy.overlap for policy in settings],
-        minutes=[policy.minutes_per_label * policy.overlap for policy in settings],
+        each=[policy.minutes_per_label for policy in settings],
         order=[hashlib.sha256(sample_id.encode()).hexdigest() for sample_id in asked["sample_id"]],
-    )
-    return queue.sort_values("order", ignore_index=True)[list(COLUMNS)]
+    ).sort_values("order", ignore_index=True)
+    assigned = _assigned(queue, config, answered)
+    known = queue["market"].map({name: bool(market.reviewers) for name, market in config.markets.items()})
+    queue["overlap"] = queue["overlap"].where(~known.astype(bool), [len(names) for names in assigned])
+    queue["minutes"] = queue["each"] * queue["overlap"]
+    queue["assigned_to"] = [SEPARATOR.join(names) for names in assigned]
+    return queue.loc[queue["overlap"] > 0, list(COLUMNS)].reset_index(drop=True)
+
+
+def _assigned(queue: pd.DataFrame, config: Config, answered: pd.DataFrame) -> list[list[str]]:
+    """The reviewers of each row, in the order of the queue."""
+    answers: dict[tuple[int, str], set[str]] = defaultdict(set)
+    seen: dict[int, set[str]] = defaultdict(set)
+    for video, policy, reviewer in answered[["video_id", "policy", "reviewer_id"]].itertuples(index=False, name=None):
+        answers[video, policy].add(reviewer)
+        seen[video].add(reviewer)
+    minutes: dict[str, float] = defaultdict(float)
+    result = []
+    columns = ["video_id", "policy", "market", "overlap", "each"]
+    for video, policy, market, overlap, each in queue[columns].itertuples(index=False, name=None):
+        free = [name for name in config.markets[market].reviewers if name not in answers[video, policy]]
+        ranked = nsmallest(overlap, ((name in seen[video], minutes[name], place) for place, name in enumerate(free)))
+        chosen = [free[place] for *_, place in ranked]
+        for name in chosen:
+            minutes[name] += each
+            seen[video].add(name)
+        result.append(chosen)
+    return result

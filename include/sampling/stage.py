@@ -9,15 +9,16 @@ import pandas as pd
 
 from include.calibration import calibrate
 from include.contract.tables import CELL, TABLES
-from include.evidence import accepted, labelled_sample, thresholds_before
+from include.evidence import accepted, labelled_sample, thresholds_before, window_start
 from include.files import write_whole
 from include.project import Project
 from include.quality import suites
 from include.quality.gate import judge, reopen
 from include.quality.inspect import inspect_parquet
 from include.sampling.design import design
+from include.sampling.label_studio import labelling_configuration, tasks
 from include.sampling.profile import id_mask, score_histogram, score_profile
-from include.sampling.queue import review_queue
+from include.sampling.queue import review_queue, sample_ids
 from include.warehouse.base import Parameter
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def draw_sample(project: Project, day: date) -> None:
     }
     drawn = project.warehouse.query("draw", parameters)
     identity = drawn["programme"] + f":{day}:" + drawn["policy"] + ":" + drawn["model_version"] + ":"
-    drawn["sample_id"] = identity + drawn["video_id"].astype(str)
+    drawn["sample_id"] = sample_ids(identity + drawn["video_id"].astype(str))
     drawn = drawn[list(TABLES["review_sample"].column_names)]
     reopen(project.warehouse, "sample", day)
     project.warehouse.replace("review_sample", day, drawn.sort_values("sample_id", ignore_index=True))
@@ -87,9 +88,15 @@ def gate_sample(project: Project, day: date) -> None:
 
 
 def export_review_queue(project: Project, day: date) -> None:
-    """The day's review queue, as a file for the review tool."""
-    queue = review_queue(project.warehouse.read("review_sample", day, day), project.config)
-    path = project.settings.queue / f"ds={day}" / "queue.csv"
-    write_whole(path, queue.to_csv(index=False, lineterminator="\n").encode())
+    """The day's review queue, as files for the review tool: CSV, and Label Studio's tasks with their configuration."""
+    drawn = project.warehouse.read("review_sample", day, day)
+    answered = accepted(project, "label_events", "labels", window_start(project, day), day - timedelta(days=1))
+    queue = review_queue(drawn, project.config, answered=answered)
+    folder = project.settings.queue / f"ds={day}"
+    write_whole(folder / "label_studio.xml", labelling_configuration().encode())
+    write_whole(folder / "label_studio.json", tasks(queue, project.config).encode())
+    write_whole(folder / "queue.csv", queue.to_csv(index=False, lineterminator="\n").encode())
     minutes = pd.Series(queue["minutes"]).sum()
-    log.info("Exported %d reviews, %.0f reviewer minutes, to %s", len(queue), minutes, path)
+    log.info("Exported %d reviews, %.0f reviewer minutes, to %s", len(queue), minutes, folder)
+    if nobody := len(drawn.drop_duplicates(["video_id", "policy"])) - len(queue):
+        log.warning("%d videos are not asked: everybody on the roster has answered them before", nobody)

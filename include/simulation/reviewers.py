@@ -26,7 +26,7 @@ GOLDEN_DAYS = 2
 """Experts settle their share of a queue this many days after its day."""
 
 QUEUE_COLUMNS = ("sample_id", "video_id", "policy", "market", "guideline_version", "overlap")
-"""The columns of an exported queue that reviewers use."""
+"""The columns of an exported queue that reviewers use; assigned_to too, where it is there."""
 
 GARBAGE = ("unreadable", "unknown_decision", "missing_field", "future_date", "never_sampled")
 
@@ -37,9 +37,9 @@ _COLUMNS = TABLES["reviewer_labels"].column_names
 
 def read_queue(path: Path, scenario: Scenario) -> pd.DataFrame:
     """An exported review queue, sorted by sample_id. Raises ValueError naming file, column and row."""
-    types = {"sample_id": "str", "video_id": "int64", "guideline_version": "str", "overlap": "int64"}
+    texts = dict.fromkeys(("sample_id", "guideline_version", "assigned_to"), "str")
     try:
-        queue = pd.read_csv(path, dtype=types)
+        queue = pd.read_csv(path, dtype={**texts, "video_id": "int64", "overlap": "int64"})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if missing := [name for name in QUEUE_COLUMNS if name not in queue]:
@@ -134,7 +134,7 @@ def with_garbage(
 
 
 def _asked(queue: pd.DataFrame, reviewers: dict[str, Reviewer], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """(row of the queue, position of the reviewer), for `overlap` different reviewers of the market per row.
+    """(row of the queue, position of the reviewer): those the row is assigned to, else `overlap` of the market's.
 
     Weighted sampling without replacement by exponential ranks (Efraimidis and Spirakis, 2006), the weight being speed.
     """
@@ -143,6 +143,10 @@ def _asked(queue: pd.DataFrame, reviewers: dict[str, Reviewer], seed: int) -> tu
     for position, (name, reviewer) in enumerate(reviewers.items()):
         rank[:, position] = -np.log1p(-uniform(keys, "asked", name)) / reviewer.speed
         rank[~queue["market"].isin(reviewer.markets).to_numpy(), position] = np.inf
+    if "assigned_to" in queue:
+        for row, names in enumerate(queue["assigned_to"].fillna("")):
+            if names:
+                rank[row] = [0 if name in names.split(";") else np.inf for name in reviewers]
     place = rank.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
     chosen = (place < queue["overlap"].to_numpy()[:, None]) & np.isfinite(rank)
     return np.nonzero(chosen)  # type: ignore[return-value]

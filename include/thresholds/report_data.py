@@ -35,6 +35,8 @@ def report_data(project: Project, day: date) -> ReportData:
         quality=warehouse.read("quality_results", day, day),
         rejects=warehouse.read("label_rejects", day, day),
         ledger=warehouse.read("threshold_ledger", day, day),
+        reviewers=warehouse.read("reviewer_quality", day, day),
+        agreement=warehouse.read("label_agreement", day, day),
         curves=certified_curves(project, labelled_sample(project, day), histogram),
         sample_counts=sample_counts(project, day),
         appeals=None if not warehouse.days("appeals") else appeals,

@@ -74,6 +74,12 @@ MISTAKES: dict[str, tuple[str, Any, str]] = {
         {"remove_at": 0.8, "review_at": 0.9},
         "review_at 0.9 is above remove_at 0.8",
     ),
+    "floor above 1": ("policies.violence.reviewer_floor", {"sensitivity": 1.5}, "less than or equal to 1 (found 1.5)"),
+    "unknown action": ("policies.violence.below_floor", "fire", "'keep', 'down_weight' or 'leave_out' (found "),
+    "a reviewer twice": ("markets.BR.reviewers", ["ana", "bo", "ana"], "reviewers names ana twice"),
+    "a reviewer with a separator": ("markets.BR.reviewers", ["ana;bo"], "should match pattern"),
+    "a video's address without the video": ("review_tool.video_url", "https://example.com/", "must hold {video_id}"),
+    "an address with other braces": ("review_tool.video_url", "https://e/{video_id}/{x}", "no other braces"),
     "policy as a list": ("policies.violence", ["strict"], "policies.violence: "),
     "defaults as a list": ("defaults", [1], "defaults: Input should be a valid dictionary (found [1])"),
 }
@@ -143,3 +149,9 @@ def test_the_environment_says_which_file(home: Path, monkeypatch: pytest.MonkeyP
     assert config_path() == home / "mine" / "policies.yaml"
     monkeypatch.setenv("PLUMBLINE_CONFIG", "/elsewhere/policies.yaml")
     assert config_path() == Path("/elsewhere/policies.yaml")
+
+
+def test_a_roster_smaller_than_the_overlap_is_refused(tmp_path: Path, raw: dict[str, Any]) -> None:
+    raw["markets"]["DE"]["reviewers"] = ["ana", "bo"]
+    raw["policies"]["violence"]["overlap"] = 3
+    assert "markets.DE.reviewers: 2 named, policies.violence.overlap is 3" in refusal(tmp_path, raw)

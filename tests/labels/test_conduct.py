@@ -106,7 +106,7 @@ def test_reviewers_who_do_not_change_are_seldom_called_drifting() -> None:
                 "item": np.arange(n),
                 "reviewer": random.integers(20, size=n),
                 "violating": truth ^ (random.random(n) < 0.1),
-                "labelled_at": np.where(random.random(n) < 0.5, BEFORE, AFTER),
+                "labelled_at": [BEFORE if before else AFTER for before in random.random(n) < 0.5],
             }
         )
         known = cast[["policy", "item"]].assign(violating=truth)

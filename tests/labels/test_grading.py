@@ -108,13 +108,18 @@ def test_speed_and_drift_stand_beside_the_rates() -> None:
 
 def test_agreement_of_each_policy() -> None:
     cast = pd.concat([votes(TEAM), votes({"ana": 1.0}, policy="violence")])
-    found = agreement(cast).set_index("policy")
-    fraud = cast[cast["policy"] == "fraud"]
-    assert found.loc["fraud", "krippendorff_alpha"] == pytest.approx(krippendorff_alpha(fraud))
-    assert found.loc["fraud", "gwet_ac1"] == pytest.approx(gwet_ac1(fraud))
-    assert found.loc["fraud", ["items", "shared_items", "reviewers"]].tolist() == [60, 60, 4]
-    assert found.loc["violence", ["items", "shared_items", "reviewers"]].tolist() == [60, 0, 1]
-    assert np.isnan(found.loc["violence", "gwet_ac1"])
+    fraud, violence = agreement(cast).to_dict("records")
+    one = cast[cast["policy"] == "fraud"]
+    assert fraud == {
+        "policy": "fraud",
+        "items": 60,
+        "shared_items": 60,
+        "reviewers": 4,
+        "krippendorff_alpha": pytest.approx(krippendorff_alpha(one)),
+        "gwet_ac1": pytest.approx(gwet_ac1(one)),
+    }
+    assert [violence[name] for name in ("items", "shared_items", "reviewers")] == [60, 0, 1]
+    assert np.isnan([violence["krippendorff_alpha"], violence["gwet_ac1"]]).all()
     assert agreement(cast.head(0)).empty
 
 

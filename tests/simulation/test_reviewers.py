@@ -82,6 +82,22 @@ def test_overlap_asks_different_reviewers_of_the_market_by_their_speed(queue, vi
         assert_share(brazil[name], brazil.sum(), speed / sum(speeds.values()))
 
 
+def test_whom_a_row_is_assigned_to_answers_it_and_nobody_else(queue, violating):
+    scenario = load_scenario("calm")
+    some = queue.head(900).assign(assigned_to=None, overlap=2)
+    some.loc[some["market"] == "BR", "assigned_to"] = "br-carla;all-marco"
+    some.loc[(some["market"] == "DE"), "assigned_to"] = "somebody-else"
+    got = effective(answers(scenario, some, violating[:900], day=START, index=0))
+    who = got["reviewer_id"].groupby(got["video_id"].map(some.set_index("video_id")["market"])).agg(set)
+    assert who["BR"] == {"br-carla", "all-marco"}
+    assert "DE" not in who
+    plain = effective(answers(scenario, queue.head(900), violating[:900], day=START, index=0))
+    left = some.loc[some["market"] == "IN", "video_id"]  # not assigned: as ever
+    assert set(plain.loc[plain["video_id"].isin(left), "event_id"]) == set(
+        got.loc[got["video_id"].isin(left), "event_id"]
+    )
+
+
 def test_most_answers_arrive_within_two_days_and_none_after_the_horizon(queue, violating):
     got = answers(load_scenario("calm"), queue, violating, day=START, index=0)
     days = np.array([(arrives - START).days for arrives in got["arrives"]])

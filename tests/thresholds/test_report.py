@@ -214,6 +214,47 @@ def _check(
     }
 
 
+def _reviewers() -> list[dict[str, Any]]:
+    """Good ones; one below the floor and left out; one who changed."""
+    rows: list[dict[str, Any]] = []
+    for name, sensitivity, recent in (("ana", 0.96, 0.95), ("dud", 0.31, 0.7), ("mo", 0.93, 0.62), ("new", None, 1)):
+        for basis in ("consensus", "golden"):
+            golden = basis == "golden"
+            rows.append(
+                {
+                    "policy": "violence",
+                    "reviewer_id": name,
+                    "labels": 400,
+                    "golden_labels": 60,
+                    "sensitivity": sensitivity,
+                    "sensitivity_low": 0.0 if sensitivity is None else sensitivity - 0.04,
+                    "sensitivity_high": 1.0 if sensitivity is None else sensitivity + 0.03,
+                    "specificity": 0.97,
+                    "specificity_low": 0.94,
+                    "specificity_high": 0.98,
+                    "agreement": 0.95,
+                    "basis": basis,
+                    "seconds_per_answer": None if name == "mo" else 41.6,
+                    "recent_labels": 120,
+                    "recent_agreement": recent,
+                    "earlier_agreement": 0.94,
+                    "drift_p_value": 0.003 if name == "mo" else 0.8,
+                    "drifted": name == "mo" and golden,
+                    "below_floor": name == "dud" and golden,
+                    "action": "leave_out" if name == "dud" else "keep",
+                }
+            )
+    return rows
+
+
+def _agreement() -> list[dict[str, Any]]:
+    counts = {"items": 5200, "shared_items": 1410, "reviewers": 4}
+    return [
+        {"policy": "fraud", **counts, "krippendorff_alpha": None, "gwet_ac1": None},
+        {"policy": "violence", **counts, "krippendorff_alpha": 0.714, "gwet_ac1": 0.9482},
+    ]
+
+
 @pytest.fixture(scope="module")
 def data() -> ReportData:
     return report_data()
@@ -288,6 +329,8 @@ def report_data() -> ReportData:
         quality=_frame("quality_results", quality),
         rejects=_frame("label_rejects", rejects),
         ledger=_frame("threshold_ledger", [ledger]),
+        reviewers=_frame("reviewer_quality", _reviewers()),
+        agreement=_frame("label_agreement", _agreement()),
         curves=pd.concat(curves.values(), ignore_index=True),
         sample_counts=pd.DataFrame(counts, columns=list(SAMPLE_COUNT_COLUMNS)),
         appeals=_frame("appeals", appeals),
@@ -431,6 +474,7 @@ def test_a_quiet_day_says_so(data: ReportData):
         data,
         proposals=data.proposals[data.proposals["status"] == "unchanged"],
         quality=data.quality[data.quality["success"].astype(bool)],
+        reviewers=data.reviewers[data.reviewers["reviewer_id"].isin(["ana", "new"])],
         enforcement=None,
     )
     head = _Page(build_report(quiet)).text["head"]
@@ -592,6 +636,31 @@ def test_labels_gates_enforcement_appeals_and_ledger(page: _Page):
     ]
 
 
+def test_reviewers_who_stand_out_come_first_and_everybody_is_there(page: _Page):
+    assert "4 reviewers voted in the window; 1 surely below the floor, 1 changed" in page.text["reviewers"]
+    for notice in ("Check 1 reviewer surely below the floor: dud", "Check 1 reviewer changed in the last week: mo"):
+        assert notice in page.text["head"]
+    assert page.row("reviewers", "violence")[1:] == ["5,200", "1,410", "0.71", "0.95"]
+    assert page.row("reviewers", "fraud")[3:] == ["not defined", "not defined"]
+    rows = page.rows["reviewers"]
+    floor = ["50% and 80%", "votes left out"]
+    assert ["dud violence", "golden", "31% 27% to 34%", "97% 94% to 98%", *floor] in rows
+    assert ["mo violence", "golden", "94%", "62% 120 votes", "0.3%"] in rows
+    assert ["ana violence", "golden", "400", "96% 92% to 99%", "97% 94% to 98%", "95%", "42 s"] in rows
+    assert ["new violence", "golden", "400", "not known", "97% 94% to 98%", "95%", "42 s"] in rows
+    assert sum(row[0] == "ana violence" for row in rows) == 2
+
+
+def test_of_very_many_reviewers_the_busiest_are_shown(data: ReportData):
+    one = data.reviewers.iloc[:1]
+    many = pd.concat([one.assign(reviewer_id=f"r{k:04}", labels=k, drifted=True) for k in range(1_000)])
+    page = _Page(build_report(replace(data, reviewers=many)))
+    assert "The 200 records with most votes, of 1,000" in page.text["reviewers"]
+    assert any(row[0] == "r0999 violence" and row[2] == "999" for row in page.rows["reviewers"])
+    assert len(page.rows["reviewers"]) < 410
+    assert "1,000 reviewers changed in the last week: r0000, r0001, r0002 and 997 more" in page.text["head"]
+
+
 def test_optional_inputs_are_switched_off_by_name(data: ReportData):
     page = _Page(build_report(replace(data, sample_counts=None, appeals=None, enforcement=None)))
     assert "Switched off: the platform delivers no appeals." in page.text["appeals"]
@@ -603,7 +672,7 @@ def test_an_empty_day_is_a_whole_page(data: ReportData):
     empty = {
         name: getattr(data, name).iloc[:0]
         for name in ("proposals", "metrics", "histogram", "design", "quality", "rejects", "ledger", "curves")
-    }
+    } | {name: getattr(data, name).iloc[:0] for name in ("reviewers", "agreement")}
     optional = {name: getattr(data, name).iloc[:0] for name in ("sample_counts", "appeals", "enforcement")}
     page = _Page(build_report(replace(data, **empty, **optional)))
     for section, said in (
@@ -654,6 +723,7 @@ def test_hostile_names_stay_text(data: ReportData):
         histogram=renamed(data.histogram),
         curves=renamed(data.curves),
         quality=data.quality.assign(gate=_HOSTILE, observed=_HOSTILE, expectation=_HOSTILE, table_name=_HOSTILE),
+        reviewers=data.reviewers.assign(reviewer_id=_HOSTILE, below_floor=True, drifted=True),
         rejects=data.rejects.assign(reason=_HOSTILE, detail=_HOSTILE, source_file=_HOSTILE),
         ledger=data.ledger.assign(reason=_HOSTILE, requester=_HOSTILE, approver=_HOSTILE),
     )

@@ -29,6 +29,7 @@ class ReportData:
     metrics: `policy_metrics` of the window, with `ds`; the rows of `day` are today's, the rest is the trend.
     histogram, design, quality, rejects, ledger: `score_histogram`, `sampling_design`, `quality_results`,
         `label_rejects` and `threshold_ledger` of the day.
+    reviewers, agreement: `reviewer_quality` and `label_agreement` of the day.
     curves: CURVE_COLUMNS; for candidate thresholds of a cell the estimated precision and its certified lower bound
         (shares in [0, 1], NULL where not stated) and `removes`, the videos a day at or above the threshold.
     sample_counts: SAMPLE_COUNT_COLUMNS; per cell and day of the sample, the videos drawn, those of them with at
@@ -49,6 +50,8 @@ class ReportData:
     quality: pd.DataFrame
     rejects: pd.DataFrame
     ledger: pd.DataFrame
+    reviewers: pd.DataFrame
+    agreement: pd.DataFrame
     curves: pd.DataFrame
     sample_counts: pd.DataFrame | None = None
     appeals: pd.DataFrame | None = None
@@ -63,6 +66,8 @@ class ReportData:
             "quality": TABLES["quality_results"].column_names,
             "rejects": TABLES["label_rejects"].column_names,
             "ledger": TABLES["threshold_ledger"].column_names,
+            "reviewers": TABLES["reviewer_quality"].column_names,
+            "agreement": TABLES["label_agreement"].column_names,
             "curves": CURVE_COLUMNS,
             "sample_counts": SAMPLE_COUNT_COLUMNS,
             "appeals": TABLES["appeals"].column_names,

@@ -10,6 +10,7 @@ from include.thresholds.report.data import ReportData, cell_of, records
 from include.thresholds.report.decisions import CHANGED, STATUS, after
 from include.thresholds.report.operations import enforced_otherwise, loads
 from include.thresholds.report.parts import Kind, name_of, short
+from include.thresholds.report.reviewers import below_floor, drifted
 
 WAITING = ("awaiting_approval",)
 
@@ -103,6 +104,11 @@ def notices(data: ReportData, rows: list[dict[str, Any]]) -> list[Notice]:
         if cells:
             listed = "; ".join(cells[:3]) + (f" and {len(cells) - 3} more" if len(cells) > 3 else "")
             found.append(Notice("warn", f"{STATUS[status][0]}: {listed}", "thresholds"))
+    for low, says in ((below_floor(data), "surely below the floor"), (drifted(data), "changed in the last week")):
+        names = sorted({row["reviewer_id"] for row in low})
+        if names:
+            listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            found.append(Notice("warn", f"{wording.plural(len(names), 'reviewer')} {says}: {listed}", "reviewers"))
     if differing := enforced_otherwise(data, rows):
         text = f"Enforced actions differ from the thresholds in force in {wording.plural(differing, 'cell')}"
         found.append(Notice("warn", text, "enforcement"))
