@@ -58,8 +58,9 @@ def _agreement(data: ReportData) -> Table:
         )
         for row in records(data.agreement)
     ]
-    headings = ("Policy", "Videos", "With two votes or more", "Krippendorff's alpha", "Gwet's AC1")
-    return Table("How far reviewers agree (1: always, 0: by chance)", headings, rows, frozenset({1, 2, 3, 4}))
+    headings = ("Policy", "Videos", "Two votes", "Alpha", "AC1")
+    caption = "Agreement: Krippendorff's alpha and Gwet's AC1 (1: perfect, 0: by chance)"
+    return Table(caption, headings, rows, frozenset({1, 2, 3, 4}))
 
 
 def _low(data: ReportData, low: list[dict[str, Any]]) -> Table:
