@@ -127,3 +127,17 @@ def test_no_votes_give_empty_tables() -> None:
     quality = grades(votes(TEAM).head(0), None, configured())
     assert quality.empty
     assert list(quality.columns) == list(TABLES["reviewer_quality"].column_names)
+
+
+def test_one_reviewer_who_labels_everything_is_not_judged_by_nobody() -> None:
+    cast = votes({"only": 0.9}, items=300)
+    (row,) = grades(cast, None, configured(below_floor="leave_out")).to_dict("records")
+    assert (row["labels"], row["basis"], row["below_floor"], row["action"]) == (300, "consensus", False, "keep")
+    assert np.isnan([row["sensitivity"], row["agreement"], row["drift_p_value"]]).all()
+    assert (row["sensitivity_low"], row["sensitivity_high"]) == (0, 1)
+
+
+def test_only_unsure_answers_are_no_votes_and_grade_nobody() -> None:
+    cast = votes(TEAM)
+    quality = graded(cast.head(0), events(cast), golden(range(9)), day=DAY, config=configured())
+    assert quality.empty
