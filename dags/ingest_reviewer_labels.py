@@ -13,7 +13,8 @@ reviewers. Runs daily at 02:00 UTC for the day before; its partition is the day 
 | `form_consensus` | the consensus cannot be formed from the accepted events | the message names policy and column |
 | `gate_consensus` | the consensus is out of range or incomplete | clear from `ingest_events`; report it if it fails again |
 
-A day without labels passes with a warning. The events of a day whose gate failed count for nobody until it passes.
+The log of `form_consensus` names reviewers below their policy's floor and what was done with their votes
+(docs/consensus.md); the daily report shows them. A day without labels passes with a warning. The events of a day whose gate failed count for nobody until it passes.
 A rerun replaces the day's partitions and is always safe.
 """
 

@@ -2,7 +2,8 @@
 ## Draw the day's videos for human review
 
 Checks the day's scores, profiles them in one scan, designs a stratified Poisson sample within each market's reviewer
-minutes, draws it, and exports the review queue. Runs daily at 02:00 UTC for the day before; its partition is that day.
+minutes, draws it, and exports the review queue (docs/review_tools.md). Runs daily at 02:00 UTC for the day before; its
+partition is that day.
 
 ### When a task fails
 
@@ -12,7 +13,7 @@ minutes, draws it, and exports the review queue. Runs daily at 02:00 UTC for the
 | `scan_scores`, `draw_sample` | storage failed, twice retried | read the log; clear the task once storage is back |
 | `gate_scores` | the scores are not fit to sample from: volume, missing or impossible scores, unknown names, duplicates | the message names cell, count and an example; have the feed repaired, or add the new name to `policies.yaml`, then clear from `gate_scores_input` |
 | `design_sample` | no design fits the configuration | the message names the key in `policies.yaml` |
-| `export_review_queue` | the queue file could not be written, twice retried | clear the task once there is room |
+| `export_review_queue` | the queue's files could not be written, twice retried | clear the task once there is room |
 | `gate_sample` | the sample is not the one that was designed | do not export by hand; clear from `scan_scores`, and report it if it fails again |
 
 Nothing is exported and no later Dag starts while a gate fails. A rerun replaces the day's partitions and is always safe.
