@@ -255,10 +255,33 @@ def test_ids_may_be_text_and_one_reviewer_may_label_everything(method):
 
 
 @pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((1, 2), (1, 3)),
+        (1, "a"),
+        (0.5, 1.5),
+        (-(2**63), 5),
+        (0, 2**64 - 1),
+        (pd.Timestamp("2026-11-01"), pd.Timestamp("2026-11-02")),
+    ],
+)
+def test_ids_may_be_of_any_sortable_type(one, other):
+    for order in ([one, one, other, other], [other, one, one, other]):
+        votes = pd.DataFrame({"item": order, "reviewer": list("pqpq"), "violating": [1, 1, 1, 1]})
+        items, _ = consensus(votes, method="dawid_skene")
+        assert items["item"].tolist() == [one, other]
+        assert items["n_votes"].tolist() == [2, 2]
+        mirrored, _ = consensus(votes.rename(columns={"item": "reviewer", "reviewer": "item"}), method="one_coin")
+        assert mirrored["n_votes"].sum() == 4
+
+
+@pytest.mark.parametrize(
     ("votes", "message"),
     [
         (votes_of((1, "p", 1), (2, "p", 2)), r"votes\.violating: .*2.* in row 1"),
         (votes_of((1, "p", 1), (2, "p", None)), r"votes\.violating: .* in row 1"),
+        (votes_of((1, "p", 1), (2, "p", -1)), r"votes\.violating: .*-1.* in row 1"),
+        (votes_of((1, "p", True), (2, "p", None)).astype({"violating": "boolean"}), r"votes\.violating: .* in row 1"),
         (votes_of((1, "p", "1")), r"votes\.violating: '1' in row 0"),
         (votes_of((1, "p", 1), (2, None, 1)), "reviewer: null in row 1"),
         (votes_of((None, "p", 1)), "item: null in row 0"),
