@@ -43,7 +43,7 @@ def drift(votes: pd.DataFrame, *, golden: pd.DataFrame | None, since: pd.Timesta
     called drifting on at most one day in twenty.
 
     Args:
-        votes: policy, item, reviewer, violating (bool) and labelled_at; a reviewer votes once on an item.
+        votes: policy, item, reviewer, violating (bool) and labelled_at.
         golden: policy, item, violating; no contradictions. None: there are none.
         since: when the recent time begins (UTC).
 
@@ -87,9 +87,9 @@ def _judged(votes: pd.DataFrame, golden: pd.DataFrame | None) -> pd.DataFrame:
     item = ["policy", "item"]
     truth = pd.DataFrame(columns=[*item, "truth"]) if golden is None else golden.rename(columns={"violating": "truth"})
     rows = votes.merge(truth[[*item, "truth"]].astype({"truth": "boolean"}), on=item, how="left")
-    of_item = rows.groupby(item)["violating"]
-    others = of_item.transform("size") - 1
-    others_yes = of_item.transform("sum") - rows["violating"]
+    of_item, own = (rows.groupby(by)["violating"] for by in (item, [*item, "reviewer"]))
+    others = of_item.transform("size") - own.transform("size")
+    others_yes = of_item.transform("sum") - own.transform("sum")
     majority = (2 * others_yes > others).astype("boolean").mask(2 * others_yes == others)
     rows["reference"] = rows["truth"].fillna(majority)
     rows["basis"] = np.where(rows["truth"].isna(), "consensus", "golden")

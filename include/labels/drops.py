@@ -15,7 +15,8 @@ stay text until then, so a 64-bit video_id never passes through a float. What ca
   line 1 included, with its text.
 - Parquet: `source_line` counts rows from 1, `raw` is the row as JSON. A damaged file is refused as a whole.
 - Label Studio: `.json` is its JSON or JSON-MIN export, and a CSV with the columns annotation_id and annotator its CSV
-  export; `include.labels.label_studio` says how an annotation becomes an event. `source_line` counts annotations.
+  export; `include.labels.label_studio` says how an annotation becomes an event. `source_line` counts annotations. An
+  annotation as `label_rejects` keeps it is also taken as a line of JSON, so that it can be corrected and sent again.
 - Columns the contract does not know stay in `raw` and are ignored. `sample_id` and `supersedes` may be absent.
 """
 
@@ -178,8 +179,9 @@ class _Drops:
                 fields = _json_object(line.text)
             except _Refusal as refusal:
                 self._refuse(line.number, refusal, line.text)
-            else:
-                self._accept(line.number, fields, line.text)
+                continue
+            exported = label_studio.is_annotation(fields) or label_studio.is_row(fields)
+            (self._accept_annotation if exported else self._accept)(line.number, fields, line.text)
 
     def _read_csv(self, path: Path) -> None:
         lines = _lines(path, self.max_line_bytes)
@@ -204,22 +206,22 @@ class _Drops:
                 self._accept(line.number, label_studio.event(fields), line.text)
 
     def _read_export(self, path: Path) -> None:
-        number = 0
-        for record in _export_records(path):
-            for annotation in label_studio.annotated(record):
-                number += 1
-                raw = json.dumps(annotation)
-                try:
-                    fields = label_studio.event(annotation)
-                    _check_encoding(fields)
-                except _Refusal as refusal:
-                    self._refuse(number, refusal, raw)
-                except label_studio.Skipped as skipped:
-                    self._refuse(number, _Refusal(Reason.SKIPPED_ANNOTATION, str(skipped)), raw)
-                except ValueError as error:
-                    self._refuse(number, _Refusal(Reason.UNREADABLE_LINE, str(error)), raw)
-                else:
-                    self._accept(number, fields, raw)
+        records = (annotation for record in _export_records(path) for annotation in label_studio.annotated(record))
+        for number, annotation in enumerate(records, start=1):
+            self._accept_annotation(number, annotation, json.dumps(annotation))
+
+    def _accept_annotation(self, number: int, annotation: dict[str, Any], raw: str) -> None:
+        try:
+            fields = label_studio.event(annotation)
+            _check_encoding(fields)
+        except _Refusal as refusal:
+            self._refuse(number, refusal, raw)
+        except label_studio.Skipped as skipped:
+            self._refuse(number, _Refusal(Reason.SKIPPED_ANNOTATION, str(skipped)), raw)
+        except ValueError as error:
+            self._refuse(number, _Refusal(Reason.UNREADABLE_LINE, str(error)), raw)
+        else:
+            self._accept(number, fields, raw)
 
     def _read_parquet(self, path: Path) -> None:
         rows, columns = _parquet_rows(path)

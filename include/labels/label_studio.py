@@ -39,12 +39,17 @@ def is_task(record: Mapping[str, Any]) -> bool:
     return isinstance(record.get("data"), dict) and isinstance(record.get("annotations"), list)
 
 
+def is_annotation(record: Mapping[str, Any]) -> bool:
+    """Whether a record is one of `annotated`, which is how `label_rejects` keeps a refused annotation."""
+    return isinstance(record.get("annotation"), dict) and isinstance(record.get("data"), dict)
+
+
 def is_row(columns: Iterable[str]) -> bool:
     """Whether these are the columns of a JSON-MIN or CSV export."""
     return {"annotation_id", "annotator"} <= set(columns)
 
 
-def annotated(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def annotated(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The annotations of a task, each with its task's data, or the row of a JSON-MIN or CSV export if it is one."""
     if is_task(record):
         for annotation in record["annotations"]:
@@ -58,7 +63,7 @@ def event(record: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises Skipped, and ValueError where the annotation is not made as Label Studio makes them.
     """
-    if "annotation" not in record:
+    if "annotation_id" in record:
         return _fields(record, record, record.get("annotation_id"), record.get("annotator"), record.get(CONTROL))
     annotation = record["annotation"]
     if not isinstance(annotation, dict) or not isinstance(annotation.get("result") or [], list):

@@ -113,6 +113,18 @@ def test_what_is_no_export_is_refused_by_name(content: str, reason: Reason, tmp_
     refused["raw"].str.encode("utf-8")  # can be stored
 
 
+@pytest.mark.parametrize("name", ["export.json", "export_min.json"])
+def test_what_was_kept_of_an_annotation_can_be_sent_again_as_a_line(name: str, tmp_path: Path) -> None:
+    shutil.copy(FIXTURES / name, tmp_path)
+    raw, refused = read_drops(tmp_path)
+    again = tmp_path / "again"
+    again.mkdir()
+    lines = "".join(f"{line}\n" for line in (*raw["raw"], *refused["raw"]))
+    raw_again, refused_again = read(again, "a.jsonl", lines)
+    assert fields(raw_again) == EVENTS
+    assert refused_again["reason"].tolist() == refused["reason"].tolist()
+
+
 def test_an_export_that_lacks_the_tasks_data_is_refused_line_by_line(tmp_path: Path) -> None:
     table = (FIXTURES / "export.csv").read_text(encoding="utf-8").replace('"video_id"', '"clip"')
     raw, refused = read(tmp_path, "a.csv", table)
