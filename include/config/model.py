@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -124,12 +126,63 @@ class Gates(Strict):
     sample_deviation: Positive
 
 
+class Freeze(Strict):
+    """Days, both inclusive, on which thresholds stay; no policies or no markets: all of them."""
+
+    first_day: date
+    last_day: date
+    reason: Annotated[str, Field(pattern=r"\S")]
+    policies: list[Name] = Field(default_factory=list)
+    markets: list[Name] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.last_day < self.first_day:
+            raise ValueError(f"last_day {self.last_day} of the freeze {self.reason!r} is before {self.first_day}")
+        return self
+
+    def covers(self, day: date, policy: str, market: str) -> bool:
+        """Whether the thresholds of `policy` in `market` stay on `day`."""
+        named = (not self.policies or policy in self.policies) and (not self.markets or market in self.markets)
+        return named and self.first_day <= day <= self.last_day
+
+    def overlaps(self, other: Freeze) -> bool:
+        """Whether both cover some policy in some market on the same day."""
+        return (
+            self.first_day <= other.last_day
+            and other.first_day <= self.last_day
+            and _share_a_name(self.policies, other.policies)
+            and _share_a_name(self.markets, other.markets)
+        )
+
+
+def _share_a_name(one: list[str], other: list[str]) -> bool:
+    return not one or not other or bool(set(one) & set(other))
+
+
 class Guardrails(Strict):
     min_labels: Annotated[int, Field(ge=1)]
     max_volume_change: Positive
     small_change_videos: Annotated[int, Field(ge=0)]
+    min_volume_change: Share
     loosen_step: Annotated[float, Field(gt=0, le=1)]
+    loosen_after_days: Annotated[int, Field(ge=0, le=28)]
     max_review_ratio: Positive
+    refuted: Literal["hold", "ask", "publish"]
+    flood_factor: Annotated[float, Field(gt=1)]
+    max_cells_changed: Share
+    max_total_change: Positive
+    freezes: list[Freeze]
+
+    @model_validator(mode="after")
+    def _freezes_apart(self) -> Self:
+        for one, other in combinations(self.freezes, 2):
+            if one.overlaps(other):
+                raise ValueError(
+                    f"freezes {one.reason!r} ({one.first_day} to {one.last_day}) and {other.reason!r} "
+                    f"({other.first_day} to {other.last_day}) overlap: make them one, or part their days or cells"
+                )
+        return self
 
 
 class Approval(Strict):
@@ -165,4 +218,17 @@ class Config(Strict):
                 raise ValueError(
                     f"markets.{market}.reviewers: {len(setting.reviewers)} named, policies.{name}.overlap is {asked}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _freezes_name_what_is_configured(self) -> Self:
+        for freeze in self.guardrails.freezes:
+            for key, names, known in (
+                ("policies", freeze.policies, self.policies),
+                ("markets", freeze.markets, self.markets),
+            ):
+                if unknown := sorted(set(names) - set(known)):
+                    raise ValueError(
+                        f"guardrails.freezes: {key} of {freeze.reason!r} names {unknown[0]!r}, which is not configured"
+                    )
         return self

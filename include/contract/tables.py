@@ -148,7 +148,7 @@ _INPUTS = (
         key=("event_id",),
         optional=True,
         formats=_LABEL_FORMATS,
-        switches_off="the appeals line of the daily report",
+        switches_off="the appeals line of the daily report, nor the expected appeals of a forecast",
     ),
     Table(
         "enforcement_log",
@@ -163,7 +163,8 @@ _INPUTS = (
         ),
         key=("video_id", "policy", "model_version"),
         optional=True,
-        switches_off="the comparison of enforced with published thresholds in the daily report",
+        switches_off="the comparison of enforced with published thresholds in the daily report, nor the expected appeals "
+        "of a forecast",
     ),
 )
 
@@ -386,7 +387,7 @@ _OWNED = (
             *_CELL_COLUMNS,
             _probability("current_remove_at", "remove_at in force"),
             _probability("current_review_at", "review_at in force"),
-            _probability("proposed_remove_at", "Certified remove_at", nullable=True),
+            _probability("proposed_remove_at", "remove_at proposed; certified where refusal is NULL", nullable=True),
             _probability("proposed_review_at", "review_at that goes with it", nullable=True),
             _probability("target", "Precision asked of automatic removal"),
             _probability("confidence", "Confidence asked of the certificate"),
@@ -395,7 +396,12 @@ _OWNED = (
             _probability("estimate", "Estimated precision at the proposed remove_at", nullable=True),
             _probability("bound", "Certified lower bound of it", nullable=True),
             _count("n", "Labels at or above the proposed remove_at"),
-            Column("refusal", "STRING", "Why nothing could be certified", nullable=True),
+            Column(
+                "refusal",
+                "STRING",
+                "Why nothing could be certified; with a proposed_remove_at: it leaves one that labels refute",
+                nullable=True,
+            ),
             _count("labels_needed", "More labels that would decide it", nullable=True),
             _count("removes_before", "Videos a day at or above current_remove_at"),
             _count("removes_after", "Videos a day at or above proposed_remove_at", nullable=True),

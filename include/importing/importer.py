@@ -142,7 +142,7 @@ def _settings(
         "markets": {market: {"region": market, "reviewer_minutes": need} for market, need in minutes.items()},
         "sampling": {**settings["sampling"], "audit_share": _AUDIT_SHARE},
         "gates": settings["gates"],
-        "guardrails": {**settings["guardrails"], "loosen_step": 1.0},
+        "guardrails": {**settings["guardrails"], "loosen_step": 1.0, "freezes": []},
         "approval": settings["approval"],
         "retraining": settings["retraining"],
     }

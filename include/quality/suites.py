@@ -279,6 +279,8 @@ def thresholds(proposals: pd.DataFrame, config: Config) -> list[Judged]:
     limits = {name: policy.limits for name, policy in config.policies.items()}
     has_remove, has_refusal = proposals["proposed_remove_at"].notna(), proposals["refusal"].notna()
     rows = proposals.assign(
+        # What labels refute may be left without a certificate for what is above it, and only for that.
+        lowest_uncertified=proposals["current_remove_at"].where(has_remove & has_refusal, 0.0),
         lowest_remove_at=_by_policy(proposals, {name: limit.lowest_remove_at for name, limit in limits.items()}),
         lowest_review_at=_by_policy(proposals, {name: limit.lowest_review_at for name, limit in limits.items()}),
         answers=has_remove.astype("int64") + has_refusal.astype("int64"),
@@ -291,10 +293,16 @@ def thresholds(proposals: pd.DataFrame, config: Config) -> list[Judged]:
         between(
             "answers",
             1,
-            1,
+            2,
             about="proposed_remove_at, refusal",
             evidence=("proposed_remove_at", "refusal"),
-            description="every cell has a proposed_remove_at or a refusal, not both",
+            description="every cell has a proposed_remove_at or a refusal",
+        ),
+        at_least(
+            "proposed_remove_at",
+            "lowest_uncertified",
+            description="proposed_remove_at without a certificate is above the one in force",
+            strict=True,
         ),
         at_least(
             "proposed_remove_at",
@@ -313,7 +321,7 @@ def thresholds(proposals: pd.DataFrame, config: Config) -> list[Judged]:
         ),
     )
     evidence = ("proposed_review_at", "method", "estimate", "bound", "removes_after", "reviews_after")
-    certified = proposals[has_remove]
+    certified = proposals[has_remove & ~has_refusal]
     certified_checks = (
         null(
             "null_columns",

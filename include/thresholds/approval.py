@@ -28,10 +28,16 @@ def request_text(proposals: pd.DataFrame) -> str:
             f"| {row['policy']} {row['market']} {row['model_version']} "
             f"| {row['current_remove_at']:.3f} → {row['proposed_remove_at']:.3f} "
             f"| {row['removes_before']:,} → {row['removes_after']:,} "
-            f"| ≥ {row['bound']:.1%} precise ({row['population']}, {row['n']} labels) "
+            f"| {_certified(row)} "
             f"| {'; '.join(reasons)} |"
         )
     return "\n".join(lines)
+
+
+def _certified(row: Mapping[Any, Any]) -> str:
+    if pd.isna(row["bound"]):
+        return "nothing"
+    return f"≥ {row['bound']:.1%} precise ({row['population']}, {row['n']} labels)"
 
 
 def answered(proposals: pd.DataFrame, answer: Mapping[str, Any]) -> pd.DataFrame:

@@ -1,12 +1,15 @@
 """What a change of thresholds would do to one cell in a day.
 
 Volumes are exact: they are read off the score histogram, whose bin edges every threshold lies on. Quality comes from
-labelled draws, and only from those between the old and the new remove_at: the videos on either side are treated the
-same before and after, so they cancel. That makes the comparison paired, and its interval as narrow as the labels allow.
+labelled draws, and only from those between the old and the new remove_at, the band: the videos on either side are
+treated the same before and after, so they cancel. That makes the comparison paired, and its interval as narrow as the
+labels allow. Within the band a label weighs 1 / inclusion probability and the weights are scaled to the band's exact
+total, so a stretch of scores that was sampled more heavily counts no more than it should.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from math import fsum
 from typing import Any, Literal, NamedTuple
@@ -20,6 +23,13 @@ from include.contract.tables import N_BINS
 
 NoScore = Literal["review", "allow"]
 Floats = NDArray[np.float64]
+
+MOST_EXAMPLES = 10
+"""Drawn videos a forecast names."""
+TOLERANCE = (0.5, 0.01)
+"""A change is known well enough if its interval ends within this share of itself, or of what is removed today."""
+
+_Z = float(special.ndtri(0.975))
 
 
 class Pair(NamedTuple):
@@ -50,6 +60,13 @@ class Estimate:
     high: float
     n: int
     effective_n: float
+
+
+class Contested(NamedTuple):
+    """Removals of a policy in a market, old enough that appeals against them are decided, and those overturned."""
+
+    removals: int
+    overturned: int
 
 
 def first_bin(threshold: float) -> int:
@@ -124,6 +141,29 @@ def recall_at(sample: pd.DataFrame, at: float, no_score: NoScore) -> Estimate:
     return share(found, sample["p_violating"].to_numpy(dtype=float) / sample["inclusion_probability"].to_numpy(float))
 
 
+def actions(score: pd.Series, pair: Pair, no_score: NoScore) -> NDArray[np.str_]:
+    """What `pair` does with videos of these scores (NaN: none): remove, review or allow, shape of `score`."""
+    values = score.to_numpy(dtype=float)
+    by_score = np.where(values >= pair.remove_at, "remove", np.where(values >= pair.review_at, "review", "allow"))
+    return np.where(np.isnan(values), no_score, by_score)
+
+
+def flips(sample: pd.DataFrame, old: Pair, new: Pair, no_score: NoScore) -> pd.DataFrame:
+    """The drawn videos that `new` treats otherwise than `old`, most views first.
+
+    Args:
+        sample: as in `forecast`.
+
+    Returns:
+        sample_id, score, views, p_violating, old and new (remove, review or allow).
+    """
+    found = sample[["sample_id", "score", "views", "p_violating"]].assign(
+        old=actions(sample["score"], old, no_score), new=actions(sample["score"], new, no_score)
+    )
+    moved = found[found["old"] != found["new"]]
+    return moved.sort_values(["views", "sample_id"], ascending=[False, True], ignore_index=True)
+
+
 def forecast(
     histogram: pd.DataFrame,
     sample: pd.DataFrame,
@@ -132,22 +172,28 @@ def forecast(
     *,
     no_score: NoScore,
     minutes_per_label: float,
+    contested: Contested | str,
 ) -> dict[str, Any]:
     """What replacing `old` by `new` does to one cell in a day like the histogram's.
 
     Args:
         histogram: the cell's rows of score_histogram: bin, n_videos, n_views.
-        sample: the cell's labelled draws: score (NaN: none), p_violating, inclusion_probability, views.
+        sample: the cell's labelled draws: sample_id, score (NaN: none), p_violating, inclusion_probability, views.
         old, new: thresholds.
         no_score: what serving does with videos without a score.
         minutes_per_label: reviewer minutes a video in the review queue takes.
+        contested: what became of earlier removals, or why that is not known.
 
     Returns:
         A dict that JSON can hold, always with the same keys: removes, remove_views, reviews, review_views, allows,
         allow_views, reviewer_minutes, precision (of removal) and recall (of removal and review together), each as
-        {before, after}; band: the videos whose removal changes; wrongful_removals_change and
-        violative_views_prevented_change, a day, each {estimate, low, high} at 95 % with the sign of the change. Where
-        no label lies in the band, estimate is null, and low and high are all that is possible.
+        {before, after}; band: the videos whose removal changes; precision_change (of removal),
+        wrongful_removals_change and violative_views_prevented_change, a day, each {estimate, low, high,
+        labels_needed} at 95 % with the sign of the change; appeals_overturned_change, {estimate, low, high, refusal};
+        flips: how many drawn videos are treated otherwise, what share of them violates, and the most viewed of them.
+        Where no label lies in the band, estimate is null, and low and high are all that is possible. labels_needed:
+        about how many more labels would tell the sign of a change of precision, and the others within TOLERANCE;
+        0: none; null: nothing changes, or no number would.
 
     Raises:
         ValueError: a threshold that is not a multiple of 0.001.
@@ -187,8 +233,15 @@ def forecast(
             "labels": len(banded),
             "effective_n": wrongful.effective_n,
         },
-        "wrongful_removals_change": _scaled(wrongful, sign * band_videos),
-        "violative_views_prevented_change": _scaled(violative, sign * band_views),
+        "precision_change": _precision_change(
+            share(p, weight), precision_at(sample, high), band_videos, max(before.removes, after.removes), sign
+        ),
+        "wrongful_removals_change": _scaled(wrongful, sign * band_videos, before.removes),
+        "violative_views_prevented_change": _scaled(violative, sign * band_views, before.remove_views),
+        "appeals_overturned_change": _overturned(
+            wrongful, precision_at(sample, old.remove_at), sign * band_videos, contested
+        ),
+        "flips": _examples(flips(sample, old, new, no_score)),
     }
 
 
@@ -196,9 +249,83 @@ def _stated(estimate: Estimate) -> dict[str, float | None]:
     return {"estimate": estimate.value, "low": estimate.low, "high": estimate.high, "labels": estimate.n}
 
 
-def _scaled(estimate: Estimate, total: int) -> dict[str, float | None]:
-    """A share of `total` (negative: of what is lost) as an amount; nothing changes where `total` is 0."""
+def _scaled(estimate: Estimate, total: int, removed: int) -> dict[str, float | None]:
+    """A share of `total` (negative: of what is lost) as an amount; nothing changes where `total` is 0.
+
+    `removed`: what is removed today, in the same unit.
+    """
     if total == 0:
-        return {"estimate": 0.0, "low": 0.0, "high": 0.0}
+        return {"estimate": 0.0, "low": 0.0, "high": 0.0, "labels_needed": None}
     low, high = sorted((estimate.low * total, estimate.high * total))
-    return {"estimate": None if estimate.value is None else estimate.value * total, "low": low, "high": high}
+    amount = None if estimate.value is None else estimate.value * total
+    needed = _labels_needed(estimate, TOLERANCE[1] * removed / abs(total))
+    return {"estimate": amount, "low": low, "high": high, "labels_needed": needed}
+
+
+def _labels_needed(estimate: Estimate, small: float) -> int:
+    """About how many more labels like those there are would bring the ends within half the share, or `small`, of it."""
+    p = (estimate.effective_n * (estimate.value or 0.0) + 0.5) / (estimate.effective_n + 1.0)  # Jeffreys: never 0 or 1
+    enough = _Z**2 * p * (1 - p) / max(TOLERANCE[0] * p, small) ** 2
+    worth = estimate.effective_n / estimate.n if estimate.n else 1.0  # of a label; unequal weights are worth less
+    return max(math.ceil((enough - estimate.effective_n) / worth), 0)
+
+
+def _precision_change(band: Estimate, core: Estimate, band_videos: int, removed: int, sign: int) -> dict[str, Any]:
+    """Change of the precision of removal: the band joins or leaves what is removed in either case, the core.
+
+    The difference of two independent shares, with Zou and Donner's (2008) interval from those of the shares.
+    """
+    if band_videos == 0:
+        return {"estimate": 0.0, "low": 0.0, "high": 0.0, "labels_needed": None}
+    part = sign * band_videos / removed
+    if band.value is None or core.value is None:
+        low, high = sorted(((band.low - core.high) * part, (band.high - core.low) * part))
+        return {"estimate": None, "low": low, "high": high, "labels_needed": None}
+    difference = band.value - core.value
+    below = math.hypot(band.value - band.low, core.high - core.value)
+    above = math.hypot(band.high - band.value, core.value - core.low)
+    low, high = sorted(((difference - below) * part, (difference + above) * part))
+    towards_zero = below if difference > 0 else above
+    needed = None
+    if difference:
+        needed = max(math.ceil((band.n + core.n) * ((towards_zero / difference) ** 2 - 1)), 0)
+    return {"estimate": difference * part, "low": low, "high": high, "labels_needed": needed}
+
+
+def _overturned(band: Estimate, precision_now: Estimate, total: int, contested: Contested | str) -> dict[str, Any]:
+    """Expected change of removals that an appeal overturns, were wrongful ones contested as they are now.
+
+    Overturned removals a wrongful removal, times the band's wrongful ones. The interval is on the log scale, from the
+    variances of the three shares.
+    """
+
+    def refused(why: str) -> dict[str, Any]:
+        return {"estimate": None, "low": None, "high": None, "refusal": why}
+
+    if isinstance(contested, str):
+        return refused(contested)
+    if total == 0:
+        return {"estimate": 0.0, "low": 0.0, "high": 0.0, "refusal": None}
+    if contested.overturned == 0:
+        return refused(f"no appeal was overturned among {contested.removals} removals old enough to tell")
+    wrongful_now = 1 - precision_now.value if precision_now.value is not None else 0.0
+    if wrongful_now <= 0:
+        return refused(f"no wrongful removal among the {precision_now.n} labels above the remove_at in force")
+    if not band.value:
+        return refused(f"no wrongful removal among the {band.n} labels between the old and the new remove_at")
+    rate = contested.overturned / contested.removals
+    variance = (1 - rate) / contested.overturned
+    variance += (1 - wrongful_now) / (wrongful_now * precision_now.effective_n)
+    variance += (1 - band.value) / (band.value * band.effective_n)
+    estimate, spread = total * rate * band.value / wrongful_now, math.exp(_Z * math.sqrt(variance))
+    low, high = sorted((estimate / spread, estimate * spread))
+    return {"estimate": estimate, "low": low, "high": high, "refusal": None}
+
+
+def _examples(moved: pd.DataFrame) -> dict[str, Any]:
+    few = moved.head(MOST_EXAMPLES).astype(object)
+    return {
+        "videos": len(moved),
+        "violating": float(moved["p_violating"].mean()) if len(moved) else None,
+        "examples": few.where(few.notna(), None).to_dict("records"),
+    }

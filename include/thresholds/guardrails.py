@@ -2,13 +2,19 @@
 
 Each guardrail gives one named verdict with its reason and numbers; the worst verdict counts. Guardrails know nothing of
 how a change came about, so the daily run, a manager's request and a rollback are all judged alike, and again after an
-approval.
+approval. They tighten fast and loosen slowly: a threshold whose labels say that it misses its target is raised at once
+and however far, a threshold falls in steps, not soon after it was raised, and not for a change too small to matter.
+
+**Emergencies** always ask a person, and what would hold another change (a freeze, a flood, want of evidence) then asks
+as well, because the person is there to overrule it. Order and limits hold even then. While an emergency's thresholds
+are in force in a cell, no other change replaces them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Literal
 
 from include.config.model import Guardrails, ThresholdLimits
@@ -17,6 +23,7 @@ from include.thresholds.forecast import Estimate, Pair
 Outcome = Literal["publish", "ask", "hold"]
 _ORDER: tuple[Outcome, ...] = ("publish", "ask", "hold")
 _STATUS = {"publish": "within_limits", "ask": "awaiting_approval", "hold": "held"}
+_ALWAYS_HOLD = ("ordering", "limits")
 _TOLERANCE = 1e-9
 
 
@@ -43,18 +50,28 @@ class Change:
     """A change of one cell, with what the guardrails need to know.
 
     Attributes:
+        cell: policy, market, model_version.
+        day: the day the change rests on; it acts from the next day on.
         old, new: thresholds in force and proposed.
-        certified: the lowest remove_at for which the target precision is certified.
+        certified: the lowest remove_at for which the target precision is certified; None: nothing is, and the change
+            leaves a remove_at that the cell's own labels refute.
         labels: labels at or above new.remove_at in the certificate's population.
-        precision_now: precision at old.remove_at in that population.
+        precision_now: precision at old.remove_at in that population; where nothing is certified, in the cell, its
+            upper end one-sided at the policy's confidence.
         target: the precision asked for.
         removes_before, removes_after, reviews_before, reviews_after: videos a day in this cell.
+        removes_usual: videos a day at or above old.remove_at, mean of the week before; None: no such day.
         queue: of the market, with the other cells' changes of the day carried out.
+        tightened_on: the day of the last version that raised the cell's remove_at; None: none did.
+        override_until: the last day of an emergency's thresholds in force in the cell; None: there are none.
+        emergency: whether a person asked for the change as an emergency.
     """
 
+    cell: tuple[str, str, str]
+    day: date
     old: Pair
     new: Pair
-    certified: float
+    certified: float | None
     labels: int
     precision_now: Estimate
     target: float
@@ -62,25 +79,54 @@ class Change:
     removes_after: int
     reviews_before: int
     reviews_after: int
+    removes_usual: float | None
     queue: Queue
+    tightened_on: date | None = None
+    override_until: date | None = None
+    emergency: bool = False
+
+    @property
+    def acts_from(self) -> date:
+        return self.day + timedelta(days=1)
 
     def misses_target_now(self, min_labels: int) -> bool:
         """Whether the thresholds in force are estimated, from enough labels, to remove less precisely than asked."""
         now = self.precision_now
         return now.value is not None and now.n >= min_labels and now.value < self.target
 
+    def tightens_at_once(self, config: Guardrails) -> bool:
+        """Whether remove_at rises because it misses its target now."""
+        return self.new.remove_at > self.old.remove_at and self.misses_target_now(config.min_labels)
+
 
 def judge(change: Change, limits: ThresholdLimits, config: Guardrails) -> list[Verdict]:
     """Every guardrail's verdict on `change`, in a fixed order."""
-    return [
+    verdicts = [
         _ordering(change),
         _limits(change, limits),
-        _certified(change),
+        _certified(change) if change.certified is not None else _refuted(change, config),
         _min_evidence(change, config),
+        _worth_a_version(change, config),
         _loosen_step(change, config),
+        _loosen_wait(change, config),
         _volume_change(change, config),
         _review_queue(change),
+        _flood(change, config),
+        _freeze(change, config),
+        _override(change),
     ]
+    return _for_a_person(verdicts) if change.emergency else verdicts
+
+
+def _for_a_person(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """The verdicts on an emergency: a person decides what the rules would hold."""
+    softened = [
+        replace(verdict, outcome="ask", reason=f"{verdict.reason}; an emergency, so a person decides")
+        if verdict.outcome == "hold" and verdict.name not in _ALWAYS_HOLD
+        else verdict
+        for verdict in verdicts
+    ]
+    return [*softened, Verdict("emergency", "ask", "an emergency always asks a person")]
 
 
 def overall(verdicts: Iterable[Verdict]) -> Outcome:
@@ -88,9 +134,34 @@ def overall(verdicts: Iterable[Verdict]) -> Outcome:
     return max((verdict.outcome for verdict in verdicts), key=_ORDER.index, default="publish")
 
 
-def status_of(change: Change, verdicts: Iterable[Verdict]) -> str:
-    """The proposal's status: unchanged, within_limits, awaiting_approval or held."""
-    return "unchanged" if change.new == change.old else _STATUS[overall(verdicts)]
+def status_of(change: Change, verdicts: Sequence[Verdict]) -> str:
+    """The proposal's status: unchanged (also: not worth a version), within_limits, awaiting_approval or held."""
+    trifle = any(verdict.name == "min_volume_change" and verdict.outcome == "hold" for verdict in verdicts)
+    return "unchanged" if change.new == change.old or trifle else _STATUS[overall(verdicts)]
+
+
+def breaker(changes: Sequence[tuple[Change, Outcome]], config: Guardrails) -> Verdict | None:
+    """What speaks against all of a day's changes that would publish by themselves; None: nothing does.
+
+    Each of them may be within its own limits. That many of them come together is what a broken feed or a bad batch of
+    labels looks like.
+
+    Args:
+        changes: of every cell of the day, with what its own guardrails say.
+    """
+    alone = [change for change, outcome in changes if outcome == "publish" and change.new != change.old]
+    before = sum(change.removes_before for change, _ in changes)
+    moved = sum(change.removes_after - change.removes_before for change in alone)
+    problems = []
+    if len(alone) > 1 and len(alone) > config.max_cells_changed * len(changes) + _TOLERANCE:
+        problems.append(
+            f"{len(alone)} of {len(changes)} cells would change in one day, more than {config.max_cells_changed:.0%}"
+        )
+    large = abs(moved) > max(config.max_total_change * before, config.small_change_videos) + _TOLERANCE
+    if len(alone) > 1 and large:
+        total = f"removals of all cells would go from {before} to {before + moved} a day"
+        problems.append(f"{total}, more than {config.max_total_change:.0%} away")
+    return Verdict("breaker", "ask", "; ".join(problems)) if problems else None
 
 
 def _ordering(change: Change) -> Verdict:
@@ -116,25 +187,69 @@ def _limits(change: Change, limits: ThresholdLimits) -> Verdict:
 
 def _certified(change: Change) -> Verdict:
     new, certified = change.new.remove_at, change.certified
-    if new < certified - _TOLERANCE:
+    if certified is not None and new < certified - _TOLERANCE:
         return Verdict("certified", "hold", f"remove_at {new:g} is below {certified:g}, the lowest certified")
     return Verdict("certified", "publish", f"remove_at {new:g} is not below {certified:g}, the lowest certified")
 
 
+def _refuted(change: Change, config: Guardrails) -> Verdict:
+    """Nothing is certified, so only a tighter threshold than one that is known to be wrong can be better."""
+    now, old, new = change.precision_now, change.old.remove_at, change.new.remove_at
+    if new <= old or now.value is None or now.high >= change.target:
+        return Verdict("refuted", "hold", f"nothing is certified, and no label refutes remove_at {old:g}")
+    reason = (
+        f"urgent: {now.n} labels of the cell put precision at remove_at {old:g} at {now.value:.3f}, at most "
+        f"{now.high:.3f}, below the target of {change.target:g}; {new:g} is the lowest from there on that its labels "
+        "do not refute, nor do they certify it"
+    )
+    return Verdict("refuted", config.refuted, reason)
+
+
 def _min_evidence(change: Change, config: Guardrails) -> Verdict:
     reason = f"{change.labels} labels at or above {change.new.remove_at:g}; {config.min_labels} are asked for"
+    if change.certified is None:
+        return Verdict("min_evidence", "publish", f"{reason} to certify it, not to leave one that is refuted")
     enough = change.new.remove_at == change.old.remove_at or change.labels >= config.min_labels
     return Verdict("min_evidence", "publish" if enough else "hold", reason)
 
 
+def _worth_a_version(change: Change, config: Guardrails) -> Verdict:
+    """A dead band, so that chance in the labels does not move thresholds to and fro every day."""
+    removes, reviews = change.removes_after - change.removes_before, change.reviews_after - change.reviews_before
+    least = config.min_volume_change
+    reason = (
+        f"{removes:+d} of {change.removes_before} removals and {reviews:+d} of {change.reviews_before} reviews a day"
+    )
+    trifle = (
+        abs(removes) < least * max(change.removes_before, 1) - _TOLERANCE
+        and abs(reviews) < least * max(change.reviews_before, 1) - _TOLERANCE
+    )
+    if not trifle:
+        return Verdict("min_volume_change", "publish", f"{reason}; {least:.1%} of either is worth a change")
+    if change.tightens_at_once(config):
+        return Verdict("min_volume_change", "publish", f"{reason}; small, but the target is missed now")
+    return Verdict("min_volume_change", "hold", f"{reason}; below {least:.1%} of both, thresholds stay")
+
+
 def _loosen_step(change: Change, config: Guardrails) -> Verdict:
     """Loosen slowly: remove_at may fall by a share of the way to what is certified, or by one histogram bin."""
-    fall, way = change.old.remove_at - change.new.remove_at, change.old.remove_at - change.certified
-    if fall <= 0:
+    fall = change.old.remove_at - change.new.remove_at
+    if fall <= 0 or change.certified is None:
         return Verdict("loosen_step", "publish", "remove_at does not fall")
+    way = change.old.remove_at - change.certified
     most = max(config.loosen_step * way, 0.001)
     reason = f"remove_at falls by {fall:.3f}; at most {most:.3f} of the {way:.3f} to what is certified needs nobody"
     return Verdict("loosen_step", "publish" if fall <= most + _TOLERANCE else "ask", reason)
+
+
+def _loosen_wait(change: Change, config: Guardrails) -> Verdict:
+    """What was tightened for cause is not loosened while the same labels are still most of the window."""
+    raised = change.tightened_on
+    if change.new.remove_at >= change.old.remove_at or raised is None:
+        return Verdict("loosen_wait", "publish", "remove_at does not fall, or was never raised")
+    days = (change.day - raised).days
+    reason = f"remove_at was raised {days} days before, on {raised}; it may fall after {config.loosen_after_days}"
+    return Verdict("loosen_wait", "publish" if days > config.loosen_after_days else "hold", reason)
 
 
 def _volume_change(change: Change, config: Guardrails) -> Verdict:
@@ -145,7 +260,7 @@ def _volume_change(change: Change, config: Guardrails) -> Verdict:
         return Verdict("volume_change", "publish", f"{moved}; up to {config.small_change_videos} videos need nobody")
     if ratio <= config.max_volume_change:
         return Verdict("volume_change", "publish", f"{moved}; up to {config.max_volume_change:.0%} needs nobody")
-    if change.new.remove_at > change.old.remove_at and change.misses_target_now(config.min_labels):
+    if change.tightens_at_once(config):
         return Verdict(
             "volume_change",
             "publish",
@@ -164,3 +279,30 @@ def _review_queue(change: Change) -> Verdict:
     )
     adds = change.reviews_after > change.reviews_before
     return Verdict("review_queue", "ask" if adds and queue.after > queue.available + _TOLERANCE else "publish", reason)
+
+
+def _flood(change: Change, config: Guardrails) -> Verdict:
+    """A day unlike those before says little of the days to come; what tightens at once is put to a person."""
+    today, usual = change.removes_before, change.removes_usual
+    if usual is None:
+        return Verdict("flood", "publish", "no day of the week before to compare removals with")
+    reason = f"{today} videos reach the remove_at in force, {usual:.0f} a day in the week before"
+    unusual = max(today, usual) > config.flood_factor * min(today, usual) + _TOLERANCE
+    if not unusual or abs(today - usual) <= config.small_change_videos:
+        return Verdict("flood", "publish", reason)
+    outcome: Outcome = "ask" if change.tightens_at_once(config) else "hold"
+    return Verdict("flood", outcome, f"{reason}: a factor of more than {config.flood_factor:g}")
+
+
+def _freeze(change: Change, config: Guardrails) -> Verdict:
+    policy, market, _ = change.cell
+    for freeze in config.freezes:
+        if freeze.covers(change.acts_from, policy, market):
+            return Verdict("freeze", "hold", f"{freeze.reason.strip()}: from {freeze.first_day} to {freeze.last_day}")
+    return Verdict("freeze", "publish", f"no freeze on {change.acts_from}")
+
+
+def _override(change: Change) -> Verdict:
+    if change.override_until is None or change.override_until < change.acts_from:
+        return Verdict("override", "publish", "no emergency's thresholds are in force")
+    return Verdict("override", "hold", f"an emergency's thresholds are in force until {change.override_until}")

@@ -30,14 +30,25 @@ import pandas as pd
 
 from include.config.model import Config, Policy
 from include.contract.tables import CELL, N_BINS, TABLES
+from include.thresholds.background import Background
 from include.thresholds.certify import Decision, Goal, certify
-from include.thresholds.forecast import Pair, first_bin, forecast, precision_at, recall_at, volumes
-from include.thresholds.guardrails import Change, Queue, Verdict, judge, status_of
+from include.thresholds.forecast import (
+    Contested,
+    Estimate,
+    Pair,
+    first_bin,
+    forecast,
+    precision_at,
+    recall_at,
+    volumes,
+)
+from include.thresholds.guardrails import Change, Queue, Verdict, breaker, judge, overall, status_of
 from include.thresholds.ledger import canonical_json
 
 Cell = tuple[str, str, str]
 _COUNTS = ("n", "labels_needed", "removes_before", "removes_after", "reviews_before", "reviews_after")
-_SAMPLE_COLUMNS = (*CELL, "score", "views", "inclusion_probability", "p_violating")
+_SAMPLE_COLUMNS = (*CELL, "sample_id", "score", "views", "inclusion_probability", "p_violating")
+NO_APPEALS = "switched off: the platform delivers no appeals, or no enforcement_log to count removals in"
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,10 @@ class _Answer:
 
 @dataclass
 class _Plan:
-    """One cell on its way to a proposal."""
+    """One cell on its way to a proposal.
+
+    `refuted`: precision at the remove_at in force, where the cell's labels refute it and nothing can be certified.
+    """
 
     cell: Cell
     policy: Policy
@@ -66,10 +80,16 @@ class _Plan:
     evidence: Decision  # the certificate at the proposed remove_at
     new: Pair
     notes: list[Verdict]
+    refuted: Estimate | None = None
 
     @property
     def certified(self) -> bool:
         return self.answer.decision.threshold is not None
+
+    @property
+    def proposes(self) -> bool:
+        """Whether there are thresholds to judge: certified ones, or tighter ones than those refuted."""
+        return self.certified or self.refuted is not None
 
     def review_minutes(self, pair: Pair) -> float:
         return volumes(self.histogram, pair, self.policy.no_score).reviews * self.policy.minutes_per_label
@@ -83,23 +103,26 @@ def propose(
     *,
     day: date,
     origin: str = "daily",
+    background: Background | None = None,
 ) -> pd.DataFrame:
     """One row of threshold_proposals for each cell of `current`, sorted by cell.
 
     Args:
-        sample: labelled draws of the window: policy, market, model_version, score in [0, 1] or missing, views >= 0,
-            inclusion_probability in (0, 1], p_violating in [0, 1]. Further columns count as evidence.
+        sample: labelled draws of the window: policy, market, model_version, sample_id, score in [0, 1] or missing,
+            views >= 0, inclusion_probability in (0, 1], p_violating in [0, 1]. Further columns count as evidence.
         histogram: score_histogram of the newest day.
         current: thresholds in force: policy, market, model_version, remove_at, review_at.
         config: targets, limits, guardrails and staffed minutes.
         day: what the proposals are for.
         origin: daily, or the id of an ad-hoc run.
+        background: days before, appeals, earlier changes; None: nothing is known of them.
 
     Raises:
         ValueError: a missing column, a value out of range, a cell whose policy or market is not configured, or a
             threshold in force that is not a multiple of 0.001.
     """
     _check(sample, current, config)
+    background = background or Background()
     answers = {
         (policy, version): _certifier(
             sample[(sample["policy"] == policy) & (sample["model_version"] == version)], config
@@ -126,14 +149,19 @@ def propose(
         )
         for key in answers
     }
-    rows = []
+    judged = []
     for market in sorted({plan.cell[1] for plan in plans}):
         local = [plan for plan in plans if plan.cell[1] == market]
         queue = _fit_queue(local, config, market)
-        rows += [
-            _row(plan, queue, config, {"day": day.isoformat(), "origin": origin, "evidence": evidence[plan.cell[::2]]})
-            for plan in local
-        ]
+        judged += [_judged(plan, queue, config, day, background) for plan in local]
+    changes = [(done.change, overall(done.verdicts)) for done in judged if done.change is not None]
+    tripped = breaker(changes, config.guardrails)
+    rows = []
+    for done in judged:
+        identity = {"day": day.isoformat(), "origin": origin, "evidence": evidence[done.plan.cell[::2]]}
+        if tripped is not None and done.change is not None and overall(done.verdicts) == "publish":
+            done.verdicts.append(tripped)
+        rows.append(_row(done, identity))
     frame = pd.DataFrame(rows, columns=list(TABLES["threshold_proposals"].column_names))
     frame = frame.astype({**dict.fromkeys(_COUNTS, "Int64"), "estimate": float, "bound": float})
     frame = frame.astype({"proposed_remove_at": float, "proposed_review_at": float})
@@ -215,7 +243,7 @@ def _refutation(own: _Answer, pooled: _Answer, config: Config) -> str | None:
     if at is None or own.sample.empty:
         return None
     policy = config.policies[own.sample["policy"].iloc[0]]
-    local = precision_at(own.sample, at, level=max(2 * policy.confidence - 1, 0.0))  # two-sided, for a one-sided end
+    local = precision_at(own.sample, at, level=_two_sided(policy.confidence))
     if local.value is None or local.high >= policy.target_precision:
         return None
     return (
@@ -248,6 +276,11 @@ def _plan(
     precision = _supported(answer(cell[1], "precision"), old, sample, policy, config)
     decision = precision.decision
     if decision.threshold is None:
+        refuted = _refuted(sample, old.remove_at, policy, config)
+        if refuted is not None:
+            own = _Answer(decision, "cell", sample)
+            evidence, new = _tightened(own, old, policy)
+            return _Plan(cell, policy, old, sample, histogram, own, evidence, new, [], refuted=refuted)
         notes = [Verdict("certificate", "hold", f"{decision.refusal}; the thresholds in force stay")]
         return _Plan(cell, policy, old, sample, histogram, precision, decision, old, notes)
     evidence = _step(old.remove_at, precision, policy, config.guardrails.loosen_step)
@@ -263,6 +296,28 @@ def _plan(
     return _Plan(
         cell, policy, old, sample, histogram, precision, evidence, new, [Verdict("recall_goal", "publish", note)]
     )
+
+
+def _refuted(own: pd.DataFrame, remove_at: float, policy: Policy, config: Config) -> Estimate | None:
+    """Precision at `remove_at`, where enough of the cell's own labels say that it is below the target."""
+    found = precision_at(own, remove_at, level=_two_sided(policy.confidence))
+    return found if found.n >= config.guardrails.min_labels and found.high < policy.target_precision else None
+
+
+def _tightened(own: _Answer, old: Pair, policy: Policy) -> tuple[Decision, Pair]:
+    """The lowest remove_at above a refuted one, from the initial one on, that no label refutes; what is known of it."""
+    first = max(first_bin(old.remove_at) + 1, first_bin(policy.initial.remove_at))
+    for edge in range(min(first, N_BINS), N_BINS + 1):
+        found = precision_at(own.sample, edge / N_BINS, level=_two_sided(policy.confidence))
+        if found.high >= policy.target_precision:
+            break
+    evidence = replace(own.decision, estimate=found.value, bound=None, method=None, n=found.n)
+    return evidence, Pair(edge / N_BINS, old.review_at)
+
+
+def _two_sided(confidence: float) -> float:
+    """The level of a two-sided interval either end of which holds at `confidence`."""
+    return max(2 * confidence - 1, 0.0)
 
 
 def _step(current: float, answer: _Answer, policy: Policy, loosen_step: float) -> Decision:
@@ -302,7 +357,7 @@ def _fit_queue(plans: list[_Plan], config: Config, market: str) -> Queue:
     if sum(fixed.values()) + total > available:
         kept = max(available - sum(fixed.values()), 0.0) / total if total else 0.0
         for plan in plans:
-            if plan.certified:
+            if plan.proposes:
                 _raise_review(plan, fixed[plan.cell] + kept * wanted[plan.cell])
     return Queue(before, sum(plan.review_minutes(plan.new) for plan in plans), available)
 
@@ -325,9 +380,18 @@ def _raise_review(plan: _Plan, minutes: float) -> None:
         )
 
 
-def _row(plan: _Plan, queue: Queue, config: Config, identity: Mapping[str, str]) -> dict[str, Any]:
-    """The finished row of threshold_proposals."""
-    decision, policy = plan.evidence, plan.policy
+@dataclass(frozen=True)
+class _Judged:
+    """A plan with its forecast and verdicts; `change`: None where nothing is proposed."""
+
+    plan: _Plan
+    effect: dict[str, Any]
+    change: Change | None
+    verdicts: list[Verdict]
+
+
+def _judged(plan: _Plan, queue: Queue, config: Config, day: date, background: Background) -> _Judged:
+    policy, before = plan.policy, background.contested
     effect = forecast(
         plan.histogram,
         plan.sample,
@@ -335,30 +399,43 @@ def _row(plan: _Plan, queue: Queue, config: Config, identity: Mapping[str, str])
         plan.new,
         no_score=policy.no_score,
         minutes_per_label=policy.minutes_per_label,
+        contested=NO_APPEALS if before is None else before.get(plan.cell[:2], Contested(0, 0)),
     )
-    verdicts, status = plan.notes, "refused"
-    if plan.certified:
-        change = Change(
-            old=plan.old,
-            new=plan.new,
-            certified=_on_edge(plan.answer.decision.threshold),
-            labels=decision.n,
-            precision_now=precision_at(plan.answer.sample, plan.old.remove_at),
-            target=policy.target_precision,
-            removes_before=effect["removes"]["before"],
-            removes_after=effect["removes"]["after"],
-            reviews_before=effect["reviews"]["before"],
-            reviews_after=effect["reviews"]["after"],
-            queue=queue,
-        )
-        verdicts = [*plan.notes, *judge(change, policy.limits, config.guardrails)]
-        status = status_of(change, verdicts)
+    effect["market_minutes"] = vars(queue)
+    if not plan.proposes:
+        return _Judged(plan, effect, None, plan.notes)
+    change = Change(
+        cell=plan.cell,
+        day=day,
+        old=plan.old,
+        new=plan.new,
+        certified=_on_edge(plan.answer.decision.threshold) if plan.certified else None,
+        labels=plan.evidence.n,
+        precision_now=plan.refuted or precision_at(plan.answer.sample, plan.old.remove_at),
+        target=policy.target_precision,
+        removes_before=effect["removes"]["before"],
+        removes_after=effect["removes"]["after"],
+        reviews_before=effect["reviews"]["before"],
+        reviews_after=effect["reviews"]["after"],
+        removes_usual=background.usual_removals.get(plan.cell),
+        queue=queue,
+        tightened_on=background.tightened.get(plan.cell),
+        override_until=background.overrides.get(plan.cell),
+        emergency=background.emergency,
+    )
+    return _Judged(plan, effect, change, [*plan.notes, *judge(change, policy.limits, config.guardrails)])
+
+
+def _row(done: _Judged, identity: Mapping[str, str]) -> dict[str, Any]:
+    """The finished row of threshold_proposals."""
+    plan, effect = done.plan, done.effect
+    decision, policy = plan.evidence, plan.policy
     values: dict[str, Any] = {
         **dict(zip(CELL, plan.cell, strict=True)),
         "current_remove_at": plan.old.remove_at,
         "current_review_at": plan.old.review_at,
-        "proposed_remove_at": plan.new.remove_at if plan.certified else None,
-        "proposed_review_at": plan.new.review_at if plan.certified else None,
+        "proposed_remove_at": plan.new.remove_at if plan.proposes else None,
+        "proposed_review_at": plan.new.review_at if plan.proposes else None,
         "target": policy.target_precision,
         "confidence": policy.confidence,
         "population": plan.answer.population,
@@ -374,12 +451,12 @@ def _row(plan: _Plan, queue: Queue, config: Config, identity: Mapping[str, str])
         "refusal": decision.refusal,
         "labels_needed": decision.labels_needed,
         "removes_before": effect["removes"]["before"],
-        "removes_after": effect["removes"]["after"] if plan.certified else None,
+        "removes_after": effect["removes"]["after"] if plan.proposes else None,
         "reviews_before": effect["reviews"]["before"],
-        "reviews_after": effect["reviews"]["after"] if plan.certified else None,
+        "reviews_after": effect["reviews"]["after"] if plan.proposes else None,
         "forecast": canonical_json(effect),
-        "verdicts": canonical_json([vars(verdict) for verdict in verdicts]),
-        "status": status,
+        "verdicts": canonical_json([vars(verdict) for verdict in done.verdicts]),
+        "status": "refused" if done.change is None else status_of(done.change, done.verdicts),
         "answered_by": None,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -17,6 +17,17 @@ from include.project import Project
 from include.quality import suites
 from include.quality.gate import judge
 from include.thresholds.approval import already_answered, answered, request_text
+from include.thresholds.background import (
+    APPEAL_DAYS,
+    CONTESTED_DAYS,
+    RECENT_DAYS,
+    Background,
+    contested,
+    last_tightened,
+    mean_removals,
+    removals_at,
+)
+from include.thresholds.forecast import Contested
 from include.thresholds.ledger import publish
 from include.thresholds.metrics import policy_metrics
 from include.thresholds.proposals import propose
@@ -39,12 +50,14 @@ def measure(project: Project, day: date) -> None:
 
 def propose_thresholds(project: Project, day: date) -> None:
     """threshold_proposals of the day: certified, forecast and judged by the guardrails."""
+    in_force = _in_force(project, day)
     rows = propose(
         labelled_sample(project, day),
         project.warehouse.read("score_histogram", day, day),
-        _in_force(project, day),
+        in_force,
         project.config,
         day=day,
+        background=background(project, day, in_force),
     )
     rows = already_answered(rows, project.warehouse.read("threshold_ledger"))
     project.warehouse.replace("threshold_proposals", day, rows, slice_value=DAILY)
@@ -91,6 +104,34 @@ def write_report(project: Project, day: date) -> str:
     write_whole(target, page.encode())
     log.info("Report: %s", target)
     return str(target)
+
+
+def background(project: Project, day: date, in_force: pd.DataFrame) -> Background:
+    """What besides the day's evidence bears on a change of the thresholds `in_force`, as of the day."""
+    warehouse = project.warehouse
+    before = [day - timedelta(days=back) for back in range(1, RECENT_DAYS + 1)]
+    recent = [accepted(project, "score_histogram", "scores", earlier, earlier) for earlier in before]
+    ledger = warehouse.read("threshold_ledger", None, day - timedelta(days=1))
+    return Background(
+        usual_removals=mean_removals(removals_at(rows, in_force) for rows in recent if len(rows)),
+        tightened=last_tightened(ledger),
+        contested=_contested(project, day),
+    )
+
+
+def _contested(project: Project, day: date) -> dict[tuple[str, str], Contested] | None:
+    warehouse = project.warehouse
+    if not (warehouse.days("appeals") and warehouse.days("enforcement_log")):
+        return None
+    last = day - timedelta(days=APPEAL_DAYS)
+    first = last - timedelta(days=CONTESTED_DAYS - 1)
+    removed = [
+        rows.loc[rows["action"] == "remove", ["video_id", "policy", "market"]]
+        for logged in warehouse.days("enforcement_log")
+        if first <= logged <= last
+        for rows in [warehouse.read("enforcement_log", logged, logged)]
+    ]
+    return contested(pd.concat(removed), warehouse.read("appeals", first, day)) if removed else {}
 
 
 def _in_force(project: Project, day: date) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ def test_defaults_hold_where_a_policy_does_not_say_otherwise(raw: dict[str, Any]
             assert (loaded.model_dump() if hasattr(loaded, "model_dump") else loaded) == value, (name, key)
     assert config.policies["fraud"].target_precision != config.policies["violence"].target_precision
 
+
+FREEZE = {"first_day": date(2026, 11, 27), "last_day": date(2026, 11, 30), "reason": "sales"}
 
 MISTAKES: dict[str, tuple[str, Any, str]] = {
     "unknown key in a policy": ("policies.violence.target_precison", 0.9, "unknown key target_precison; allowed: "),
@@ -80,6 +83,18 @@ MISTAKES: dict[str, tuple[str, Any, str]] = {
     "a reviewer with a separator": ("markets.BR.reviewers", ["ana;bo"], "should match pattern"),
     "a video's address without the video": ("review_tool.video_url", "https://example.com/", "must hold {video_id}"),
     "an address with other braces": ("review_tool.video_url", "https://e/{video_id}/{x}", "no other braces"),
+    "a reversed freeze": (
+        "guardrails.freezes",
+        [{**FREEZE, "last_day": date(2026, 11, 26)}],
+        "last_day 2026-11-26 of the freeze 'sales' is before 2026-11-27",
+    ),
+    "freezes that overlap": (
+        "guardrails.freezes",
+        [FREEZE, {**FREEZE, "first_day": date(2026, 11, 30), "last_day": date(2026, 12, 2), "markets": ["DE"]}],
+        "freezes 'sales' (2026-11-27 to 2026-11-30) and 'sales' (2026-11-30 to 2026-12-02) overlap",
+    ),
+    "a freeze without a reason": ("guardrails.freezes", [{**FREEZE, "reason": " "}], "freezes.0.reason: "),
+    "a freeze day in words": ("guardrails.freezes", [{**FREEZE, "last_day": "Monday"}], "freezes.0.last_day: "),
     "policy as a list": ("policies.violence", ["strict"], "policies.violence: "),
     "defaults as a list": ("defaults", [1], "defaults: Input should be a valid dictionary (found [1])"),
 }
@@ -155,3 +170,31 @@ def test_a_roster_smaller_than_the_overlap_is_refused(tmp_path: Path, raw: dict[
     raw["markets"]["DE"]["reviewers"] = ["ana", "bo"]
     raw["policies"]["violence"]["overlap"] = 3
     assert "markets.DE.reviewers: 2 named, policies.violence.overlap is 3" in refusal(tmp_path, raw)
+
+
+@pytest.mark.parametrize(("key", "name"), [("policies", "spam"), ("markets", "DK")])
+def test_a_freeze_names_what_is_configured(raw: dict[str, Any], tmp_path: Path, key: str, name: str) -> None:
+    raw["guardrails"]["freezes"] = [{**FREEZE, key: [name]}]
+    assert f"guardrails.freezes: {key} of 'sales' names '{name}'" in refusal(tmp_path, raw)
+
+
+def test_freezes_of_other_days_or_cells_stand_side_by_side(raw: dict[str, Any], tmp_path: Path) -> None:
+    raw["guardrails"]["freezes"] = [
+        {**FREEZE, "markets": ["DE"]},
+        {**FREEZE, "markets": ["BR"], "policies": ["fraud"]},
+        {**FREEZE, "markets": ["BR"], "policies": ["violence"]},
+        {**FREEZE, "first_day": date(2026, 12, 1), "last_day": date(2026, 12, 1)},
+    ]
+    path = tmp_path / "policies.yaml"
+    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    found = load_config(path).guardrails.freezes
+    covered = [
+        [freeze.covers(day, policy, market) for freeze in found]
+        for day, policy, market in (
+            (date(2026, 11, 27), "fraud", "DE"),
+            (date(2026, 11, 30), "fraud", "BR"),
+            (date(2026, 12, 1), "fraud", "IN"),
+            (date(2026, 11, 26), "fraud", "DE"),
+        )
+    ]
+    assert covered == [[True, False, False, False], [False, True, False, False], [False] * 3 + [True], [False] * 4]

@@ -60,6 +60,11 @@ def test_the_request_shows_what_waits_and_why_and_nothing_else(proposals: pd.Dat
     assert rows[1].startswith("| violence IN violence-v3 |")
 
 
+def test_a_request_without_a_certificate_says_so() -> None:
+    row = proposal("p1", "awaiting_approval", proposed_remove_at=0.99, bound=None)
+    assert "| nothing |" in request_text(pd.DataFrame([row, proposal("p2", "refused")]))
+
+
 def test_nobody_is_asked_when_nothing_waits(proposals: pd.DataFrame) -> None:
     assert request_text(proposals[proposals["status"] != "awaiting_approval"]) == ""
     assert request_text(proposals.head(0)) == ""

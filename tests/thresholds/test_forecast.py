@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.thresholds.forecast import Pair, first_bin, forecast, share, volumes
+from include.thresholds.forecast import Contested, Pair, first_bin, forecast, share, volumes
 
 edges = st.integers(0, 1000).map(lambda k: k / 1000)
 
@@ -23,6 +23,7 @@ def platform(seed: int, n: int = 4000) -> pd.DataFrame:
     score[rng.random(n) < 0.03] = np.nan
     return pd.DataFrame(
         {
+            "sample_id": [f"draw-{i:05d}" for i in range(n)],
             "score": score,
             "p_violating": violating.astype(float),
             "views": rng.integers(0, 500, n),
@@ -37,8 +38,9 @@ def histogram(videos: pd.DataFrame) -> pd.DataFrame:
     return frame.groupby("bin", as_index=False).sum()
 
 
-def effect(videos: pd.DataFrame, sample: pd.DataFrame, old: Pair, new: Pair, no_score="review") -> dict:
-    return forecast(histogram(videos), sample, old, new, no_score=no_score, minutes_per_label=1.5)
+def effect(videos: pd.DataFrame, sample: pd.DataFrame, old: Pair, new: Pair, no_score="review", **given) -> dict:
+    given = {"contested": Contested(1000, 20), **given}
+    return forecast(histogram(videos), sample, old, new, no_score=no_score, minutes_per_label=1.5, **given)
 
 
 def test_every_histogram_edge_is_exact():
@@ -110,12 +112,12 @@ def test_intervals_cover_the_truth_under_unequal_inclusion_probabilities():
     old, new = Pair(0.9, 0.5), Pair(0.5, 0.3)
     truth = effect(videos, videos, old, new)
     rng = np.random.default_rng(5)
-    covered = {"wrongful_removals_change": 0, "violative_views_prevented_change": 0}
+    covered = {"wrongful_removals_change": 0, "violative_views_prevented_change": 0, "precision_change": 0}
     counted = histogram(videos)
     for _ in range(200):
         drawn = rng.random(len(videos)) < pi
         sample = videos[drawn].assign(inclusion_probability=pi[drawn])
-        result = forecast(counted, sample, old, new, no_score="review", minutes_per_label=1.5)
+        result = forecast(counted, sample, old, new, no_score="review", minutes_per_label=1.5, contested="unknown")
         for name in covered:
             covered[name] += result[name]["low"] <= truth[name]["estimate"] <= result[name]["high"]
     assert min(covered.values()) >= 0.92 * 200, covered
@@ -139,10 +141,13 @@ def test_unequal_weights_widen_the_interval():
 def test_without_labels_in_the_band_all_that_is_possible_is_stated():
     videos = platform(6)
     result = effect(videos, videos[videos["score"] >= 0.95], Pair(0.9, 0.5), Pair(0.7, 0.5))
-    assert result["wrongful_removals_change"] == {"estimate": None, "low": 0.0, "high": result["band"]["videos"]}
+    unknown = result["wrongful_removals_change"]
+    assert (unknown["estimate"], unknown["low"], unknown["high"]) == (None, 0.0, result["band"]["videos"])
+    assert unknown["labels_needed"] > 0
     assert result["band"]["labels"] == 0
+    assert result["precision_change"]["estimate"] is None
     tightened = effect(videos, videos.iloc[:0], Pair(0.7, 0.5), Pair(0.9, 0.5))["wrongful_removals_change"]
-    assert tightened == {"estimate": None, "low": -result["band"]["videos"], "high": 0.0}
+    assert (tightened["estimate"], tightened["low"], tightened["high"]) == (None, -result["band"]["videos"], 0.0)
 
 
 def test_the_keys_are_always_the_same_and_json_can_hold_them():
@@ -153,4 +158,6 @@ def test_the_keys_are_always_the_same_and_json_can_hold_them():
     assert json.loads(json.dumps(something, allow_nan=False)) == something
     assert list(nothing) == list(something)
     assert all(list(nothing[key]) == list(something[key]) for key in nothing)
-    assert nothing["wrongful_removals_change"] == {"estimate": 0.0, "low": 0.0, "high": 0.0}
+    none = {"estimate": 0.0, "low": 0.0, "high": 0.0}
+    assert nothing["wrongful_removals_change"] == {**none, "labels_needed": None}
+    assert nothing["appeals_overturned_change"] == {**none, "refusal": None}

@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 
-from include.config.model import Guardrails, ThresholdLimits
+from include.config.model import Freeze, Guardrails, ThresholdLimits
 from include.thresholds.forecast import Estimate, Pair
-from include.thresholds.guardrails import Change, Queue, Verdict, judge, overall, status_of
+from include.thresholds.guardrails import Change, Queue, Verdict, breaker, judge, overall, status_of
 
 LIMITS = ThresholdLimits(lowest_remove_at=0.5, lowest_review_at=0.05)
-CONFIG = Guardrails(min_labels=30, max_volume_change=0.1, small_change_videos=20, loosen_step=0.5, max_review_ratio=1.0)
+DAY = date(2026, 11, 20)
+FREEZE = Freeze(
+    first_day=date(2026, 11, 27), last_day=date(2026, 11, 30), reason="sales", policies=["fraud"], markets=["DE"]
+)
+CONFIG = Guardrails(
+    min_labels=30,
+    max_volume_change=0.1,
+    small_change_videos=20,
+    min_volume_change=0.01,
+    loosen_step=0.5,
+    loosen_after_days=3,
+    max_review_ratio=1.0,
+    refuted="ask",
+    flood_factor=2.0,
+    max_cells_changed=0.5,
+    max_total_change=0.15,
+    freezes=[FREEZE],
+)
 FINE = Estimate(0.97, 0.94, 0.99, 200, 180.0)
 MISSED = Estimate(0.90, 0.85, 0.94, 200, 180.0)
+REFUTED = Estimate(0.90, 0.85, 0.9499, 200, 180.0)
 CHANGE = Change(
+    cell=("fraud", "DE", "fraud-v2"),
+    day=DAY,
     old=Pair(0.98, 0.8),
     new=Pair(0.94, 0.7),
     certified=0.9,
@@ -25,13 +46,18 @@ CHANGE = Change(
     removes_after=1100,
     reviews_before=500,
     reviews_after=600,
+    removes_usual=1000.0,
     queue=Queue(before=800, after=900, available=900),
 )
 TIGHTER = replace(CHANGE, new=Pair(0.99, 0.8), certified=0.99, removes_after=600)
+UNCERTIFIED = replace(TIGHTER, certified=None, precision_now=REFUTED, labels=3)
+SMALL = replace(CHANGE, removes_after=1009, reviews_after=504)
+BEFORE_FREEZE = date(2026, 11, 26)
+"""A change that rests on this day acts on the first day of the freeze."""
 
 
-def outcomes(change: Change) -> dict[str, str]:
-    return {verdict.name: verdict.outcome for verdict in judge(change, LIMITS, CONFIG)}
+def outcomes(change: Change, config: Guardrails = CONFIG) -> dict[str, str]:
+    return {verdict.name: verdict.outcome for verdict in judge(change, LIMITS, config)}
 
 
 def test_a_change_at_every_limit_publishes_by_itself():
@@ -41,9 +67,14 @@ def test_a_change_at_every_limit_publishes_by_itself():
         "limits",
         "certified",
         "min_evidence",
+        "min_volume_change",
         "loosen_step",
+        "loosen_wait",
         "volume_change",
         "review_queue",
+        "flood",
+        "freeze",
+        "override",
     ]
     assert {verdict.outcome for verdict in verdicts} == {"publish"}
     assert status_of(CHANGE, verdicts) == "within_limits"
@@ -73,6 +104,43 @@ def test_a_change_at_every_limit_publishes_by_itself():
         (replace(CHANGE, removes_after=1101, precision_now=MISSED), "volume_change", "ask"),
         (replace(CHANGE, queue=Queue(800, 901, 900)), "review_queue", "ask"),
         (replace(CHANGE, queue=Queue(1000, 950, 900), reviews_after=400), "review_queue", "publish"),
+        (SMALL, "min_volume_change", "hold"),
+        (replace(SMALL, removes_after=1010), "min_volume_change", "publish"),
+        (replace(SMALL, reviews_after=505), "min_volume_change", "publish"),
+        (
+            replace(SMALL, removes_before=0, removes_after=0, reviews_before=0, reviews_after=0),
+            "min_volume_change",
+            "hold",
+        ),
+        (replace(SMALL, removes_after=991, new=Pair(0.981, 0.8)), "min_volume_change", "hold"),
+        (replace(SMALL, removes_after=991, new=Pair(0.981, 0.8), precision_now=MISSED), "min_volume_change", "publish"),
+        (replace(SMALL, precision_now=MISSED), "min_volume_change", "hold"),
+        (replace(CHANGE, tightened_on=DAY - timedelta(days=3)), "loosen_wait", "hold"),
+        (replace(CHANGE, tightened_on=DAY - timedelta(days=4)), "loosen_wait", "publish"),
+        (replace(TIGHTER, tightened_on=DAY - timedelta(days=1)), "loosen_wait", "publish"),
+        (replace(CHANGE, removes_usual=500.0), "flood", "publish"),
+        (replace(CHANGE, removes_usual=499.0), "flood", "hold"),
+        (replace(CHANGE, removes_usual=2000.0), "flood", "publish"),
+        (replace(CHANGE, removes_usual=2001.0), "flood", "hold"),
+        (replace(CHANGE, removes_before=20, removes_after=20, removes_usual=0.0), "flood", "publish"),
+        (replace(CHANGE, removes_before=21, removes_after=21, removes_usual=0.0), "flood", "hold"),
+        (replace(CHANGE, removes_usual=None), "flood", "publish"),
+        (replace(TIGHTER, precision_now=MISSED, removes_usual=400.0), "flood", "ask"),
+        (replace(TIGHTER, removes_usual=400.0), "flood", "hold"),
+        (replace(CHANGE, day=date(2026, 11, 25)), "freeze", "publish"),
+        (replace(CHANGE, day=BEFORE_FREEZE), "freeze", "hold"),
+        (replace(CHANGE, day=date(2026, 11, 29)), "freeze", "hold"),
+        (replace(CHANGE, day=date(2026, 11, 30)), "freeze", "publish"),
+        (replace(CHANGE, day=BEFORE_FREEZE, cell=("fraud", "BR", "fraud-v2")), "freeze", "publish"),
+        (replace(CHANGE, day=BEFORE_FREEZE, cell=("violence", "DE", "v")), "freeze", "publish"),
+        (replace(CHANGE, override_until=DAY), "override", "publish"),
+        (replace(CHANGE, override_until=DAY + timedelta(days=1)), "override", "hold"),
+        (UNCERTIFIED, "refuted", "ask"),
+        (UNCERTIFIED, "min_evidence", "publish"),
+        (UNCERTIFIED, "volume_change", "publish"),
+        (replace(UNCERTIFIED, precision_now=replace(REFUTED, high=0.95)), "refuted", "hold"),
+        (replace(UNCERTIFIED, new=Pair(0.98, 0.7)), "refuted", "hold"),
+        (replace(UNCERTIFIED, new=Pair(0.97, 0.7)), "refuted", "hold"),
     ],
 )
 def test_each_guardrail(change, name, outcome):
@@ -104,3 +172,65 @@ def test_the_worst_verdict_counts(given, worst, status):
 def test_equal_thresholds_are_unchanged_whatever_the_verdicts():
     same = replace(CHANGE, new=CHANGE.old)
     assert status_of(same, [Verdict("any", "hold", "")]) == "unchanged"
+
+
+@pytest.mark.parametrize("outcome", ["hold", "ask", "publish"])
+def test_the_config_says_what_becomes_of_a_refuted_threshold(outcome):
+    verdicts = judge(UNCERTIFIED, LIMITS, CONFIG.model_copy(update={"refuted": outcome}))
+    assert overall(verdicts) == outcome
+    reason = next(verdict.reason for verdict in verdicts if verdict.name == "refuted")
+    for number in ("200 labels", "0.98", "0.900", "at most 0.950", "0.99"):
+        assert number in reason
+
+
+def test_a_change_not_worth_a_version_leaves_the_cell_unchanged():
+    assert status_of(SMALL, judge(SMALL, LIMITS, CONFIG)) == "unchanged"
+    any_size = CONFIG.model_copy(update={"min_volume_change": 0.0})
+    still = replace(SMALL, removes_after=1000, reviews_after=500)
+    assert status_of(still, judge(still, LIMITS, any_size)) == "within_limits"
+
+
+def test_an_emergency_asks_a_person_where_others_are_held_but_never_breaks_order_or_limits():
+    held = replace(CHANGE, day=BEFORE_FREEZE, removes_usual=100.0, labels=1, certified=0.95)
+    assert overall(judge(held, LIMITS, CONFIG)) == "hold"
+    asked = replace(held, emergency=True)
+    assert overall(judge(asked, LIMITS, CONFIG)) == "ask"
+    assert outcomes(asked)["freeze"] == outcomes(asked)["flood"] == outcomes(asked)["certified"] == "ask"
+    assert overall(judge(replace(CHANGE, emergency=True), LIMITS, CONFIG)) == "ask"
+    assert overall(judge(replace(asked, new=Pair(0.4, 0.3)), LIMITS, CONFIG)) == "hold"
+    assert overall(judge(replace(asked, new=Pair(0.9, 0.91)), LIMITS, CONFIG)) == "hold"
+
+
+def test_the_reasons_of_freeze_flood_and_override_carry_their_numbers():
+    change = replace(CHANGE, day=BEFORE_FREEZE, removes_usual=100.0, override_until=date(2026, 12, 1))
+    reasons = {verdict.name: verdict.reason for verdict in judge(change, LIMITS, CONFIG)}
+    assert reasons["freeze"] == "sales: from 2026-11-27 to 2026-11-30"
+    assert "1000 videos" in reasons["flood"]
+    assert "100 a day" in reasons["flood"]
+    assert "2026-12-01" in reasons["override"]
+
+
+def _day(moves: list[int], kept: int) -> list[tuple[Change, str]]:
+    """A day of cells that remove 1,000 videos each: some move by so many and would publish alone, the others stay."""
+    moving = [(replace(CHANGE, removes_after=1000 + move), "publish") for move in moves]
+    return moving + [(replace(CHANGE, new=CHANGE.old, removes_after=1000), "publish")] * kept
+
+
+@pytest.mark.parametrize(
+    ("changes", "tripped"),
+    [
+        (_day([50, -50], 2), False),
+        (_day([50, -50, 1], 2), True),
+        (_day([600], 3), False),  # one change alone was judged by its own guardrails
+        (_day([300, 300], 2), False),
+        (_day([300, 301], 2), True),
+        (_day([-300, -301], 2), True),
+        (_day([301, -301], 2), False),
+        ([(change, "ask") for change, _ in _day([300, 301], 2)], False),  # a person sees those anyway
+        ([], False),
+    ],
+)
+def test_many_changes_at_once_are_put_to_a_person(changes, tripped):
+    verdict = breaker(changes, CONFIG)
+    assert (verdict is not None) == tripped
+    assert verdict is None or verdict.outcome == "ask"

@@ -1,0 +1,83 @@
+"""What besides the day's own evidence bears on a change: the days before, earlier changes, appeals. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+import pandas as pd
+
+from include.contract.tables import CELL, N_BINS
+from include.thresholds.forecast import Contested
+
+Cell = tuple[str, str, str]
+
+RECENT_DAYS = 7
+"""Days before the day that its removals are compared with."""
+APPEAL_DAYS = 7
+"""So many days after a removal nearly all appeals against it are decided."""
+CONTESTED_DAYS = 28
+"""Days of removals, the last of them APPEAL_DAYS ago, whose appeals are counted."""
+
+
+@dataclass(frozen=True)
+class Background:
+    """What bears on the changes of a day.
+
+    Attributes:
+        usual_removals: by cell, videos a day at or above the remove_at in force, mean of the days before.
+        tightened: by cell, the day of the last version that raised remove_at.
+        overrides: by cell, the last day of an emergency's thresholds in force.
+        contested: by policy and market, what became of earlier removals; None: the platform does not say.
+        emergency: whether a person asks for the changes as an emergency.
+    """
+
+    usual_removals: Mapping[Cell, float] = field(default_factory=dict)
+    tightened: Mapping[Cell, date] = field(default_factory=dict)
+    overrides: Mapping[Cell, date] = field(default_factory=dict)
+    contested: Mapping[tuple[str, str], Contested] | None = None
+    emergency: bool = False
+
+
+def removals_at(histogram: pd.DataFrame, thresholds: pd.DataFrame) -> pd.Series:
+    """Videos at or above remove_at, by cell: of each cell that both frames have, 0 included.
+
+    Args:
+        histogram: one day of score_histogram.
+        thresholds: policy, market, model_version, remove_at, on bin edges.
+    """
+    rows = histogram.merge(thresholds[[*CELL, "remove_at"]], on=list(CELL))
+    removed = rows["n_videos"].where(rows["bin"] >= (rows["remove_at"] * N_BINS).round(), 0)
+    return removed.groupby([rows[name] for name in CELL]).sum()
+
+
+def mean_removals(days: Iterable[pd.Series]) -> dict[Cell, float]:
+    """The mean of several days' `removals_at`; a cell's days are those that have it."""
+    found = list(days)
+    return pd.concat(found).groupby(level=list(CELL)).mean().to_dict() if found else {}
+
+
+def last_tightened(ledger: pd.DataFrame) -> dict[Cell, date]:
+    """By cell, the day of the last version that raised its remove_at. `ledger`: ds, version, changes."""
+    found: dict[Cell, date] = {}
+    for version in ledger.sort_values("version").to_dict("records"):
+        for change in json.loads(version["changes"]):
+            if change["new"]["remove_at"] > change["old"]["remove_at"]:
+                found[change["policy"], change["market"], change["model_version"]] = version["ds"]
+    return found
+
+
+def contested(removed: pd.DataFrame, appeals: pd.DataFrame) -> dict[tuple[str, str], Contested]:
+    """By policy and market, removals and how many of them an appeal overturned.
+
+    Args:
+        removed: video_id, policy, market of the removals, old enough that appeals against them are decided.
+        appeals: video_id, policy, outcome of the appeals decided since.
+    """
+    once = removed[["video_id", "policy", "market"]].drop_duplicates(["video_id", "policy"])
+    overturned = appeals.loc[appeals["outcome"] == "overturned", ["video_id", "policy"]].drop_duplicates()
+    marked = once.merge(overturned.assign(overturned=1), on=["video_id", "policy"], how="left")
+    counts = marked.groupby(["policy", "market"]).agg(removals=("video_id", "size"), overturned=("overturned", "sum"))
+    return {key: Contested(int(row.removals), int(row.overturned)) for key, row in counts.iterrows()}  # type: ignore[misc]

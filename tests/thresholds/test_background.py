@@ -1,0 +1,60 @@
+"""What bears on a change besides the day's evidence, counted again by hand."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pandas as pd
+
+from include.contract.tables import CELL
+from include.thresholds.background import contested, last_tightened, mean_removals, removals_at
+from include.thresholds.forecast import Contested
+
+ONE, OTHER, NEW = ("fraud", "BR", "v1"), ("fraud", "DE", "v1"), ("fraud", "IN", "v2")
+
+
+def histogram(**videos: int) -> pd.DataFrame:
+    """Bins 899, 900 and 999 of each market."""
+    cells = {"BR": ONE, "DE": OTHER, "IN": NEW}
+    rows = [(*cells[market], b, n) for market, n in videos.items() for b in (-1, 899, 900, 999)]
+    return pd.DataFrame(rows, columns=[*CELL, "bin", "n_videos"])
+
+
+def test_removals_of_the_week_are_counted_at_the_thresholds_in_force_today():
+    in_force = pd.DataFrame([(*ONE, 0.9), (*OTHER, 0.999), (*NEW, 1.0)], columns=[*CELL, "remove_at"])
+    days = [removals_at(histogram(BR=10, DE=5), in_force), removals_at(histogram(BR=30, IN=7), in_force)]
+    assert mean_removals(days) == {ONE: (20 + 60) / 2, OTHER: 5.0, NEW: 0.0}
+    assert mean_removals([]) == {}
+
+
+def test_the_last_version_that_raised_a_threshold_counts():
+    def version(number: int, day: int, cell: tuple[str, str, str], old: float, new: float) -> dict[str, object]:
+        change = {**dict(zip(CELL, cell, strict=True)), "old": {"remove_at": old}, "new": {"remove_at": new}}
+        return {"version": number, "ds": date(2026, 11, day), "changes": json.dumps([change])}
+
+    ledger = pd.DataFrame(
+        [
+            version(4, 5, ONE, 0.97, 0.96),
+            version(2, 3, ONE, 0.95, 0.96),
+            version(3, 4, ONE, 0.96, 0.97),
+            version(5, 6, OTHER, 0.97, 0.9),
+        ]
+    )
+    assert last_tightened(ledger) == {ONE: date(2026, 11, 4)}
+
+
+def test_appeals_are_joined_to_the_removals_they_are_about():
+    removed = pd.DataFrame(
+        [(1, "fraud", "BR"), (1, "fraud", "BR"), (2, "fraud", "BR"), (1, "spam", "DE"), (3, "fraud", "DE")],
+        columns=["video_id", "policy", "market"],
+    )
+    appeals = pd.DataFrame(
+        [(1, "fraud", "overturned"), (1, "fraud", "overturned"), (2, "fraud", "upheld"), (9, "fraud", "overturned")],
+        columns=["video_id", "policy", "outcome"],
+    )
+    assert contested(removed, appeals) == {
+        ("fraud", "BR"): Contested(2, 1),
+        ("fraud", "DE"): Contested(1, 0),
+        ("spam", "DE"): Contested(1, 0),
+    }
