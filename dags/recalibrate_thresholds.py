@@ -2,8 +2,9 @@
 ## Recalibrate the thresholds of every cell
 
 Measures precision, recall, prevalence and violative view rate, certifies thresholds from the labels of the window,
-judges every change by the guardrails, publishes what is within limits, and asks a person about the rest. Runs once a
-day's sample and labels are both there; its partition is that day.
+judges every change by the guardrails, publishes what is within limits, and asks a person about the rest. Compares what
+was forecast of earlier changes with what happened 1, 7 and 28 days later. Runs once a day's sample and labels are both
+there; its partition is that day.
 
 ### Approvals
 
@@ -19,6 +20,7 @@ within `approval.timeout_hours`, keeps today's thresholds. Either way the answer
 | `propose_thresholds` | a cell has no policy or market in `policies.yaml`, or a column is missing | the message names it |
 | `gate_proposals` | a proposal breaks its own rules; nothing was published | keep today's thresholds and report it: this is a defect |
 | `publish_within_limits`, `settle_answer` | the ledger's chain is broken, or `thresholds.json` cannot be written | the message says which; the ledger decides, a rerun writes the file again |
+| `compare_forecasts` | the ledger or a later day's histogram cannot be read | thresholds are not affected; clear the task |
 | `write_report`, `write_final_report` | the report could not be built; thresholds are not affected | clear the task |
 
 "Not certifiable" is no failure: the cell keeps its threshold, and the report says how many labels are missing.
@@ -62,6 +64,7 @@ with DAG(
         step("thresholds", "propose_thresholds")(day),
         step("thresholds", "gate_proposals")(day),
         step("thresholds", "publish_within_limits", outlets=[THRESHOLDS], **STORAGE)(day),
+        step("thresholds", "compare_forecasts")(day),
         step("thresholds", "write_report")(day),
         request,
         anybody_to_ask(request),

@@ -78,6 +78,14 @@ _VIEWS = Column("views", "INT64", "Views of the video that day", minimum=0)
 _GUIDELINE = Column("guideline_version", "STRING", "Version of the reviewing guideline the label was made under")
 _LABEL_FORMATS = ("parquet", "jsonl", "csv")
 _DECISIONS = ("violating", "not_violating", "unsure")
+OUTCOME_MEASURES = (
+    "removes",
+    "reviews",
+    "precision",
+    "wrongful_removals_change",
+    "violative_views_prevented_change",
+    "enforced_removes",
+)
 PROGRAMMES = ("audit", "prevalence", "golden", "training")
 _REGIONS = ("no_score", "allow", "review", "remove")
 
@@ -163,8 +171,8 @@ _INPUTS = (
         ),
         key=("video_id", "policy", "model_version"),
         optional=True,
-        switches_off="the comparison of enforced with published thresholds in the daily report, nor the expected appeals "
-        "of a forecast",
+        switches_off="the comparison of enforced with published thresholds in the daily report, nor the expected "
+        "appeals of a forecast",
     ),
 )
 
@@ -448,6 +456,29 @@ _OWNED = (
             Column("reason", "STRING", "Why"),
         ),
         key=("version",),
+    ),
+    Table(
+        "forecast_outcomes",
+        "plumbline",
+        "One number of a published change's forecast beside what happened so many days later; the day is the first on "
+        "which the later day's labels are final",
+        (
+            Column("version", "INT64", "The version that made the change", minimum=1),
+            *_CELL_COLUMNS,
+            Column("horizon_days", "INT64", "Days after the day the version rests on: 1, 7 or 28", minimum=1),
+            Column("measured_on", "DATE", "That later day"),
+            Column("measure", "STRING", "What was forecast, a day", allowed=OUTCOME_MEASURES),
+            Column("forecast", "FLOAT64", "What was forecast", nullable=True),
+            Column("forecast_low", "FLOAT64", "Lower end of its 95 % interval; NULL: none was given", nullable=True),
+            Column("forecast_high", "FLOAT64", "Upper end of its 95 % interval", nullable=True),
+            Column("happened", "FLOAT64", "What happened, counted or estimated from labels", nullable=True),
+            Column("happened_low", "FLOAT64", "Lower end of its 95 % interval; NULL: counted", nullable=True),
+            Column("happened_high", "FLOAT64", "Upper end of its 95 % interval", nullable=True),
+            _count("labels", "Labels drawn since the change that it rests on; 0: counted"),
+            Column("in_force", "BOOL", "Whether the version's thresholds were still the cell's on that day"),
+            Column("refusal", "STRING", "Why what happened is not stated", nullable=True),
+        ),
+        key=("version", *CELL, "horizon_days", "measure"),
     ),
     Table(
         "retraining_decisions",

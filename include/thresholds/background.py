@@ -29,14 +29,12 @@ class Background:
     Attributes:
         usual_removals: by cell, videos a day at or above the remove_at in force, mean of the days before.
         tightened: by cell, the day of the last version that raised remove_at.
-        overrides: by cell, the last day of an emergency's thresholds in force.
         contested: by policy and market, what became of earlier removals; None: the platform does not say.
         emergency: whether a person asks for the changes as an emergency.
     """
 
     usual_removals: Mapping[Cell, float] = field(default_factory=dict)
     tightened: Mapping[Cell, date] = field(default_factory=dict)
-    overrides: Mapping[Cell, date] = field(default_factory=dict)
     contested: Mapping[tuple[str, str], Contested] | None = None
     emergency: bool = False
 

@@ -6,8 +6,7 @@ approval. They tighten fast and loosen slowly: a threshold whose labels say that
 and however far, a threshold falls in steps, not soon after it was raised, and not for a change too small to matter.
 
 **Emergencies** always ask a person, and what would hold another change (a freeze, a flood, want of evidence) then asks
-as well, because the person is there to overrule it. Order and limits hold even then. While an emergency's thresholds
-are in force in a cell, no other change replaces them.
+as well, because the person is there to overrule it. Order and limits hold even then.
 """
 
 from __future__ import annotations
@@ -63,7 +62,6 @@ class Change:
         removes_usual: videos a day at or above old.remove_at, mean of the week before; None: no such day.
         queue: of the market, with the other cells' changes of the day carried out.
         tightened_on: the day of the last version that raised the cell's remove_at; None: none did.
-        override_until: the last day of an emergency's thresholds in force in the cell; None: there are none.
         emergency: whether a person asked for the change as an emergency.
     """
 
@@ -82,7 +80,6 @@ class Change:
     removes_usual: float | None
     queue: Queue
     tightened_on: date | None = None
-    override_until: date | None = None
     emergency: bool = False
 
     @property
@@ -113,7 +110,6 @@ def judge(change: Change, limits: ThresholdLimits, config: Guardrails) -> list[V
         _review_queue(change),
         _flood(change, config),
         _freeze(change, config),
-        _override(change),
     ]
     return _for_a_person(verdicts) if change.emergency else verdicts
 
@@ -300,9 +296,3 @@ def _freeze(change: Change, config: Guardrails) -> Verdict:
         if freeze.covers(change.acts_from, policy, market):
             return Verdict("freeze", "hold", f"{freeze.reason.strip()}: from {freeze.first_day} to {freeze.last_day}")
     return Verdict("freeze", "publish", f"no freeze on {change.acts_from}")
-
-
-def _override(change: Change) -> Verdict:
-    if change.override_until is None or change.override_until < change.acts_from:
-        return Verdict("override", "publish", "no emergency's thresholds are in force")
-    return Verdict("override", "hold", f"an emergency's thresholds are in force until {change.override_until}")

@@ -453,6 +453,7 @@ def _change(proposal: Mapping[str, Any], before: Mapping[Cell, tuple[float, floa
         "old": {"remove_at": old[0], "review_at": old[1]},
         "new": {"remove_at": new[0], "review_at": new[1]},
         "certificate": {name: _plain(proposal[name]) for name in certificate},
+        "forecast": json.loads(proposal["forecast"]),
         "proposal_id": proposal["proposal_id"],
         "origin": proposal["origin"],
     }

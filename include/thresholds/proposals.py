@@ -420,7 +420,6 @@ def _judged(plan: _Plan, queue: Queue, config: Config, day: date, background: Ba
         removes_usual=background.usual_removals.get(plan.cell),
         queue=queue,
         tightened_on=background.tightened.get(plan.cell),
-        override_until=background.overrides.get(plan.cell),
         emergency=background.emergency,
     )
     return _Judged(plan, effect, change, [*plan.notes, *judge(change, policy.limits, config.guardrails)])

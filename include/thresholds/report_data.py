@@ -15,6 +15,8 @@ from include.thresholds.certify import Goal, curve
 from include.thresholds.report import ReportData
 from include.thresholds.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS, by_cell
 
+OUTCOME_DAYS = 90
+"""Days whose comparisons of forecasts the report sums up."""
 _FINE_FROM = 900
 """Bin from which a curve has a point every 0.004; below, every 0.02. Thresholds mostly lie above."""
 
@@ -39,6 +41,7 @@ def report_data(project: Project, day: date) -> ReportData:
         agreement=warehouse.read("label_agreement", day, day),
         curves=certified_curves(project, labelled_sample(project, day), histogram),
         sample_counts=sample_counts(project, day),
+        outcomes=warehouse.read("forecast_outcomes", day - timedelta(days=OUTCOME_DAYS - 1), day),
         appeals=None if not warehouse.days("appeals") else appeals,
         enforcement=_enforcement(project, day),
     )

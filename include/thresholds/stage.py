@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pandas as pd
@@ -17,19 +17,10 @@ from include.project import Project
 from include.quality import suites
 from include.quality.gate import judge
 from include.thresholds.approval import already_answered, answered, request_text
-from include.thresholds.background import (
-    APPEAL_DAYS,
-    CONTESTED_DAYS,
-    RECENT_DAYS,
-    Background,
-    contested,
-    last_tightened,
-    mean_removals,
-    removals_at,
-)
-from include.thresholds.forecast import Contested
+from include.thresholds.background_data import background
 from include.thresholds.ledger import publish
 from include.thresholds.metrics import policy_metrics
+from include.thresholds.outcomes import NO_DRAWS, by_cell, due, frame_of, outcome
 from include.thresholds.proposals import propose
 
 log = logging.getLogger(__name__)
@@ -77,6 +68,30 @@ def publish_within_limits(project: Project, day: date) -> None:
     _publish(project, day, proposals[proposals["status"] == "within_limits"], None, "within the guardrails")
 
 
+def compare_forecasts(project: Project, day: date) -> None:
+    """forecast_outcomes: the changes whose later day's labels are final first on `day`."""
+    warehouse = project.warehouse
+    items = due(warehouse.read("threshold_ledger", None, day), project.config, day)
+    sample, rows = by_cell(labelled_sample(project, day)), []
+    for later in sorted({item.measured_on for item in items}):
+        histogram = accepted(project, "score_histogram", "scores", later, later)
+        of_day, removed = by_cell(histogram), _removed(project, later)
+        some = [item for item in items if item.measured_on == later]
+        cells = pd.DataFrame([item.cell for item in some], columns=list(CELL))
+        in_force = thresholds_before(project, later, cells).set_index(list(CELL))
+        for item in some:
+            rows += outcome(
+                item,
+                of_day.get(item.cell, histogram.iloc[:0]),
+                sample.get(item.cell, NO_DRAWS),
+                in_force=tuple(in_force.loc[item.cell, ["remove_at", "review_at"]]) == item.new,
+                enforced=None if removed is None else int(removed.get(item.cell, 0)),
+                config=project.config,
+            )
+    warehouse.replace("forecast_outcomes", day, frame_of(rows))
+    log.info("Compared %d forecasts with what happened", len(items))
+
+
 def approval_request(project: Project, day: date) -> str:
     """The Markdown table a person is shown; empty if nobody needs to be asked."""
     return request_text(_proposals(project, day))
@@ -106,37 +121,17 @@ def write_report(project: Project, day: date) -> str:
     return str(target)
 
 
-def background(project: Project, day: date, in_force: pd.DataFrame) -> Background:
-    """What besides the day's evidence bears on a change of the thresholds `in_force`, as of the day."""
-    warehouse = project.warehouse
-    before = [day - timedelta(days=back) for back in range(1, RECENT_DAYS + 1)]
-    recent = [accepted(project, "score_histogram", "scores", earlier, earlier) for earlier in before]
-    ledger = warehouse.read("threshold_ledger", None, day - timedelta(days=1))
-    return Background(
-        usual_removals=mean_removals(removals_at(rows, in_force) for rows in recent if len(rows)),
-        tightened=last_tightened(ledger),
-        contested=_contested(project, day),
-    )
-
-
-def _contested(project: Project, day: date) -> dict[tuple[str, str], Contested] | None:
-    warehouse = project.warehouse
-    if not (warehouse.days("appeals") and warehouse.days("enforcement_log")):
-        return None
-    last = day - timedelta(days=APPEAL_DAYS)
-    first = last - timedelta(days=CONTESTED_DAYS - 1)
-    removed = [
-        rows.loc[rows["action"] == "remove", ["video_id", "policy", "market"]]
-        for logged in warehouse.days("enforcement_log")
-        if first <= logged <= last
-        for rows in [warehouse.read("enforcement_log", logged, logged)]
-    ]
-    return contested(pd.concat(removed), warehouse.read("appeals", first, day)) if removed else {}
-
-
 def _in_force(project: Project, day: date) -> pd.DataFrame:
     cells = accepted(project, "score_histogram", "scores", day, day)[list(CELL)].drop_duplicates(ignore_index=True)
     return thresholds_before(project, day, cells)
+
+
+def _removed(project: Project, day: date) -> pd.Series | None:
+    """Videos the platform removed on `day`, by cell; None: it does not say."""
+    if day not in project.warehouse.days("enforcement_log"):
+        return None
+    log_rows = project.warehouse.read("enforcement_log", day, day)
+    return log_rows[log_rows["action"] == "remove"].groupby(list(CELL)).size()
 
 
 def _proposals(project: Project, day: date) -> pd.DataFrame:

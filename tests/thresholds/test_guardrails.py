@@ -74,7 +74,6 @@ def test_a_change_at_every_limit_publishes_by_itself():
         "review_queue",
         "flood",
         "freeze",
-        "override",
     ]
     assert {verdict.outcome for verdict in verdicts} == {"publish"}
     assert status_of(CHANGE, verdicts) == "within_limits"
@@ -133,8 +132,6 @@ def test_a_change_at_every_limit_publishes_by_itself():
         (replace(CHANGE, day=date(2026, 11, 30)), "freeze", "publish"),
         (replace(CHANGE, day=BEFORE_FREEZE, cell=("fraud", "BR", "fraud-v2")), "freeze", "publish"),
         (replace(CHANGE, day=BEFORE_FREEZE, cell=("violence", "DE", "v")), "freeze", "publish"),
-        (replace(CHANGE, override_until=DAY), "override", "publish"),
-        (replace(CHANGE, override_until=DAY + timedelta(days=1)), "override", "hold"),
         (UNCERTIFIED, "refuted", "ask"),
         (UNCERTIFIED, "min_evidence", "publish"),
         (UNCERTIFIED, "volume_change", "publish"),
@@ -201,13 +198,12 @@ def test_an_emergency_asks_a_person_where_others_are_held_but_never_breaks_order
     assert overall(judge(replace(asked, new=Pair(0.9, 0.91)), LIMITS, CONFIG)) == "hold"
 
 
-def test_the_reasons_of_freeze_flood_and_override_carry_their_numbers():
-    change = replace(CHANGE, day=BEFORE_FREEZE, removes_usual=100.0, override_until=date(2026, 12, 1))
+def test_the_reasons_of_freeze_and_flood_carry_their_numbers():
+    change = replace(CHANGE, day=BEFORE_FREEZE, removes_usual=100.0)
     reasons = {verdict.name: verdict.reason for verdict in judge(change, LIMITS, CONFIG)}
     assert reasons["freeze"] == "sales: from 2026-11-27 to 2026-11-30"
     assert "1000 videos" in reasons["flood"]
     assert "100 a day" in reasons["flood"]
-    assert "2026-12-01" in reasons["override"]
 
 
 def _day(moves: list[int], kept: int) -> list[tuple[Change, str]]:

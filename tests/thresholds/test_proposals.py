@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -296,17 +297,16 @@ def test_the_background_bears_on_the_verdicts(rich, loosened):
     seen = Background(
         usual_removals={cell: 10.0},
         tightened={cell: DAY},
-        overrides={cell: date(2026, 12, 1)},
         contested={cell[:2]: Contested(5000, 40)},
     )
     row = run(rich, make_config(), background=seen)["BR"]
     assert row["status"] == "held"
     held = {name for name, verdict in verdicts(row).items() if verdict["outcome"] == "hold"}
-    assert held == {"flood", "loosen_wait", "override"}
+    assert held == {"flood", "loosen_wait"}
     assert "loosen_wait" in verdicts(loosened)
     assert json.loads(loosened["forecast"])["appeals_overturned_change"]["refusal"].startswith("switched off")
     assert json.loads(row["forecast"])["appeals_overturned_change"]["estimate"] > 0
-    asked = run(rich, make_config(), background=Background(overrides=seen.overrides, emergency=True))["BR"]
+    asked = run(rich, make_config(), background=replace(seen, emergency=True))["BR"]
     assert asked["status"] == "awaiting_approval"
 
 

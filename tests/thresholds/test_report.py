@@ -136,9 +136,40 @@ def _effect(position: int) -> dict[str, Any]:
         **dict.fromkeys(("removes", "remove_views", "reviews", "reviewer_minutes"), pair),
         "precision": {"before": stated, "after": {**stated, "estimate": 0.957}},
         "recall": {"before": stated, "after": {**stated, "estimate": None}},
-        "wrongful_removals_change": {"estimate": 3.25, "low": -1.04, "high": 12.6},
-        "violative_views_prevented_change": {"estimate": None, "low": 0.0, "high": 18_250.0},
+        "wrongful_removals_change": {"estimate": 3.25, "low": -1.04, "high": 12.6, "labels_needed": 140},
+        "violative_views_prevented_change": {"estimate": None, "low": 0.0, "high": 18_250.0, "labels_needed": 0},
+        "precision_change": {"estimate": -0.024, "low": -0.05, "high": 0.001, "labels_needed": None},
+        "appeals_overturned_change": {"estimate": None, "low": None, "high": None, "refusal": "no appeal to go by"},
+        "flips": {
+            "videos": 41,
+            "violating": 0.9,
+            "examples": [
+                {
+                    "sample_id": _HOSTILE,
+                    "score": 0.9612,
+                    "views": 12_345,
+                    "p_violating": 1.0,
+                    "old": "review",
+                    "new": "remove",
+                }
+            ],
+        },
     }
+
+
+def _outcomes() -> pd.DataFrame:
+    """Version 3 removed a fifth more than was forecast of one cell, compared today, and twice as much of another."""
+    shared = {"version": 3, "horizon_days": 7, "measured_on": DAY - timedelta(days=3), "in_force": True, "labels": 40}
+    ends = dict.fromkeys(("forecast_low", "forecast_high", "happened_low", "happened_high"))
+    counted = {**shared, **ends, "measure": "removes", "refusal": None, "labels": 0}
+    judged = {**shared, **_cell(CELLS[0]), "measure": "wrongful_removals_change", "forecast": 3.0, "forecast_low": 1.0}
+    judged |= {"forecast_high": 9.0, "happened": None, "happened_low": None, "happened_high": None}
+    rows = [
+        {**counted, **_cell(CELLS[0]), "forecast": 1000.0, "happened": 1200.0, "ds": DAY},
+        {**judged, "refusal": "no label since", "ds": DAY},
+        {**counted, **_cell(CELLS[1]), "forecast": 1000.0, "happened": 2000.0, "ds": DAY - timedelta(days=28)},
+    ]
+    return pd.DataFrame(rows, columns=["ds", *TABLES["forecast_outcomes"].column_names])
 
 
 def _metrics(position: int, cell: tuple[str, str, str]) -> list[dict[str, Any]]:
@@ -332,6 +363,7 @@ def report_data() -> ReportData:
         reviewers=_frame("reviewer_quality", _reviewers()),
         agreement=_frame("label_agreement", _agreement()),
         curves=pd.concat(curves.values(), ignore_index=True),
+        outcomes=_outcomes(),
         sample_counts=pd.DataFrame(counts, columns=list(SAMPLE_COUNT_COLUMNS)),
         appeals=_frame("appeals", appeals),
         enforcement=pd.DataFrame(enforced, columns=list(ENFORCEMENT_COLUMNS)),
@@ -582,13 +614,26 @@ def test_the_trend_has_intervals_and_leaves_refused_days_out(data: ReportData, p
 def test_a_cell_shows_its_metrics_forecast_and_guardrails(page: _Page):
     assert "not stated effective sample size 18 is below 30" in page.text["cells"]
     rows = page.rows["cells"]
-    assert ["Wrongful removals", "", "", "+3.2 −1 to +13"] in rows
+    assert ["Wrongful removals", "", "", "+3.2 −1 to +13; about 140 more labels would settle it"] in rows
     assert ["Violative views prevented", "", "", "not stated 0 to +18,250"] in rows
+    assert ["Change of precision", "", "", "−2.4 points −5.0 to +0.1"] in rows
+    assert ["Appeals overturned", "", "", "not stated no appeal to go by"] in rows
+    assert "41 drawn videos would be treated otherwise; the 1 most viewed" in page.text["cells"]
+    assert any(row[1:] == ["0.9612", "review → remove", "violating", "12,345"] for row in rows)
     assert ["Videos removed", "1,000", "1,250", "+25%"] in rows
     assert ["volume change", "Asks a person", "removals a day go from 311 to 2840"] in rows
     assert ["volume change", "Holds", "removals a day go from 311 to 2840"] in rows
     assert "Guardrails: 1 of 2 do not pass" in page.text["cells"]
     assert "would move from 0.980" in page.text["cells"]
+
+
+def test_forecasts_are_set_against_what_happened(data: ReportData, page: _Page):
+    rows = page.rows["forecasts"]
+    assert ["Videos removed after 7 days", "2", "+20.0%", "+60.0%", "counted"] in rows
+    assert ["violence, BR violence-v3", "version 3 after 7 days", "Videos removed", "1,000", "1,200"] in rows
+    assert any(row[4] == "not stated no label since" for row in rows if len(row) == 5)
+    none = _Page(build_report(replace(data, outcomes=data.outcomes.iloc[:0])))
+    assert "No forecast is old enough to compare" in none.text["forecasts"]
 
 
 def test_review_load_is_set_against_capacity(data: ReportData, page: _Page):
@@ -671,8 +716,11 @@ def test_optional_inputs_are_switched_off_by_name(data: ReportData):
 def test_an_empty_day_is_a_whole_page(data: ReportData):
     empty = {
         name: getattr(data, name).iloc[:0]
-        for name in ("proposals", "metrics", "histogram", "design", "quality", "rejects", "ledger", "curves")
-    } | {name: getattr(data, name).iloc[:0] for name in ("reviewers", "agreement")}
+        for name in (
+            *("proposals", "metrics", "histogram", "design", "quality", "rejects", "ledger", "curves", "outcomes"),
+            *("reviewers", "agreement"),
+        )
+    }
     optional = {name: getattr(data, name).iloc[:0] for name in ("sample_counts", "appeals", "enforcement")}
     page = _Page(build_report(replace(data, **empty, **optional)))
     for section, said in (

@@ -65,6 +65,7 @@ class CellView:
     measured: Table
     verdicts: Table
     forecast: Table | None
+    flips: Table | None
     charts: list[Chart] = field(default_factory=list)
 
 
@@ -116,6 +117,7 @@ def _in_words(row: dict[str, Any], today: pd.DataFrame | None, position: int) ->
         _measured([] if today is None else records(today)),
         _verdicts(row),
         _forecast(row),
+        _flips(row),
     )
 
 
@@ -161,14 +163,55 @@ def _forecast(row: dict[str, Any]) -> Table | None:
         shares = ("not stated" if share is None else wording.percent(share) for share in (before, later))
         rows.append((Value(label), *(Value(text) for text in shares), Value("")))
     for key, label in _EFFECTS.items():
-        found = effect[key]
-        span = f"{wording.signed(found['low'])} to {wording.signed(found['high'])}"
-        estimate = "not stated" if found["estimate"] is None else wording.signed(found["estimate"])
-        rows.append(
-            (Value(label), Value(""), Value(""), Value(estimate, span if found["low"] != found["high"] else ""))
-        )
+        rows.append((Value(label), Value(""), Value(""), _changed(effect[key])))
+    precision = effect["precision_change"]
+    rows.append((Value("Change of precision"), Value(""), Value(""), _points(precision)))
+    overturned = effect["appeals_overturned_change"]
+    expected = Value("not stated", overturned["refusal"]) if overturned["refusal"] else _changed(overturned)
+    rows.append((Value("Appeals overturned"), Value(""), Value(""), expected))
     headings = ("A day", "Today", "After", "Change")
     return Table("Forecast, were the proposal carried out", headings, rows, frozenset({1, 2, 3}))
+
+
+def _changed(found: dict[str, Any]) -> Value:
+    """A forecast change with its interval and, where that is too wide to rely on, the labels that would narrow it."""
+    span = f"{wording.signed(found['low'])} to {wording.signed(found['high'])}"
+    estimate = "not stated" if found["estimate"] is None else wording.signed(found["estimate"])
+    return Value(estimate, _more(span, found) if found["low"] != found["high"] else "")
+
+
+def _points(found: dict[str, Any]) -> Value:
+    """The same for a change of a share, in percentage points."""
+    ends = [f"{100 * found[end]:+.1f}" for end in ("low", "high")]
+    estimate = "not stated" if found["estimate"] is None else f"{100 * found['estimate']:+.1f} points"
+    return Value(
+        estimate.replace("-", "−"), _more(" to ".join(ends).replace("-", "−"), found) if ends[0] != ends[1] else ""
+    )
+
+
+def _more(span: str, found: dict[str, Any]) -> str:
+    needed = found.get("labels_needed")
+    return f"{span}; about {wording.plural(needed, 'more label')} would settle it" if needed else span
+
+
+def _flips(row: dict[str, Any]) -> Table | None:
+    """The drawn videos that the proposal would treat otherwise."""
+    found = json.loads(row["forecast"])["flips"]
+    if not moves(row) or not found["videos"]:
+        return None
+    rows = [
+        (
+            Value(example["sample_id"]),
+            Value(wording.score(example["score"])),
+            Value(f"{example['old']} → {example['new']}"),
+            Value({0.0: "not violating", 1.0: "violating"}.get(example["p_violating"], "unsure")),
+            Value(wording.count(example["views"])),
+        )
+        for example in found["examples"]
+    ]
+    listed = "" if found["videos"] == len(rows) else f"; the {len(rows)} most viewed"
+    caption = f"{wording.plural(found['videos'], 'drawn video')} would be treated otherwise{listed}"
+    return Table(caption, ("Draw", "Score", "Action", "Label", "Views"), rows, frozenset({1, 4}))
 
 
 def _without_score(bins: pd.DataFrame) -> str:

@@ -34,6 +34,7 @@ class ReportData:
         (shares in [0, 1], NULL where not stated) and `removes`, the videos a day at or above the threshold.
     sample_counts: SAMPLE_COUNT_COLUMNS; per cell and day of the sample, the videos drawn, those of them with at
         least one counted vote, and those whose consensus is final. None: not available.
+    outcomes: `forecast_outcomes` of the days the report sums up, with `ds`.
     appeals: `appeals` of the day; None: the platform delivers none.
     enforcement: ENFORCEMENT_COLUMNS; `enforcement_log` of the day, counted. None: the platform delivers none.
 
@@ -53,6 +54,7 @@ class ReportData:
     reviewers: pd.DataFrame
     agreement: pd.DataFrame
     curves: pd.DataFrame
+    outcomes: pd.DataFrame
     sample_counts: pd.DataFrame | None = None
     appeals: pd.DataFrame | None = None
     enforcement: pd.DataFrame | None = None
@@ -69,6 +71,7 @@ class ReportData:
             "reviewers": TABLES["reviewer_quality"].column_names,
             "agreement": TABLES["label_agreement"].column_names,
             "curves": CURVE_COLUMNS,
+            "outcomes": ("ds", *TABLES["forecast_outcomes"].column_names),
             "sample_counts": SAMPLE_COUNT_COLUMNS,
             "appeals": TABLES["appeals"].column_names,
             "enforcement": ENFORCEMENT_COLUMNS,

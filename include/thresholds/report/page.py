@@ -6,7 +6,7 @@ from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
 
-from include.thresholds.report import cells, decisions, figures, headline, operations, reviewers, wording
+from include.thresholds.report import cells, decisions, figures, headline, operations, outlook, reviewers, wording
 from include.thresholds.report.data import ReportData
 
 _HERE = Path(__file__).parent
@@ -47,6 +47,7 @@ def build_report(data: ReportData) -> str:
         loads=bars,
         load_table=operations.load_table(bars),
         sections=[
+            outlook.forecasts(data),
             operations.labels(data),
             reviewers.reviewers(data),
             operations.gates(data),

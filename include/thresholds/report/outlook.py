@@ -1,0 +1,98 @@
+"""What forecasts are worth: earlier ones beside what happened."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pandas as pd
+
+from include.thresholds.outcomes import bias
+from include.thresholds.report import wording
+from include.thresholds.report.data import ReportData, records
+from include.thresholds.report.parts import Section, Table, Value, cell_value
+
+LATELY_DAYS = 28
+MOST_ROWS = 60
+
+MEASURES = {
+    "removes": "Videos removed",
+    "reviews": "Videos reviewed",
+    "precision": "Precision of removal",
+    "wrongful_removals_change": "Change of wrongful removals",
+    "violative_views_prevented_change": "Change of violative views prevented",
+    "enforced_removes": "Videos the platform removed",
+}
+
+
+def forecasts(data: ReportData) -> Section:
+    """The forecasts' bias, lately and in all the days summed up, and the comparisons that became due today."""
+    title = "Forecasts"
+    if data.outcomes.empty:
+        remark = (
+            "No forecast is old enough to compare: that takes a change, a day after it, and that day's final labels."
+        )
+        return Section("forecasts", title, remark)
+    days = pd.to_datetime(data.outcomes["ds"]).dt.date
+    lately = data.outcomes[days > data.day - timedelta(days=LATELY_DAYS)]
+    together = bias(data.outcomes).merge(
+        bias(lately)[["measure", "horizon_days", "bias"]],
+        on=["measure", "horizon_days"],
+        how="left",
+        suffixes=("", "_lately"),
+    )
+    rows = [
+        (
+            Value(MEASURES[row["measure"]], f"after {wording.plural(row['horizon_days'], 'day')}"),
+            Value(wording.count(row["changes"])),
+            Value(_signed(row["bias_lately"])),
+            Value(_signed(row["bias"])),
+            Value("counted" if row["covered"] is None else wording.percent(row["covered"])),
+        )
+        for row in records(together)
+    ]
+    tables = []
+    if rows:
+        headings = ("A day", "Changes compared", f"Bias, {LATELY_DAYS} days", "Bias, all days", "Intervals that meet")
+        tables = [Table("What happened against what was forecast", headings, rows, frozenset({1, 2, 3}))]
+    today = records(data.outcomes[days == data.day])
+    folded = [_compared(today)] if today else []
+    remark = (
+        "Every published change carries its forecast. Bias is by how much more happened than was forecast, over all "
+        "changes together; what was estimated from labels is compared with labels drawn since."
+    )
+    return Section("forecasts", title, remark, tables, folded)
+
+
+def _compared(today: list[dict[str, object]]) -> Table:
+    rows = [
+        (
+            cell_value((str(row["policy"]), str(row["market"]), str(row["model_version"]))),
+            Value(
+                f"version {row['version']}",
+                f"after {row['horizon_days']} days" + ("" if row["in_force"] else ", replaced since"),
+            ),
+            Value(MEASURES[str(row["measure"])]),
+            _stated(row, "forecast"),
+            Value("not stated", str(row["refusal"])) if row["happened"] is None else _stated(row, "happened"),
+        )
+        for row in today[:MOST_ROWS]
+    ]
+    listed = "" if len(rows) == len(today) else f", the first {len(rows)} of {len(today)}"
+    headings = ("Cell", "Change", "A day", "Forecast", "Happened")
+    return Table(f"Compared today{listed}", headings, rows, frozenset({3, 4}))
+
+
+def _stated(row: dict[str, object], name: str) -> Value:
+    value, low, high = (row[name], row[f"{name}_low"], row[f"{name}_high"])
+    if value is None:
+        return Value("not stated")
+    if row["measure"] == "precision":
+        return Value(wording.percent(float(str(value))), wording.interval(low, high))  # type: ignore[arg-type]
+    if row["measure"] in ("wrongful_removals_change", "violative_views_prevented_change"):
+        span = "" if low == high else f"{wording.signed(float(str(low)))} to {wording.signed(float(str(high)))}"
+        return Value(wording.signed(float(str(value))), span)
+    return Value(wording.count(float(str(value))))
+
+
+def _signed(share: float | None) -> str:
+    return "not stated" if share is None else f"{share:+.1%}".replace("-", "−")
