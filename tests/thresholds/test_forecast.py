@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.thresholds.forecast import Contested, Pair, first_bin, forecast, share, volumes
+from include.thresholds.forecast import Contested, Pair, first_bin, flips, forecast, share, volumes
 
 edges = st.integers(0, 1000).map(lambda k: k / 1000)
 
@@ -161,3 +161,118 @@ def test_the_keys_are_always_the_same_and_json_can_hold_them():
     none = {"estimate": 0.0, "low": 0.0, "high": 0.0}
     assert nothing["wrongful_removals_change"] == {**none, "labels_needed": None}
     assert nothing["appeals_overturned_change"] == {**none, "refusal": None}
+
+
+def poisson(videos: pd.DataFrame, pi: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+    drawn = rng.random(len(videos)) < pi
+    return videos[drawn].assign(inclusion_probability=pi[drawn])
+
+
+@pytest.mark.parametrize(("old", "new"), [(Pair(0.95, 0.5), Pair(0.9, 0.5)), (Pair(0.9, 0.5), Pair(0.95, 0.5))])
+def test_intervals_cover_rare_wrongful_removals(old, new):
+    """Some 2 % of a small band are wrong and a draw meets about one of them; Wald's interval covers 3 times in 4."""
+    rng = np.random.default_rng(11)
+    score = rng.random(20_000)
+    violating = rng.random(20_000) > np.where(score >= 0.85, 0.02, 0.97)
+    frame = {"sample_id": "x", "score": score, "p_violating": violating * 1.0, "views": rng.integers(1, 99, 20_000)}
+    videos = pd.DataFrame({**frame, "inclusion_probability": 1.0})
+    pi = np.where(score > 0.92, 0.1, 0.04)
+    truth, counted = effect(videos, videos, old, new), histogram(videos)
+    covered = {"wrongful_removals_change": 0, "violative_views_prevented_change": 0, "precision_change": 0}
+    for _ in range(300):
+        sample = poisson(videos, pi, rng)
+        result = forecast(counted, sample, old, new, no_score="allow", minutes_per_label=1.0, contested="unknown")
+        for name in covered:
+            covered[name] += result[name]["low"] <= truth[name]["estimate"] <= result[name]["high"]
+    assert min(covered.values()) >= 0.92 * 300, covered
+
+
+def test_the_sign_of_the_precision_change_and_its_size_are_those_of_all_videos():
+    videos = platform(2)
+    score, violating = videos["score"], videos["p_violating"] == 1
+    for old, new in ((0.9, 0.6), (0.6, 0.9)):
+        result = effect(videos, videos, Pair(old, 0.3), Pair(new, 0.3))["precision_change"]
+        assert result["estimate"] == pytest.approx(violating[score >= new].mean() - violating[score >= old].mean())
+        assert result["low"] < result["estimate"] < result["high"]
+
+
+def test_the_labels_it_asks_for_settle_a_change():
+    """A change estimated from few labels: with as many more as it asks for, it is known to about half of itself."""
+    videos, rng = platform(8, 60_000), np.random.default_rng(9)
+    old, new = Pair(0.9, 0.5), Pair(0.5, 0.3)
+    few = poisson(videos, np.full(len(videos), 0.01), rng)
+    first = effect(videos, few, old, new)
+    needed = first["wrongful_removals_change"]["labels_needed"]
+    assert needed > 0
+    more = min(0.01 * (1 + needed / first["band"]["labels"]), 1.0)
+    second = effect(videos, poisson(videos, np.full(len(videos), more), rng), old, new)["wrongful_removals_change"]
+    half = (second["high"] - second["low"]) / 2
+    small = 0.01 * first["removes"]["before"]
+    assert 0.5 <= half / max(0.5 * second["estimate"], small) <= 1.5
+    assert effect(videos, videos, old, new)["wrongful_removals_change"]["labels_needed"] == 0
+
+
+def test_more_labels_tell_the_sign_of_a_small_precision_change():
+    videos = platform(2)
+    few = videos.iloc[::40]
+    result = effect(videos, few, Pair(0.9, 0.3), Pair(0.85, 0.3))["precision_change"]
+    assert result["low"] < 0 < result["high"]
+    assert result["labels_needed"] > 0
+    told = effect(videos, videos, Pair(0.9, 0.3), Pair(0.5, 0.3))["precision_change"]
+    assert told["high"] < 0
+    assert told["labels_needed"] == 0
+
+
+@pytest.mark.parametrize(("old", "new"), [(Pair(0.9, 0.5), Pair(0.6, 0.4)), (Pair(0.6, 0.4), Pair(0.9, 0.5))])
+def test_overturned_appeals_are_foreseen_where_wrongful_removals_are_contested_alike(old, new):
+    """A third of the wrongful removals, and no other, are overturned: more of them come with a less precise band."""
+    rng = np.random.default_rng(12)
+    videos = platform(13, 30_000)
+    above, now = videos["score"] >= min(old.remove_at, new.remove_at), videos["score"] >= old.remove_at
+    overturned = (videos["p_violating"] == 0) & (rng.random(len(videos)) < 1 / 3)
+    truth = int((overturned & (videos["score"] >= new.remove_at)).sum() - (overturned & now).sum())
+    contested = Contested(int(now.sum()), int((overturned & now).sum()))
+    result = effect(videos, videos[above].iloc[::4], old, new, contested=contested)["appeals_overturned_change"]
+    assert result["refusal"] is None
+    assert result["low"] < truth < result["high"]
+    assert result["estimate"] == pytest.approx(truth, rel=0.35)
+
+
+@pytest.mark.parametrize(
+    ("contested", "said"),
+    [
+        ("switched off: the platform delivers no appeals", "switched off: the platform delivers no appeals"),
+        (Contested(70, 0), "no appeal was overturned among 70 removals"),
+    ],
+)
+def test_what_appeals_cannot_tell_is_refused_by_name(contested, said):
+    videos = platform(3)
+    result = effect(videos, videos, Pair(0.9, 0.5), Pair(0.6, 0.4), contested=contested)["appeals_overturned_change"]
+    assert said in result["refusal"]
+    assert result["estimate"] is None
+
+
+def test_without_a_wrongful_removal_among_the_labels_appeals_are_not_foreseen():
+    videos = platform(3)
+    flawless = videos.assign(p_violating=1.0)
+    result = effect(videos, flawless, Pair(0.9, 0.5), Pair(0.6, 0.4))["appeals_overturned_change"]
+    assert "no wrongful removal among the" in result["refusal"]
+
+
+def test_flips_name_every_drawn_video_that_is_treated_otherwise():
+    videos, old, new = platform(14, 600), Pair(0.9, 0.5), Pair(0.7, 0.6)
+    found = flips(videos, old, new, "review")
+    score = videos["score"]
+    expected = {
+        ("review", "remove"): videos[(score >= 0.7) & (score < 0.9)],
+        ("review", "allow"): videos[(score >= 0.5) & (score < 0.6)],
+    }
+    assert set(zip(found["old"], found["new"], strict=True)) == set(expected)
+    for (before, after), rows in expected.items():
+        same = found[(found["old"] == before) & (found["new"] == after)]
+        assert set(same["sample_id"]) == set(rows["sample_id"])
+    assert found["views"].is_monotonic_decreasing
+    summary = effect(videos, videos, old, new)["flips"]
+    assert summary["videos"] == len(found)
+    assert summary["violating"] == pytest.approx(found["p_violating"].mean())
+    assert [row["sample_id"] for row in summary["examples"]] == found["sample_id"].head(10).tolist()

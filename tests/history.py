@@ -1,0 +1,96 @@
+"""Days of the loop without Airflow: the Dags' steps, called one after another. For tests of what days leave behind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from include.config.load import load_config
+from include.config.settings import Settings
+from include.contract.tables import CELL
+from include.labels import stage as labels
+from include.project import Project
+from include.sampling import stage as sampling
+from include.simulation.platform import Platform
+from include.simulation.scenario import load_scenario
+from include.thresholds import stage as thresholds
+from include.warehouse.duckdb import DuckDBWarehouse
+
+START = date(2026, 11, 1)
+APPROVED = {"chosen_options": ["Approve"], "responded_by_user": {"id": "ana", "name": "ana"}}
+
+
+@dataclass(frozen=True)
+class History:
+    """A simulated platform and the project over it, in `home`. `scenario`: a name, or the path of a .yaml file."""
+
+    home: Path
+    scenario: str
+    videos_per_day: int
+
+    @property
+    def project(self) -> Project:
+        settings = Settings(self.home / "landing", self.home / "warehouse", self.home / "output", "sqlite:///none")
+        return Project(settings, load_config(), DuckDBWarehouse(settings.landing, settings.warehouse))
+
+    @property
+    def platform(self) -> Platform:
+        settings = self.project.settings
+        return Platform(
+            load_scenario(self.scenario, videos_per_day=self.videos_per_day),
+            landing=settings.landing,
+            queue=settings.queue,
+            thresholds=settings.thresholds,
+            truth=self.home / "truth",
+            start=START,
+        )
+
+    def day(self, index: int) -> date:
+        return START + timedelta(days=index)
+
+    def run_day(self, index: int) -> None:
+        """Lands the day and runs the steps that a change takes. A person approves, and every gate passes."""
+        day, project = self.day(index), self.project
+        self.platform.land_day(day)
+        sampling.scan_scores(project, day)
+        self._pass("scores", day)
+        sampling.design_sample(project, day)
+        sampling.draw_sample(project, day)
+        self._pass("sample", day)
+        sampling.export_review_queue(project, day)
+        labels.ingest_events(project, day)
+        self._pass("labels", day)
+        labels.form_consensus(project, day)
+        self._pass("consensus", day)
+        thresholds.propose_thresholds(project, day)
+        thresholds.publish_within_limits(project, day)
+        thresholds.compare_forecasts(project, day)
+        if thresholds.approval_request(project, day):
+            thresholds.settle_answer(project, day, APPROVED)
+
+    def _pass(self, gate: str, day: date) -> None:
+        """Gates have tests of their own and take most of a day's time."""
+        passed = {"gate": gate, "table_name": "any", "position": 1, "expectation": "none", "column_name": None}
+        passed |= {"severity": "critical", "success": True, "observed": ""}
+        self.project.warehouse.replace("quality_results", day, pd.DataFrame([passed]), slice_value=gate)
+
+    def videos(self, index: int) -> pd.DataFrame:
+        """Every score of the day with its truth, the remove_at in force and whether it was reached."""
+        day = self.day(index)
+        scores = pd.concat(
+            pd.read_parquet(path) for path in sorted((self.home / "landing" / "video_scores" / f"ds={day}").glob("*"))
+        )
+        truth = pd.read_parquet(self.home / "truth" / f"ds={day}" / "violating.parquet")[["video_id", "policy"]]
+        marked = scores.merge(truth.assign(violating=True), on=["video_id", "policy"], how="left")
+        ledger = self.project.warehouse.read("threshold_ledger", None, day - timedelta(days=1))
+        levels = {name: policy.initial.remove_at for name, policy in self.project.config.policies.items()}
+        marked["remove_at"] = marked["policy"].map(levels)
+        for version in ledger.sort_values("version").tail(1)["thresholds"]:
+            served = pd.DataFrame(json.loads(version))[[*CELL, "remove_at"]].rename(columns={"remove_at": "served"})
+            marked = marked.merge(served, on=list(CELL), how="left")
+            marked["remove_at"] = marked["served"].fillna(marked["remove_at"])
+        return marked.assign(violating=marked["violating"].notna(), removed=marked["score"] >= marked["remove_at"])
