@@ -24,6 +24,7 @@ from include.contract.tables import N_BINS
 NoScore = Literal["review", "allow"]
 Floats = NDArray[np.float64]
 
+ACTIONS = ("allow", "review", "remove")
 MOST_EXAMPLES = 10
 """Drawn videos a forecast names."""
 TOLERANCE = (0.5, 0.01)
@@ -131,21 +132,46 @@ def share(p: ArrayLike, weight: ArrayLike, *, level: float = 0.95) -> Estimate:
 
 def precision_at(sample: pd.DataFrame, remove_at: float, *, level: float = 0.95) -> Estimate:
     """Share of violating videos among those with score >= remove_at; `sample` as in `forecast`."""
-    above = sample[sample["score"] >= remove_at]
-    return share(above["p_violating"], 1 / above["inclusion_probability"].to_numpy(dtype=float), level=level)
+    return _precision(_drawn(sample), remove_at, level)
 
 
 def recall_at(sample: pd.DataFrame, at: float, no_score: NoScore) -> Estimate:
     """Share of the violating videos that removal or review finds from score `at` on; `sample` as in `forecast`."""
-    found = (sample["score"] >= at) | (sample["score"].isna() & (no_score == "review"))
-    return share(found, sample["p_violating"].to_numpy(dtype=float) / sample["inclusion_probability"].to_numpy(float))
+    return _recall(_drawn(sample), at, no_score)
 
 
-def actions(score: pd.Series, pair: Pair, no_score: NoScore) -> NDArray[np.str_]:
-    """What `pair` does with videos of these scores (NaN: none): remove, review or allow, shape of `score`."""
-    values = score.to_numpy(dtype=float)
-    by_score = np.where(values >= pair.remove_at, "remove", np.where(values >= pair.review_at, "review", "allow"))
-    return np.where(np.isnan(values), no_score, by_score)
+class _Drawn(NamedTuple):
+    """The columns of a sample as arrays, each of shape (labels,); `weight`: 1 / inclusion probability."""
+
+    score: Floats
+    p: Floats
+    weight: Floats
+    views: Floats
+
+
+def _drawn(sample: pd.DataFrame) -> _Drawn:
+    score, p, pi, views = (
+        sample[name].to_numpy(dtype=float) for name in ("score", "p_violating", "inclusion_probability", "views")
+    )
+    return _Drawn(score, p, 1 / pi, views)
+
+
+def _precision(drawn: _Drawn, remove_at: float, level: float = 0.95) -> Estimate:
+    above = drawn.score >= remove_at
+    return share(drawn.p[above], drawn.weight[above], level=level)
+
+
+def _recall(drawn: _Drawn, at: float, no_score: NoScore) -> Estimate:
+    found = (drawn.score >= at) | (np.isnan(drawn.score) & (no_score == "review"))
+    return share(found, drawn.p * drawn.weight)
+
+
+def actions(score: Floats, pair: Pair, no_score: NoScore) -> NDArray[np.int64]:
+    """What `pair` does with videos of these scores (NaN: none), as places in ACTIONS; shape of `score`."""
+    by_score = (score >= pair.review_at).astype(np.int64)
+    by_score[score >= pair.remove_at] = 2
+    by_score[np.isnan(score)] = ACTIONS.index(no_score)
+    return by_score
 
 
 def flips(sample: pd.DataFrame, old: Pair, new: Pair, no_score: NoScore) -> pd.DataFrame:
@@ -157,11 +183,20 @@ def flips(sample: pd.DataFrame, old: Pair, new: Pair, no_score: NoScore) -> pd.D
     Returns:
         sample_id, score, views, p_violating, old and new (remove, review or allow).
     """
-    found = sample[["sample_id", "score", "views", "p_violating"]].assign(
-        old=actions(sample["score"], old, no_score), new=actions(sample["score"], new, no_score)
-    )
-    moved = found[found["old"] != found["new"]]
-    return moved.sort_values(["views", "sample_id"], ascending=[False, True], ignore_index=True)
+    score = sample["score"].to_numpy(dtype=float)
+    before, after = (actions(score, pair, no_score) for pair in (old, new))
+    moved = np.flatnonzero(before != after)
+    names, views = (sample[name].to_numpy(dtype=kind) for name, kind in (("sample_id", object), ("views", None)))
+    order = moved[np.lexsort((names[moved], -views[moved]))]
+    columns = {
+        "sample_id": names[order],
+        "score": score[order],
+        "views": views[order],
+        "p_violating": sample["p_violating"].to_numpy(dtype=float)[order],
+        "old": np.take(ACTIONS, before[order]),
+        "new": np.take(ACTIONS, after[order]),
+    }
+    return pd.DataFrame(columns)
 
 
 def forecast(
@@ -201,11 +236,12 @@ def forecast(
     before, after = volumes(histogram, old, no_score), volumes(histogram, new, no_score)
     low, high = sorted((old.remove_at, new.remove_at))
     sign = 1 if new.remove_at < old.remove_at else -1
-    banded = sample[(sample["score"] >= low) & (sample["score"] < high)]
-    p = banded["p_violating"].to_numpy(dtype=float)
-    weight = 1 / banded["inclusion_probability"].to_numpy(dtype=float)
+    drawn = _drawn(sample)
+    inside = (drawn.score >= low) & (drawn.score < high)
+    p, weight = drawn.p[inside], drawn.weight[inside]
     wrongful = share(1 - p, weight)
-    violative = share(p, weight * banded["views"].to_numpy(dtype=float))
+    violative = share(p, weight * drawn.views[inside])
+    precision_now = _precision(drawn, old.remove_at)
     band_videos = abs(after.removes - before.removes)
     band_views = abs(after.remove_views - before.remove_views)
     return {
@@ -218,29 +254,27 @@ def forecast(
             "after": after.reviews * minutes_per_label,
         },
         "precision": {
-            "before": _stated(precision_at(sample, old.remove_at)),
-            "after": _stated(precision_at(sample, new.remove_at)),
+            "before": _stated(precision_now),
+            "after": _stated(_precision(drawn, new.remove_at)),
         },
         "recall": {
-            "before": _stated(recall_at(sample, min(old), no_score)),
-            "after": _stated(recall_at(sample, min(new), no_score)),
+            "before": _stated(_recall(drawn, min(old), no_score)),
+            "after": _stated(_recall(drawn, min(new), no_score)),
         },
         "band": {
             "low": low,
             "high": high,
             "videos": band_videos,
             "views": band_views,
-            "labels": len(banded),
+            "labels": len(p),
             "effective_n": wrongful.effective_n,
         },
         "precision_change": _precision_change(
-            share(p, weight), precision_at(sample, high), band_videos, max(before.removes, after.removes), sign
+            share(p, weight), _precision(drawn, high), band_videos, max(before.removes, after.removes), sign
         ),
         "wrongful_removals_change": _scaled(wrongful, sign * band_videos, before.removes),
         "violative_views_prevented_change": _scaled(violative, sign * band_views, before.remove_views),
-        "appeals_overturned_change": _overturned(
-            wrongful, precision_at(sample, old.remove_at), sign * band_videos, contested
-        ),
+        "appeals_overturned_change": _overturned(wrongful, precision_now, sign * band_videos, contested),
         "flips": _examples(flips(sample, old, new, no_score)),
     }
 
@@ -323,9 +357,11 @@ def _overturned(band: Estimate, precision_now: Estimate, total: int, contested: 
 
 
 def _examples(moved: pd.DataFrame) -> dict[str, Any]:
-    few = moved.head(MOST_EXAMPLES).astype(object)
+    few = moved.head(MOST_EXAMPLES)
     return {
         "videos": len(moved),
         "violating": float(moved["p_violating"].mean()) if len(moved) else None,
-        "examples": few.where(few.notna(), None).to_dict("records"),
+        "examples": [
+            dict(zip(few.columns, row, strict=True)) for row in zip(*(few[c].tolist() for c in few), strict=True)
+        ],
     }

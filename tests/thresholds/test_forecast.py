@@ -179,12 +179,12 @@ def test_intervals_cover_rare_wrongful_removals(old, new):
     pi = np.where(score > 0.92, 0.1, 0.04)
     truth, counted = effect(videos, videos, old, new), histogram(videos)
     covered = {"wrongful_removals_change": 0, "violative_views_prevented_change": 0, "precision_change": 0}
-    for _ in range(300):
+    for _ in range(150):
         sample = poisson(videos, pi, rng)
         result = forecast(counted, sample, old, new, no_score="allow", minutes_per_label=1.0, contested="unknown")
         for name in covered:
             covered[name] += result[name]["low"] <= truth[name]["estimate"] <= result[name]["high"]
-    assert min(covered.values()) >= 0.92 * 300, covered
+    assert min(covered.values()) >= 0.92 * 150, covered
 
 
 def test_the_sign_of_the_precision_change_and_its_size_are_those_of_all_videos():
@@ -213,13 +213,29 @@ def test_the_labels_it_asks_for_settle_a_change():
 
 
 def test_more_labels_tell_the_sign_of_a_small_precision_change():
-    videos = platform(2)
-    few = videos.iloc[::40]
-    result = effect(videos, few, Pair(0.9, 0.3), Pair(0.85, 0.3))["precision_change"]
-    assert result["low"] < 0 < result["high"]
-    assert result["labels_needed"] > 0
-    told = effect(videos, videos, Pair(0.9, 0.3), Pair(0.5, 0.3))["precision_change"]
-    assert told["high"] < 0
+    """Of the labels above .9, 28 of 30 are right, of those from .8 to there 17 of 20: worse, but not surely."""
+
+    def labelled(times: int) -> pd.DataFrame:
+        right = np.array(([1.0] * 28 + [0.0] * 2) * times + ([1.0] * 17 + [0.0] * 3) * times)
+        score = np.repeat([0.95, 0.85], [30 * times, 20 * times])
+        return pd.DataFrame(
+            {"sample_id": "x", "score": score, "p_violating": right, "views": 1, "inclusion_probability": 0.1}
+        )
+
+    counted = pd.DataFrame({"bin": [850, 950], "n_videos": [200, 300], "n_views": 1})
+
+    def change(times: int) -> dict:
+        old, new = Pair(0.9, 0.3), Pair(0.8, 0.3)
+        return forecast(
+            counted, labelled(times), old, new, no_score="allow", minutes_per_label=1.0, contested="unknown"
+        )["precision_change"]
+
+    unsure = change(1)
+    assert unsure["low"] < 0 < unsure["high"]
+    enough = unsure["labels_needed"] / 50 + 1
+    assert change(int(enough / 2))["high"] > 0
+    told = change(int(np.ceil(enough)))
+    assert told["high"] <= 0
     assert told["labels_needed"] == 0
 
 
@@ -227,12 +243,15 @@ def test_more_labels_tell_the_sign_of_a_small_precision_change():
 def test_overturned_appeals_are_foreseen_where_wrongful_removals_are_contested_alike(old, new):
     """A third of the wrongful removals, and no other, are overturned: more of them come with a less precise band."""
     rng = np.random.default_rng(12)
-    videos = platform(13, 30_000)
+    score = rng.random(10_000)
+    violating = rng.random(10_000) < np.where(score >= 0.9, 0.95, 0.8)
+    frame = {"sample_id": "x", "score": score, "p_violating": violating * 1.0, "views": 1}
+    videos = pd.DataFrame({**frame, "inclusion_probability": 1.0})
     above, now = videos["score"] >= min(old.remove_at, new.remove_at), videos["score"] >= old.remove_at
     overturned = (videos["p_violating"] == 0) & (rng.random(len(videos)) < 1 / 3)
     truth = int((overturned & (videos["score"] >= new.remove_at)).sum() - (overturned & now).sum())
     contested = Contested(int(now.sum()), int((overturned & now).sum()))
-    result = effect(videos, videos[above].iloc[::4], old, new, contested=contested)["appeals_overturned_change"]
+    result = effect(videos, videos[above], old, new, contested=contested)["appeals_overturned_change"]
     assert result["refusal"] is None
     assert result["low"] < truth < result["high"]
     assert result["estimate"] == pytest.approx(truth, rel=0.35)
