@@ -72,7 +72,7 @@ def compare_forecasts(project: Project, day: date) -> None:
     """forecast_outcomes: the changes whose later day's labels are final first on `day`."""
     warehouse = project.warehouse
     items = due(warehouse.read("threshold_ledger", None, day), project.config, day)
-    sample, rows = by_cell(labelled_sample(project, day)), []
+    sample, rows = by_cell(labelled_sample(project, day)) if items else {}, []
     for later in sorted({item.measured_on for item in items}):
         histogram = accepted(project, "score_histogram", "scores", later, later)
         of_day, removed = by_cell(histogram), _removed(project, later)

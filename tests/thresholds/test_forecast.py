@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from include.simulation.population import content, scores, uploads
+from include.simulation.scenario import load_scenario
 from include.thresholds.forecast import Contested, Pair, first_bin, flips, forecast, share, volumes
 
 edges = st.integers(0, 1000).map(lambda k: k / 1000)
@@ -295,3 +298,23 @@ def test_flips_name_every_drawn_video_that_is_treated_otherwise():
     assert summary["videos"] == len(found)
     assert summary["violating"] == pytest.approx(found["p_violating"].mean())
     assert [row["sample_id"] for row in summary["examples"]] == found["sample_id"].head(10).tolist()
+
+
+def test_intervals_cover_the_simulators_truth_with_its_viral_videos():
+    scenario = load_scenario("calm", videos_per_day=60_000)
+    day = uploads(scenario, date(2026, 11, 1), 0)
+    truth = content(scenario, day, "fraud")
+    scored = scores(scenario, day, "fraud", "fraud-v2", truth)
+    here = day.market == list(scenario.markets).index("IN")
+    score = np.where(scored.missing[here], np.nan, scored.score[here])
+    frame = {"sample_id": "x", "score": score, "p_violating": truth.violating[here] * 1.0, "views": day.views[here]}
+    videos = pd.DataFrame({**frame, "inclusion_probability": 1.0})
+    pi, rng = np.where(np.nan_to_num(score) >= 0.85, 0.3, 0.01), np.random.default_rng(21)
+    for old, new in ((Pair(0.98, 0.8), Pair(0.94, 0.7)), (Pair(0.9, 0.5), Pair(0.97, 0.5))):
+        exact = effect(videos, videos, old, new)
+        covered = {"wrongful_removals_change": 0, "violative_views_prevented_change": 0, "precision_change": 0}
+        for _ in range(60):
+            result = effect(videos, poisson(videos, pi, rng), old, new)
+            for name in covered:
+                covered[name] += result[name]["low"] <= exact[name]["estimate"] <= result[name]["high"]
+        assert min(covered.values()) >= 0.9 * 60, covered
