@@ -66,6 +66,7 @@ def proposal(
         "estimate": 0.98,
         "bound": 0.955,
         "n": 200,
+        "forecast": "{}",
         "status": status,
     }
 
