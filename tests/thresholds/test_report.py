@@ -627,6 +627,15 @@ def test_a_cell_shows_its_metrics_forecast_and_guardrails(page: _Page):
     assert "would move from 0.980" in page.text["cells"]
 
 
+def test_leaving_a_refuted_threshold_is_not_called_certified(data: ReportData):
+    refuted = data.proposals.iloc[:1].assign(
+        refusal="too few labels", bound=None, method=None, status="awaiting_approval"
+    )
+    text = _Page(build_report(replace(data, proposals=refuted.assign(proposed_remove_at=0.99)))).text["cells"]
+    assert "would move from 0.980, which the cell's labels refute, up to 0.990" in text
+    assert "Nothing is certified: too few labels." in text
+
+
 def test_forecasts_are_set_against_what_happened(data: ReportData, page: _Page):
     rows = page.rows["forecasts"]
     assert ["Videos removed after 7 days", "2", "+20.0%", "+60.0%", "counted"] in rows

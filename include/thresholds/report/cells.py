@@ -225,6 +225,12 @@ def _without_score(bins: pd.DataFrame) -> str:
 
 def _summary(row: dict[str, Any]) -> str:
     now, new = row["current_remove_at"], row["proposed_remove_at"]
+    move = "moves" if row["status"] in CHANGED else "would move"
+    if row["refusal"] and new is not None:
+        return (
+            f"Automatic removal {move} from {wording.score(now)}, which the cell's labels refute, up to "
+            f"{wording.score(new)}, which they do not. Nothing is certified: {row['refusal'].rstrip('.')}."
+        )
     if row["refusal"]:
         return f"Automatic removal stays at {wording.score(now)}: {row['refusal'].rstrip('.')}."
     if new is None or row["bound"] is None:
@@ -233,7 +239,6 @@ def _summary(row: dict[str, Any]) -> str:
         f"certified right at least {wording.percent(row['bound'], down=True)} of the time, "
         f"at {wording.percent(row['confidence'])} confidence"
     )
-    move = "moves" if row["status"] in CHANGED else "would move"
     if new == now:
         return f"Automatic removal stays at {wording.score(now)}, {certificate}."
     return f"Automatic removal {move} from {wording.score(now)} to {wording.score(new)}, {certificate}."
