@@ -53,7 +53,10 @@ def test_the_loop_turns_labels_into_certified_thresholds(loop: Loop) -> None:
     approved = proposals[proposals["status"] == "approved"]
     assert len(approved) > 0
     assert set(approved["answered_by"]) == {"manager"}
-    assert (approved["bound"] >= approved["target"]).all()
+    certified = approved[approved["refusal"].isna()]  # the others leave a threshold that labels refute, upwards
+    assert len(certified) > 0
+    assert (certified["bound"] >= certified["target"]).all()
+    assert (approved["proposed_remove_at"] > approved["current_remove_at"])[approved["refusal"].notna()].all()
 
     serving = read_serving(loop.settings.thresholds)
     ledger = loop.read("threshold_ledger")
