@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-import numpy as np
 import pandas as pd
 
 from include.contract.tables import CELL
 from include.project import Project
+from include.response import adjusted_for_response, mature_draws
 from include.thresholds.ledger import thresholds_in_force
-
-_ITEM = ["video_id", "policy", "sampled_on"]
 
 
 def passed_days(project: Project, gate: str, start: date, end: date) -> set[date]:
@@ -36,18 +34,13 @@ def labelled_sample(project: Project, day: date) -> pd.DataFrame:
     """Draws of each policy's window that have a final consensus as of `day`.
 
     Columns of `review_sample`, p_violating and sampled_on (the day of the draw), sorted by cell, day and video. A
-    video drawn on several days counts once, on the day its consensus is about.
+    video drawn on several days counts once, on the day its consensus is about. Inclusion probabilities are those of
+    being drawn and answered, see `include.response`.
     """
     drawn = accepted(project, "review_sample", "sample", window_start(project, day), day)
     consensus = accepted(project, "label_consensus", "consensus", day, day)
-    final = consensus.loc[consensus["status"] == "final", [*_ITEM, "p_violating"]]
-    rows = drawn.rename(columns={"ds": "sampled_on"}).merge(final, on=_ITEM)
-    policies = project.config.policies
-    in_window = [
-        (day - sampled).days < policies[policy].window_days
-        for policy, sampled in zip(rows["policy"], rows["sampled_on"], strict=True)
-    ]
-    return rows[np.array(in_window, dtype=bool)].sort_values([*CELL, "sampled_on", "video_id"], ignore_index=True)
+    rows = adjusted_for_response(mature_draws(drawn, consensus, day=day, config=project.config))
+    return rows.sort_values([*CELL, "sampled_on", "video_id"], ignore_index=True)
 
 
 def thresholds_before(project: Project, day: date, cells: pd.DataFrame) -> pd.DataFrame:

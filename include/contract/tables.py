@@ -87,6 +87,8 @@ OUTCOME_MEASURES = (
     "enforced_removes",
 )
 PROGRAMMES = ("audit", "prevalence", "golden", "training")
+ESTIMATING_PROGRAMMES = ("audit", "prevalence")
+"""Those whose labels estimates and certificates rest on."""
 _REGIONS = ("no_score", "allow", "review", "remove")
 
 
