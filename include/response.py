@@ -1,12 +1,12 @@
 """Draws that nobody answered must not bias what the answered ones say: weighting-class nonresponse adjustment.
 
-What is removed is labelled sooner and more surely than what is allowed, so the answered draws show too much of it. Draws
-are put into classes within which those answered are taken to be typical of all, policy x market x region of the design,
-and an answered draw's inclusion probability is multiplied by the share of its class that was answered: it then stands
-for the unanswered ones, too. Rates are counts of draws, not weighted ones. Sources: R. Little, "Survey nonresponse
-adjustments for estimates of means", International Statistical Review 54 (1986) 139-157; R. Little and S. Vartivarian,
-"On weighting the rates in non-response weights", Statistics in Medicine 22 (2003) 1589-1599; G. Kalton and I.
-Flores-Cervantes, "Weighting methods", Journal of Official Statistics 19 (2003) 81-97, on small classes.
+What is removed is labelled sooner and more surely than what is allowed, so the answered draws show too much of it.
+Draws are put into classes, policy x market x region of the design, within which those answered are taken to be typical
+of all, and an answered draw's inclusion probability is multiplied by the share of its class that was answered: it then
+stands for the unanswered ones, too. Rates are counts of draws, not weighted ones. Sources: R. Little, "Survey
+nonresponse adjustments for estimates of means", International Statistical Review 54 (1986) 139-157; R. Little and S.
+Vartivarian, "On weighting the rates in non-response weights", Statistics in Medicine 22 (2003) 1589-1599; on small
+classes G. Kalton and I. Flores-Cervantes, "Weighting methods", Journal of Official Statistics 19 (2003) 81-97.
 
 Within a region the factor is one number, so inclusion probabilities that were equal there stay equal.
 """

@@ -123,8 +123,9 @@ def read_drops(folder: Path, *, max_line_bytes: int = MAX_LINE_BYTES) -> tuple[p
 
     Raw events have RAW_COLUMNS: the fields of `reviewer_labels` as text (NaN where absent), source_file (the file's
     name), source_line (int64, from 1), raw (the text as read, without line end) and header (line 1 of a CSV file, else
-    NaN). Refused has the columns of `label_rejects`. Both in the order of (source_file, source_line); together they are all that was read. A folder
-    that does not exist holds nothing. No line longer than `max_line_bytes` is ever held in memory.
+    NaN). Refused has the columns of `label_rejects`. Both in the order of (source_file, source_line); together they are
+    all that was read. A folder that does not exist holds nothing. No line longer than `max_line_bytes` is ever held in
+    memory.
     """
     drops = _Drops(max_line_bytes)
     paths = folder.iterdir() if folder.is_dir() else ()

@@ -102,7 +102,9 @@ def test_an_answer_to_a_golden_draw_is_for_grading_alone():
         (2, "anna", "golden"),
     ]
     assert len(cast_votes(answers)) == 4
-    graded = reviewer_quality(cast_votes(answers), golden=usable_golden(golden_of((1, "violence", True, "2026-1")), CONFIG))
+    graded = reviewer_quality(
+        cast_votes(answers), golden=usable_golden(golden_of((1, "violence", True, "2026-1")), CONFIG)
+    )
     (anna,) = graded[(graded["reviewer_id"] == "anna") & (graded["basis"] == "golden")].to_dict("records")
     assert (anna["golden_labels"], anna["sensitivity"]) == (2, 0.5)
     found = consensus_asof(events, None, day=DAYS[3], config=MAJORITY)
