@@ -38,14 +38,13 @@ def mature_draws(drawn: pd.DataFrame, consensus: pd.DataFrame, *, day: date, con
     Returns:
         The columns of `review_sample`, sampled_on (the day of the draw) and p_violating, NaN without a final answer.
     """
-    windows = pd.DataFrame(
-        [(name, policy.window_days, policy.maturity_days) for name, policy in config.policies.items()],
-        columns=["policy", "window", "maturity"],
-    )
     draws = drawn[drawn["programme"].isin(ESTIMATING_PROGRAMMES)].rename(columns={"ds": "sampled_on"})
-    limits = draws[["policy"]].merge(windows, how="left", on="policy").set_axis(draws.index)
     age = (pd.Timestamp(day) - pd.to_datetime(draws["sampled_on"])).dt.days
-    draws = draws[(age < limits["window"]) & (age >= limits["maturity"])]
+    window = {name: policy.window_days for name, policy in config.policies.items()}
+    maturity = {name: policy.maturity_days for name, policy in config.policies.items()}
+    # As numbers even where there are no rows: a map of no strings is one of strings.
+    in_window = age < draws["policy"].map(window).astype("float64")
+    draws = draws[in_window & (age >= draws["policy"].map(maturity).astype("float64"))]
     final = consensus["p_violating"].where(consensus["status"] == "final")
     answers = consensus[["video_id", "policy", "sampled_on"]].assign(p_violating=final)
     rows = draws.merge(answers.rename(columns={"sampled_on": "about"}), how="left", on=["video_id", "policy"])

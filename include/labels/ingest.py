@@ -164,9 +164,8 @@ def _draw_answered(events: pd.DataFrame, sample: pd.DataFrame, verdicts: _Verdic
     draws = pd.DataFrame(
         {
             "video_id": sample["video_id"].astype("int64"),
-            "policy": sample["policy"].astype("str"),
-            "sample_id": sample["sample_id"].astype("str"),
-            "programme": sample["programme"].astype("str"),
+            # Not as pandas strings: merging an empty column of those that came from a file fails (pandas 3.1).
+            **{name: sample[name].astype("object") for name in ("policy", "sample_id", "programme")},
             "sampled_on": pd.to_datetime(sample["ds"]).astype("datetime64[us]"),
         }
     )
@@ -184,7 +183,8 @@ def _draw_answered(events: pd.DataFrame, sample: pd.DataFrame, verdicts: _Verdic
     verdicts.refuse(unknown, Reason.OTHER_SAMPLE, "sample_id", events["sample_id"])
 
     labelled_on = events["labelled_at"].dt.tz_localize(None).dt.floor("D")
-    labelled = events[video].assign(programme=named_by.astype("str"), labelled_on=labelled_on)[verdicts.open]
+    labelled = events[video].assign(programme=named_by, labelled_on=labelled_on)[verdicts.open]
+    labelled = labelled.astype({"policy": "object", "programme": "object"})
     order = pd.Categorical(draws["programme"], PROGRAMMES_BY_PRECEDENCE[::-1], ordered=True)
     draws = draws.assign(order=order).sort_values(["sampled_on", "order"], kind="stable")
     asked = labelled["programme"].notna()

@@ -135,7 +135,7 @@ def test_labels_pushed_over_the_api_become_a_drop_of_their_day_of_arrival(airflo
     stranger.token = "no token"
     with pytest.raises(urllib.error.HTTPError) as refused:
         stranger.post("/api/v2/assets/events", body)
-    assert refused.value.code == 401
+    assert refused.value.code == 403
 
 
 def test_nothing_is_open_without_a_login_and_nothing_failed_to_load(airflow: tuple[Api, Path]) -> None:
