@@ -20,7 +20,7 @@ from __future__ import annotations
 from airflow.sdk import DAG, get_current_context, task
 
 from include.orchestration.assets import PUSHED_LABELS
-from include.orchestration.dags import COMMON, STORAGE, stage
+from include.orchestration.dags import COMMON, PUSHED_RUN_TYPES, STORAGE, stage
 
 
 @task(**STORAGE)
@@ -51,7 +51,7 @@ def missed_by_ingestion(files: list[tuple[str, str]]) -> None:
 with DAG(
     "land_pushed_labels",
     schedule=[PUSHED_LABELS],
-    allowed_run_types=["asset_triggered"],
+    allowed_run_types=PUSHED_RUN_TYPES,
     tags=["plumbline", "labels"],
     doc_md=__doc__,
     **{**COMMON, "params": {}},

@@ -58,9 +58,8 @@ def response_rates(draws: pd.DataFrame) -> pd.DataFrame:
         policy, market, region, drawn, answered, response_rate (0..1, see MIN_CLASS_DRAWS) and refusal: why nothing can
         be said of the class, None where something can. Sorted by class.
     """
-    has_answer = draws["p_violating"].notna()
-    counts = has_answer.groupby([draws[name] for name in RESPONSE_CLASS]).agg(drawn="size", answered="sum")
-    counts = counts.astype("int64").reset_index()
+    by_class = draws.groupby(RESPONSE_CLASS)["p_violating"]
+    counts = by_class.agg(drawn="size", answered="count").astype("int64").reset_index()
     whole = counts.groupby(["policy", "market"])[["drawn", "answered"]].transform("sum")
     small = counts["drawn"] < MIN_CLASS_DRAWS
     rate = (counts["answered"] / counts["drawn"]).where(~small, whole["answered"] / whole["drawn"])

@@ -132,7 +132,7 @@ class Gates(Strict):
     def garbage(self, lines: pd.Series, refused: pd.Series) -> pd.Series:
         """Which files of label events are mostly garbage: so many `lines` that it is no accident, too many `refused`.
 
-        Exact repeats are in neither number: a file sent twice is no garbage.
+        Events refused for an id that is taken are not counted as refused: a file sent twice is no garbage.
         """
         return (lines >= self.garbage_min_lines) & (refused > self.max_reject_share * lines)
 

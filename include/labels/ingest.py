@@ -220,13 +220,13 @@ def _set_garbage_aside(rows: pd.DataFrame, refused: pd.DataFrame, verdicts: _Ver
     """Refuse what is left of the files that are mostly garbage, each with the first thing wrong with its file."""
     judged = rows[_ORDER].assign(reason=verdicts.reason, detail=verdicts.detail)
     lines = pd.concat([refused[judged.columns], judged]).sort_values(_ORDER, kind="stable")
-    bad = lines[lines["reason"] != ""]
+    bad = lines[~lines["reason"].isin(["", Reason.SKIPPED_ANNOTATION.value])]
     by_file = lines.groupby("source_file").size().to_frame("lines")
     by_file["refused"] = bad.groupby("source_file").size().reindex(by_file.index, fill_value=0)
     garbage = by_file[config.gates.garbage(by_file["lines"], by_file["refused"])]
     first = bad.groupby("source_file").first()
     for name, count in garbage.iterrows():
-        example = first.loc[name]
+        example = first.loc[str(name)]
         said = f"{count['refused']} of {count['lines']} refused, the first as {example['reason']}, {example['detail']}"
         verdicts.refuse(rows["source_file"] == name, Reason.MOSTLY_GARBAGE, str(name), pd.Series(said, rows.index))
 

@@ -35,6 +35,9 @@ UNSAMPLED = "video_not_sampled"
 HARMLESS = ("duplicate_event", "skipped_annotation")
 """Refusals a good drop may be full of: a review tool that exports everything every day repeats itself."""
 
+CONFLICTING = "conflicting_event"
+"""The reason in label_rejects of an event under the id of an accepted one, with other content."""
+
 NO_ROWS = "no rows"
 
 ROUNDING = 1e-9
@@ -532,20 +535,17 @@ def _minutes(design: pd.DataFrame, config: Config) -> pd.DataFrame:
 
 def _files(events: pd.DataFrame, rejects: pd.DataFrame, config: Config) -> pd.DataFrame:
     """One row a file of label events: `garbage` and `damage` say what is wrong with it as a whole; NULL if nothing."""
-    bad = rejects[~rejects["reason"].isin(HARMLESS)]
-    refused = bad.groupby("source_file").size()
-    lines = refused.add(events.groupby("source_file").size(), fill_value=0).sort_index()
-    refused = refused.reindex(lines.index, fill_value=0)
-    is_garbage = config.gates.garbage(lines, refused)
+    bad = rejects[~rejects["reason"].isin([*HARMLESS, CONFLICTING])]
+    lines = pd.concat([rejects["source_file"], events["source_file"]]).value_counts().sort_index()
+    refused = bad["source_file"].value_counts().reindex(lines.index, fill_value=0)
     garbage = {
         name: f"{refused[name]} refused, mostly {_typical_reject(bad[bad['source_file'] == name])}"
-        for name in lines.index[is_garbage]
+        for name in lines.index[config.gates.garbage(lines, refused)]
     }
     whole = bad[bad["source_line"] == 0].set_index("source_file")
     damage = (whole["reason"] + ", " + whole["detail"]).to_dict()
-    return pd.DataFrame({"source_file": lines.index}).assign(
-        garbage=[garbage.get(name) for name in lines.index], damage=[damage.get(name) for name in lines.index]
-    )
+    names = pd.Series(lines.index, dtype="object")
+    return pd.DataFrame({"source_file": names, "garbage": names.map(garbage), "damage": names.map(damage)})
 
 
 def _typical_reject(rejects: pd.DataFrame) -> str:

@@ -198,6 +198,17 @@ def test_only_unsure_answers_and_no_events_at_all():
         pd.testing.assert_frame_equal(found, empty_frame(TABLES["label_consensus"]))
 
 
+@pytest.mark.parametrize("method", ["majority", "one_coin", "dawid_skene"])
+def test_one_reviewer_who_labels_everything(method):
+    rows = [{"video_id": v, "decision": "violating" if v % 10 == 0 else "not_violating"} for v in range(200)]
+    found = consensus_asof(events_of(*rows), None, day=DAYS[0], config=with_method(method))
+    assert list(found["p_violating"] > 0.5) == [v % 10 == 0 for v in range(200)]
+    assert found["agreement"].isna().all()
+    (anna,) = reviewer_quality(cast_votes(votes_asof(events_of(*rows), day=DAYS[0], config=CONFIG))).to_dict("records")
+    assert (anna["labels"], anna["golden_labels"]) == (200, 0)
+    assert np.isnan(anna["sensitivity"])  # nobody to compare with
+
+
 def golden_of(*rows: tuple[int, str, bool, str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["video_id", "policy", "violating", "guideline_version"])
 

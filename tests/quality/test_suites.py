@@ -358,8 +358,14 @@ def test_a_damaged_file_is_named():
     one_failure(outcome.warnings, "source_file=b.jsonl", "damage=unreadable_file, cut.parquet: truncated")
 
 
+def test_conflicting_ids_are_refused_but_make_no_garbage():
+    outcome = labels(frames.label_events(30), frames.label_rejects(*["conflicting_event"] * 20))
+    assert outcome.warnings == ()
+    one_failure(outcome.failures, "judged_refused=20", "judged=50")
+
+
 def test_a_file_sent_twice_is_no_fault():
-    outcome = labels(frames.label_events(30), frames.label_rejects(*[suites.REPEATED] * 30))
+    outcome = labels(frames.label_events(30), frames.label_rejects(*[suites.HARMLESS[0]] * 30))
     assert outcome.passed
     assert outcome.warnings == ()
 
