@@ -230,6 +230,12 @@ def test_lines_that_could_not_be_read_count_towards_garbage():
     assert found.read == 31
 
 
+def test_an_export_full_of_skipped_annotations_is_no_garbage():
+    refused = in_file("tool.json", *[{}] * 30).assign(reason="skipped_annotation", detail="skipped")
+    refused["source_line"] += 100
+    assert len(judged(in_file("tool.json", {}), refused=refused[list(NO_REJECTS.columns)]).events) == 1
+
+
 def test_a_repeated_file_is_no_garbage_and_garbage_takes_no_ids():
     bad, good = in_file("a.jsonl", *many(5, 20)), in_file("b.jsonl", *many(25, 0))
     found = judged(bad, good, in_file("c.jsonl", *many(25, 0)))

@@ -89,7 +89,7 @@ def test_a_reason_chooses_and_repeats_come_out_only_if_asked_for(project, home):
 
 def test_corrected_events_are_accepted_under_their_own_ids(project, home, capsys):
     main(["--day", str(DAY), "--out", str(home / "r.jsonl")])
-    corrected = {
+    corrected: dict[str, dict[str, Any]] = {
         "c2": {"policy": "violence"},
         "c4": {"policy": "fraud", "video_id": VIDEO},
         "j2": {"decision": "violating"},
