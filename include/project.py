@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 from include.config.load import load_config
 from include.config.model import Config
 from include.config.settings import Settings, config_path
-from include.warehouse.base import Warehouse
-from include.warehouse.duckdb import DuckDBWarehouse
+from include.warehouse.base import Caller, Warehouse
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,17 @@ class Project:
     warehouse: Warehouse
 
 
-def open_project(settings: Settings) -> Project:
-    """Validates the configuration and opens the warehouse. Raises ConfigError."""
-    return Project(
-        settings=settings,
-        config=load_config(config_path()),
-        warehouse=DuckDBWarehouse(landing=settings.landing, root=settings.warehouse),
-    )
+def open_project(settings: Settings, caller: Caller | None = None) -> Project:
+    """Validates the configuration and opens the warehouse for `caller`, None: a command. Raises ConfigError."""
+    return Project(settings, load_config(config_path()), _open_warehouse(settings, caller))
+
+
+def _open_warehouse(settings: Settings, caller: Caller | None) -> Warehouse:
+    if isinstance(settings.warehouse, Path):
+        from include.warehouse.duckdb import DuckDBWarehouse
+
+        return DuckDBWarehouse(landing=settings.landing, root=settings.warehouse)
+    from include.warehouse.bigquery import BigQueryWarehouse
+    from include.warehouse.bigquery_jobs import Jobs
+
+    return BigQueryWarehouse(Jobs(settings.warehouse, caller or Caller("", "command", "", uuid.uuid4().hex)))

@@ -14,19 +14,17 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from include.config.load import load_config
 from include.config.settings import Settings
 from include.contract.tables import TABLES
 from include.evidence import accepted
 from include.labels import stage as labels
-from include.project import Project
+from include.project import Project, open_project
 from include.quality.gate import GateFailed
 from include.sampling import stage as sampling
 from include.simulation.platform import Platform
 from include.simulation.scenario import load_scenario
 from include.thresholds import stage as thresholds
 from include.warehouse.base import MissingPartition, UnreadablePartition
-from include.warehouse.duckdb import DuckDBWarehouse
 
 BEFORE, DAY = date(2026, 11, 1), date(2026, 11, 2)
 FILE = "violence-v3.parquet"
@@ -48,7 +46,7 @@ class Site:
             output=self.home / "output",
             mlflow_tracking_uri=f"sqlite:///{self.home}/mlflow.db",
         )
-        return Project(places, load_config(), DuckDBWarehouse(places.landing, places.warehouse))
+        return open_project(places)
 
     def land(self, day: date) -> None:
         places = self.project.settings

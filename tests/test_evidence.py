@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,8 @@ from include.config.load import load_config
 from include.config.settings import Settings
 from include.contract.tables import TABLES
 from include.evidence import accepted, labelled_sample, passed_days, thresholds_before, window_start
-from include.project import Project
+from include.project import Project, open_project
 from include.thresholds.ledger import publish
-from include.warehouse.duckdb import DuckDBWarehouse
 
 DAY = date(2026, 11, 20)
 WINDOWS = {"violence": 14, "pornography": 14, "fraud": 5}
@@ -32,8 +32,7 @@ def project(tmp_path: Path) -> Project:
         name: policy.model_copy(update={"window_days": WINDOWS[name]}) for name, policy in shipped.policies.items()
     }
     settings = Settings(tmp_path / "landing", tmp_path / "warehouse", tmp_path / "output", "sqlite:///none")
-    warehouse = DuckDBWarehouse(settings.landing, settings.warehouse)
-    return Project(settings, shipped.model_copy(update={"policies": policies}), warehouse)
+    return replace(open_project(settings), config=shipped.model_copy(update={"policies": policies}))
 
 
 def judged(project: Project, gate: str, day: date, *results: tuple[str, bool]) -> None:

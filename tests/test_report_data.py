@@ -10,14 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.config.load import load_config
 from include.config.settings import Settings
 from include.contract.tables import CELL, N_BINS, TABLES
 from include.evidence import labelled_sample
-from include.project import Project
+from include.project import Project, open_project
 from include.thresholds import stage
 from include.thresholds.report_data import certified_curves, report_data, sample_counts
-from include.warehouse.duckdb import DuckDBWarehouse
 
 DAY = date(2026, 11, 20)
 SAMPLED = DAY - timedelta(days=5)
@@ -30,7 +28,7 @@ N = 400
 def project(tmp_path: Path) -> Project:
     """Two cells were sampled and labelled; one of them is no longer scored."""
     settings = Settings(tmp_path / "landing", tmp_path / "warehouse", tmp_path / "output", "sqlite:///none")
-    project = Project(settings, load_config(), DuckDBWarehouse(settings.landing, settings.warehouse))
+    project = open_project(settings)
     drawn = pd.concat([draws(VIOLENCE, 0), draws(RETIRED, N)], ignore_index=True)
     _put(project, "review_sample", SAMPLED, drawn, "sample")
     _put(project, "label_consensus", DAY, consensus(drawn), "consensus")

@@ -6,9 +6,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
 
 from include.config.load import DEFAULT_CONFIG, ConfigError
+from include.config.strict import Strict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,12 +19,31 @@ CONNECTION_ID = "plumbline_warehouse"
 VARIABLES = ("plumbline_output", "plumbline_mlflow_tracking_uri")
 
 
+class BigQueryPlace(Strict):
+    """Where on BigQuery, and what a job may cost.
+
+    `max_gigabytes`: 10^9 bytes one job may bill at most. `api_endpoint`: None is Google's own; an emulator's starts
+    with http://, and no credentials are sent there. `retry_seconds`: how long one request is tried.
+    """
+
+    project: Annotated[str, Field(min_length=1)]
+    dataset: Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")]
+    location: Annotated[str, Field(min_length=1)]
+    max_gigabytes: Annotated[float, Field(gt=0)]
+    api_endpoint: Annotated[str, Field(pattern="^https?://")] | None = None
+    storage_endpoint: str | None = None
+    retry_seconds: Annotated[float, Field(gt=0)] = 300.0
+
+
 @dataclass(frozen=True)
 class Settings:
-    """Absolute places. Relative ones in the connection or a variable start at `home()`."""
+    """Absolute places. Relative ones in the connection or a variable start at `home()`.
+
+    `landing`: the platform's tables in the embedded warehouse; where files of label events arrive in either engine.
+    """
 
     landing: Path
-    warehouse: Path
+    warehouse: Path | BigQueryPlace
     output: Path
     mlflow_tracking_uri: str
 
@@ -62,22 +84,31 @@ def config_path() -> Path:
 
 def settings_from(extra: Mapping[str, Any], variables: Mapping[str, str]) -> Settings:
     """Settings from the connection's extra and the variables. Raises ConfigError naming what is missing."""
-    engine = extra.get("engine")
-    if engine != "duckdb":
-        raise ConfigError(f"connection {CONNECTION_ID}: extra.engine is {engine!r}, allowed: 'duckdb'")
-    for key in ("landing", "warehouse"):
-        if not isinstance(extra.get(key), str):
+    keys = dict(extra)
+    engine, start = keys.pop("engine", None), home()
+    if engine not in ("duckdb", "bigquery"):
+        raise ConfigError(f"connection {CONNECTION_ID}: extra.engine is {engine!r}, allowed: 'duckdb', 'bigquery'")
+    for key in ("landing", "warehouse") if engine == "duckdb" else ("landing",):
+        if not isinstance(keys.get(key), str):
             raise ConfigError(f"connection {CONNECTION_ID}: extra.{key} is missing: it names a folder")
+    landing = start / keys.pop("landing")
     missing = [name for name in VARIABLES if not variables.get(name)]
     if missing:
         raise ConfigError(f"Airflow variables are not set: {', '.join(missing)}")
-    start = home()
     return Settings(
-        landing=start / extra["landing"],
-        warehouse=start / extra["warehouse"],
+        landing=landing,
+        warehouse=start / keys["warehouse"] if engine == "duckdb" else _bigquery_place(keys),
         output=start / variables["plumbline_output"],
         mlflow_tracking_uri=_absolute_uri(variables["plumbline_mlflow_tracking_uri"], start),
     )
+
+
+def _bigquery_place(keys: Mapping[str, Any]) -> BigQueryPlace:
+    try:
+        return BigQueryPlace.model_validate(keys)
+    except ValidationError as error:
+        found = "; ".join(f"extra.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"connection {CONNECTION_ID}, engine bigquery: {found}") from error
 
 
 def _absolute_uri(uri: str, start: Path) -> str:

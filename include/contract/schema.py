@@ -11,6 +11,9 @@ from include.contract.tables import TABLES, Column, Table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MOST_CLUSTERING = 4
+"""Columns BigQuery clusters by at most."""
+
 _PANDAS_TYPES = {
     "INT64": "int64",
     "FLOAT64": "float64",
@@ -42,7 +45,7 @@ def empty_frame(table: Table) -> pd.DataFrame:
 
 
 def ddl(table: Table) -> str:
-    """The GoogleSQL statement that creates `table`, partitioned by day."""
+    """The GoogleSQL statement that creates `table`: partitioned by day, clustered by the first columns of its key."""
     lines = [
         f"  {c.name} {c.type}{'' if c.nullable else ' NOT NULL'} OPTIONS (description = {_quoted(c.meaning)})"
         for c in (Column("ds", "DATE", "The day"), *table.columns)
@@ -50,7 +53,8 @@ def ddl(table: Table) -> str:
     return (
         f"CREATE TABLE IF NOT EXISTS {table.name} (\n"
         + ",\n".join(lines)
-        + f"\n)\nPARTITION BY ds\nOPTIONS (description = {_quoted(table.meaning)});"
+        + f"\n)\nPARTITION BY ds\nCLUSTER BY {', '.join(table.key[:MOST_CLUSTERING])}\n"
+        + f"OPTIONS (description = {_quoted(table.meaning)}, require_partition_filter = {str(table.large).upper()});"
     )
 
 

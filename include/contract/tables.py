@@ -43,7 +43,8 @@ class Table:
 
     `slice_by` names the column that, together with the day, forms the unit of replacement where several writers
     share a day (each gate its own results); None: the day itself. `optional` inputs may be absent, which switches
-    off what needs them, by name. `formats` are the file endings accepted in the embedded landing folder.
+    off what needs them, by name. `formats` are the file endings accepted in the embedded landing folder. `large`: a
+    query must name the days it wants.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Table:
     slice_by: str | None = None
     formats: tuple[str, ...] = ("parquet",)
     switches_off: str = ""
+    large: bool = False
 
     def column(self, name: str) -> Column:
         """The column of that name; KeyError if the table has none."""
@@ -115,6 +117,7 @@ _INPUTS = (
         "One classifier score of one video for one policy",
         (_VIDEO, *_CELL_COLUMNS, _SCORE, _VIEWS),
         key=("video_id", "policy", "model_version"),
+        large=True,
     ),
     Table(
         "reviewer_labels",
@@ -132,6 +135,7 @@ _INPUTS = (
             Column("supersedes", "STRING", "event_id of the event this one corrects", nullable=True),
         ),
         key=("event_id",),
+        large=True,
         formats=_LABEL_FORMATS,
     ),
     Table(
@@ -156,6 +160,7 @@ _INPUTS = (
             Column("decided_at", "TIMESTAMP", "When the appeal was decided (UTC)"),
         ),
         key=("event_id",),
+        large=True,
         optional=True,
         formats=_LABEL_FORMATS,
         switches_off="the appeals line of the daily report, nor the expected appeals of a forecast",
@@ -172,6 +177,7 @@ _INPUTS = (
             Column("decided_at", "TIMESTAMP", "When the platform acted (UTC)"),
         ),
         key=("video_id", "policy", "model_version"),
+        large=True,
         optional=True,
         switches_off="the comparison of enforced with published thresholds in the daily report, nor the expected "
         "appeals of a forecast",
@@ -216,6 +222,7 @@ _OWNED = (
             _count("n_views", "Their views"),
         ),
         key=(*CELL, "bin"),
+        large=True,
     ),
     Table(
         "sampling_design",
@@ -258,6 +265,7 @@ _OWNED = (
             _probability("permanent_random", "The video's permanent random number; drawn because it is below pi"),
         ),
         key=("programme", "video_id", "policy", "model_version"),
+        large=True,
     ),
     Table(
         "label_events",
@@ -279,6 +287,7 @@ _OWNED = (
             _count("source_line", "Line or row in that file, from 1"),
         ),
         key=("event_id",),
+        large=True,
     ),
     Table(
         "label_rejects",
@@ -293,6 +302,7 @@ _OWNED = (
             Column("header", "STRING", "Line 1 of a CSV file, which names its columns", nullable=True),
         ),
         key=("source_file", "source_line"),
+        large=True,
     ),
     Table(
         "label_consensus",
@@ -310,6 +320,7 @@ _OWNED = (
             Column("sampled_on", "DATE", "Day whose sample holds the video"),
         ),
         key=("video_id", "policy"),
+        large=True,
     ),
     Table(
         "label_completeness",

@@ -12,6 +12,7 @@ from airflow.sdk import CronPartitionTimetable, Param, get_current_context, task
 
 if TYPE_CHECKING:
     from include.project import Project
+    from include.warehouse.base import Caller
 
 DAILY = CronPartitionTimetable("0 2 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
 """At 02:00 UTC, for the day before."""
@@ -66,6 +67,15 @@ def step(package: str, name: str, *, task_id: str | None = None, **options: Any)
     return run
 
 
+def _caller(day: str) -> Caller:
+    """This task: clearing a run raises its clear_number, a retry does not."""
+    from include.warehouse.base import Caller
+
+    context = get_current_context()
+    run = context["dag_run"]
+    return Caller(run.dag_id, context["ti"].task_id, day, f"{run.dag_id} {run.run_id} {run.clear_number}")
+
+
 @contextmanager
 def stage(day: str) -> Iterator[tuple[Project, date]]:
     """The project and the day. What a rerun cannot heal, a failed gate or a wrong config, fails without retries."""
@@ -78,13 +88,13 @@ def stage(day: str) -> Iterator[tuple[Project, date]]:
     from include.config.settings import CONNECTION_ID, VARIABLES, settings_from
     from include.project import open_project
     from include.quality.gate import GateFailed
-    from include.warehouse.base import MissingPartition, UnreadablePartition
+    from include.warehouse.base import MissingPartition, UnreadablePartition, WarehouseRefused
 
     try:
         extra = json.loads(Connection.get(CONNECTION_ID).extra or "{}")
         variables = {name: Variable.get(name, default="") for name in VARIABLES}
-        yield open_project(settings_from(extra, variables)), date.fromisoformat(day)
-    except (GateFailed, ConfigError, MissingPartition, UnreadablePartition) as error:
+        yield open_project(settings_from(extra, variables), _caller(day)), date.fromisoformat(day)
+    except (GateFailed, ConfigError, MissingPartition, UnreadablePartition, WarehouseRefused) as error:
         raise AirflowFailException(str(error)) from error
 
 

@@ -14,7 +14,6 @@ from include.files import write_whole
 from include.project import Project
 from include.quality import suites
 from include.quality.gate import judge, reopen
-from include.quality.inspect import inspect_parquet
 from include.sampling.design import design
 from include.sampling.label_studio import labelling_configuration, tasks
 from include.sampling.profile import id_mask, score_histogram, score_profile
@@ -27,7 +26,7 @@ log = logging.getLogger(__name__)
 def gate_scores_input(project: Project, day: date) -> None:
     """Whether the day's files can be read as video_scores at all. Raises GateFailed."""
     table = TABLES["video_scores"]
-    problems = inspect_parquet(table, project.warehouse.landed_files(table.name, day))
+    problems = project.warehouse.input_problems(table.name, day)
     judge(project.warehouse, "scores_input", day, suites.scores_input(table, problems), project.settings.quality_docs)
 
 

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
+
+from include.contract.tables import TABLES
 
 SQL_FOLDER = Path(__file__).with_name("sql")
 
@@ -31,6 +35,38 @@ class UnreadablePartition(ValueError):
 
     def __init__(self, table: str, day: date, file: str, reason: str) -> None:
         super().__init__(f"{table} of {day}, file {file}: cannot be read: {reason}. The platform must deliver it again")
+
+
+class WarehouseRefused(RuntimeError):
+    """The warehouse will not do it, and a rerun alone will not help: the message says what will."""
+
+
+class WarehouseUnavailable(RuntimeError):
+    """The warehouse does not answer, or not now: a rerun may help."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """On whose behalf a warehouse works: a task of a Dag's run, for a day.
+
+    `attempt`: the same for all tries of one run, and another once the run was cleared.
+    """
+
+    dag: str
+    task: str
+    day: str
+    attempt: str
+
+
+@cache
+def query_text(name: str) -> tuple[str, tuple[str, ...]]:
+    """GoogleSQL of `sql/<name>.sql` with the functions it may call, and the contract's tables it reads, sorted."""
+    import sqlglot
+    from sqlglot import exp
+
+    query = (SQL_FOLDER / f"{name}.sql").read_text()
+    read = {table.name for table in sqlglot.parse_one(query, read="bigquery").find_all(exp.Table)}
+    return (SQL_FOLDER / "functions.sql").read_text() + query, tuple(sorted(read & TABLES.keys()))
 
 
 class Warehouse(ABC):
@@ -73,12 +109,23 @@ class Warehouse(ABC):
 
     @abstractmethod
     def fingerprint(self, table: str, day: date) -> str | None:
-        """SHA-256 of the content of that day; None if there is no such partition."""
+        """SHA-256 of the rows of that day, equal in every engine; None if there is no such partition."""
 
     @abstractmethod
     def row_count(self, table: str, day: date) -> int:
         """Rows of that day, from metadata alone."""
 
     @abstractmethod
-    def landed_files(self, table: str, day: date) -> list[Path]:
-        """Files of an input table's day as the platform left them, sorted by name."""
+    def input_problems(self, table: str, day: date) -> pd.DataFrame:
+        """What keeps a day of an input from being read as the contract says; no rows if nothing does.
+
+        Columns: file (or table; "-": the day), column (None: the file as a whole), problem, detail. Found in metadata
+        alone, before any scan.
+        """
+
+    def finished(self, name: str, parameters: Mapping[str, Parameter]) -> bool:  # noqa: ARG002
+        """Whether `query` of the same name and parameters would return at once; sends it on its way if not.
+
+        An engine that works in the task's own process has nothing to wait for.
+        """
+        return True

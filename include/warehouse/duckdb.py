@@ -9,7 +9,6 @@ A file is written under `<root>/.staging`, flushed, and renamed into place, whic
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import time
 import uuid
@@ -25,7 +24,9 @@ import pandas as pd
 
 from include.contract.schema import arrow_schema
 from include.contract.tables import TABLES, Table
-from include.warehouse.base import SQL_FOLDER, MissingPartition, Parameter, UnreadablePartition, Warehouse
+from include.warehouse.base import MissingPartition, Parameter, UnreadablePartition, Warehouse, query_text
+from include.warehouse.footers import inspect_parquet
+from include.warehouse.frames import checked_rows, content_hash, to_pandas
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +54,7 @@ class DuckDBWarehouse(Warehouse):
     def read(
         self, table: str, start: date | None = None, end: date | None = None, *, slice_value: str | None = None
     ) -> pd.DataFrame:
-        return _to_pandas(self._read(TABLES[table], start, end, slice_value))
+        return to_pandas(self._read(TABLES[table], start, end, slice_value))
 
     def _read(self, contract: Table, start: date | None, end: date | None, slice_value: str | None = None) -> pa.Table:
         import pyarrow as pa
@@ -91,7 +92,7 @@ class DuckDBWarehouse(Warehouse):
                 connection.execute(statement)
             bound = {key: value for key, value in parameters.items() if key != "ds"}
             try:
-                return _to_pandas(connection.sql(statements[-1], params=bound).to_arrow_table())
+                return to_pandas(connection.sql(statements[-1], params=bound).to_arrow_table())
             except duckdb.Error as error:
                 self._name_damage(tables, day)
                 raise RuntimeError(f"query {name} for {day}: {error}") from error
@@ -115,14 +116,8 @@ class DuckDBWarehouse(Warehouse):
         return True
 
     def fingerprint(self, table: str, day: date) -> str | None:
-        files = self._files(TABLES[table], day)
-        if not files:
-            return None
-        digest = hashlib.sha256()
-        for path in files:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        return digest.hexdigest()
+        contract = TABLES[table]
+        return content_hash(contract, self._read(contract, day, day)) if self._files(contract, day) else None
 
     def row_count(self, table: str, day: date) -> int:
         contract = TABLES[table]
@@ -130,7 +125,11 @@ class DuckDBWarehouse(Warehouse):
         return sum(_row_count(path, contract, schema) for path in self._files(contract, day))
 
     def landed_files(self, table: str, day: date) -> list[Path]:
+        """Files of an input's day as the platform left them, sorted by name."""
         return self._files(TABLES[table], day)
+
+    def input_problems(self, table: str, day: date) -> pd.DataFrame:
+        return inspect_parquet(TABLES[table], self.landed_files(table, day))
 
     def _folder(self, table: Table) -> Path:
         return (self.landing if table.owner == "platform" else self.root) / table.name
@@ -188,41 +187,19 @@ def _file_name(slice_value: str) -> str:
     return f"{quote(slice_value, safe='')}.parquet"
 
 
-def checked_rows(table: Table, rows: pd.DataFrame) -> pa.Table:
-    """`rows` as an Arrow table of the contract's schema. ValueError names table and column where they differ."""
-    import pyarrow as pa
-
-    missing = [name for name in table.column_names if name not in rows.columns]
-    extra = [str(name) for name in rows.columns if name not in table.column_names]
-    if missing or extra:
-        raise ValueError(f"{table.name}: missing columns {missing}, columns outside the contract {extra}")
-    schema = arrow_schema(table)
-    arrays = []
-    for field in schema:
-        try:
-            array = pa.Array.from_pandas(rows[field.name], type=field.type)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise ValueError(f"{table.name}.{field.name}: not {field.type}: {error}") from error
-        if array.null_count and not field.nullable:
-            raise ValueError(f"{table.name}.{field.name}: {array.null_count} NULL values, none are allowed")
-        arrays.append(array)
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
 @cache
 def _translated(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """DuckDB statements of a GoogleSQL file, and the contract's tables it names."""
     import sqlglot
     from sqlglot import exp
 
-    text = (SQL_FOLDER / "functions.sql").read_text() + (SQL_FOLDER / f"{name}.sql").read_text()
+    text, tables = query_text(name)
     parsed = [statement for statement in sqlglot.parse(text, read="bigquery") if statement is not None]
     # The views hold the day @ds and no other, so a test of every row would only cost time.
     for equality in parsed[-1].find_all(exp.EQ):
         if (equality.left.sql(), equality.right.sql("bigquery")) == ("ds", "@ds"):
             equality.replace(exp.true())
-    tables = sorted({table.name for table in parsed[-1].find_all(exp.Table)} & TABLES.keys())
-    return tuple(statement.sql(dialect="duckdb") for statement in parsed), tuple(tables)
+    return tuple(statement.sql(dialect="duckdb") for statement in parsed), tables
 
 
 def _checked_file(path: Path, table: Table, day: date, schema: pa.Schema) -> pa.Table:
@@ -276,19 +253,6 @@ _DUCKDB_TYPES = {
     "TIMESTAMP": "TIMESTAMPTZ",
     "DATE": "DATE",
 }
-
-
-def _to_pandas(table: pa.Table) -> pd.DataFrame:
-    """Integers with NULLs stay integers; dates are datetime.date."""
-    import pyarrow as pa
-
-    mapping = {pa.int64(): pd.Int64Dtype()}
-    nullable = {field.name for field in table.schema if table.column(field.name).null_count}
-    frame = table.to_pandas(date_as_object=True)
-    for field in table.schema:
-        if field.type in mapping and field.name in nullable:
-            frame[field.name] = pd.array(table.column(field.name).to_pylist(), dtype=mapping[field.type])
-    return frame
 
 
 def _literal_list(files: list[Path]) -> str:

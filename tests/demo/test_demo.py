@@ -15,8 +15,8 @@ import pytest
 from include.config.settings import PROJECT_ROOT, Settings
 from include.contract.tables import CELL, TABLES
 from include.local.metadata import declared_settings
+from include.project import open_project
 from include.thresholds.ledger import verify
-from include.warehouse.duckdb import DuckDBWarehouse
 
 pytestmark = pytest.mark.airflow
 
@@ -58,7 +58,7 @@ def kill_during_the_second_day(home: Path, *options: str) -> str:
 
 def fingerprints(settings: Settings, day: date | None = None) -> dict[tuple[str, date], str | None]:
     """Content hash of every partition, or of those of one day."""
-    warehouse = DuckDBWarehouse(settings.landing, settings.warehouse)
+    warehouse = open_project(settings).warehouse
     return {
         (name, found): warehouse.fingerprint(name, found)
         for name in TABLES
@@ -86,7 +86,7 @@ def test_the_demo_goes_on_where_it_was_killed_and_then_has_nothing_to_do(home: P
     assert re.search(rf"^{last} +2/2 +[\d,]+ scores, [\d,]+ drawn, [1-9][\d,]* labels in", resumed.stdout, re.MULTILINE)
     assert "scripted manager answers" in resumed.stdout
     assert fingerprints(settings, first) == before
-    warehouse = DuckDBWarehouse(settings.landing, settings.warehouse)
+    warehouse = open_project(settings).warehouse
     assert verify(warehouse.read("threshold_ledger")) == []
 
     proposals = warehouse.read("threshold_proposals", last, last)

@@ -13,7 +13,7 @@ from include.config.load import load_config
 from include.config.model import Config, Retraining
 from include.contract.tables import TABLES
 from include.retraining.decision import at_certified_thresholds, decide
-from include.warehouse.duckdb import checked_rows
+from include.warehouse.frames import checked_rows
 
 DAY = date(2026, 11, 28)
 SETTINGS = Retraining(recall_drop=0.1, consecutive_days=3, reference_days=28, min_labels=500)

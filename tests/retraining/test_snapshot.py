@@ -10,7 +10,7 @@ import pytest
 
 from include.contract.tables import TABLES
 from include.retraining.snapshot import COLUMNS, build_snapshot, snapshot_id, snapshot_row
-from include.warehouse.duckdb import checked_rows
+from include.warehouse.frames import checked_rows
 
 
 def draws(n: int = 200, seed: int = 0) -> pd.DataFrame:

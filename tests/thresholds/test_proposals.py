@@ -17,7 +17,7 @@ from include.contract.tables import CELL, TABLES
 from include.thresholds.background import Background
 from include.thresholds.forecast import Contested, precision_at
 from include.thresholds.proposals import propose
-from include.warehouse.duckdb import checked_rows
+from include.warehouse.frames import checked_rows
 
 DAY = date(2026, 11, 14)
 MODEL = "violence-v3"

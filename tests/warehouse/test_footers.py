@@ -13,7 +13,7 @@ import pytest
 from include.contract.tables import TABLES
 from include.quality import suites
 from include.quality.gate import run_gate
-from include.quality.inspect import inspect_parquet
+from include.warehouse.footers import inspect_parquet
 from tests.quality.frames import DAY
 
 SCORES = TABLES["video_scores"]

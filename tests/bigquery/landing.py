@@ -1,0 +1,17 @@
+"""Puts a platform's days into the dataset, as the platform would."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+
+from include.contract.schema import ddl
+from include.contract.tables import TABLES
+from include.warehouse.bigquery import BigQueryWarehouse
+
+
+def deliver(warehouse: BigQueryWarehouse, table: str, day: date, rows: pd.DataFrame) -> None:
+    """`rows` become the day of an input table, which is made if it is not there."""
+    warehouse.jobs.run(ddl(TABLES[table]), {}, table)
+    warehouse.replace(table, day, rows)

@@ -1,0 +1,253 @@
+"""What a job may cost, when it is taken up again, and what is said when BigQuery refuses: faults come by HTTP."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from include.config.settings import BigQueryPlace
+from include.contract.tables import TABLES
+from include.warehouse.base import Caller, Parameter, WarehouseRefused, WarehouseUnavailable
+from include.warehouse.bigquery import BigQueryWarehouse
+from include.warehouse.bigquery_jobs import Jobs, client_of
+from tests.bigquery.conftest import start_emulator, stop
+from tests.bigquery.landing import deliver
+from tests.bigquery.proxy import Fault, Proxy, error, proxied
+from tests.warehouse.frames import DAY, rows_of, scores
+
+SCAN: dict[str, Parameter] = {"ds": DAY, "id_mask": 0}
+Opened = Callable[..., BigQueryWarehouse]
+
+
+@pytest.fixture
+def delivered(opened: Opened, proxy: Proxy) -> Opened:
+    deliver(opened(), "video_scores", DAY, scores(50))
+    proxy.requests.clear()
+    return opened
+
+
+def scan(warehouse: BigQueryWarehouse) -> int:
+    return int(warehouse.query("profile_and_histogram", SCAN)["n_videos"].sum())
+
+
+def sent(proxy: Proxy) -> list[dict[str, Any]]:
+    """The scans that were sent to be run, not only weighed."""
+    return [query for query in proxy.queries() if "checked_ids" in query["query"] and not query["dryRun"]]
+
+
+def once(fault: Fault) -> Fault:
+    """The fault's first answer; then it is over."""
+    over: list[object] = []
+
+    def first(method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
+        answer = None if over else fault(method, path, body)
+        if answer:
+            over.append(answer)
+        return answer
+
+    return first
+
+
+def on_scan(answer: tuple[int, dict[str, Any]], *, dry: bool = False) -> Fault:
+    def fault(method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
+        job = body.get("configuration", {})
+        is_scan = "checked_ids" in job.get("query", {}).get("query", "")
+        return answer if is_scan and bool(job.get("dryRun")) == dry else None
+
+    return fault
+
+
+def test_every_job_is_labelled_and_limited_and_its_values_are_typed_parameters(delivered: Opened, proxy: Proxy):
+    scan(delivered())
+    delivered().read("score_histogram", DAY, DAY)
+    jobs = proxy.queries()
+    for job in jobs:
+        assert job["labels"] == {
+            "product": "plumbline",
+            "dag": "sample_for_review",
+            "task": "scan_scores",
+            "day": "2026-11-01",
+        }
+        assert job["maximumBytesBilled"] == str(10**9)
+        assert str(DAY) not in job["query"]
+    (job,) = sent(proxy)
+    assert {p["name"]: p["parameterType"]["type"] for p in job["queryParameters"]} == {"ds": "DATE", "id_mask": "INT64"}
+
+
+def test_a_scan_is_weighed_first_and_refused_above_the_limit(delivered: Opened, proxy: Proxy, caplog):
+    weighed = {
+        "jobReference": {"projectId": "p", "jobId": "j", "location": "US"},
+        "configuration": {"dryRun": True, "query": {"query": "SELECT 1"}},
+        "status": {"state": "DONE"},
+        "statistics": {"totalBytesProcessed": str(5 * 10**9), "query": {"totalBytesProcessed": str(5 * 10**9)}},
+    }
+    proxy.fault = on_scan((200, weighed), dry=True)
+    with pytest.raises(WarehouseRefused, match=r"would read 5\.0 GB, more than the 1 GB that extra\.max_gigabytes"):
+        scan(delivered())
+    assert sent(proxy) == []
+    with caplog.at_level(logging.INFO):
+        assert scan(delivered(max_gigabytes=6.0)) == 50
+    assert "profile_and_histogram of 2026-11-01: would read 5.000 GB, at most 6 GB allowed" in caplog.text
+
+
+def test_a_retry_takes_up_the_job_of_its_attempt_and_a_cleared_run_sends_a_new_one(delivered: Opened, proxy: Proxy):
+    assert not sent(proxy)
+    delivered("run 1").finished("profile_and_histogram", SCAN)  # and the worker dies here
+    assert scan(delivered("run 1")) == 50
+    assert scan(delivered("run 1")) == 50
+    assert len(sent(proxy)) == 1
+    assert scan(delivered("run 1, cleared")) == 50
+    assert len({job["id"] for job in sent(proxy)}) == 2
+
+
+def test_a_worker_that_loses_the_race_to_submit_waits_for_the_others_job(delivered: Opened, proxy: Proxy):
+    delivered().finished("profile_and_histogram", SCAN)
+    unseen = once(lambda method, path, body: error(404, "notFound", "no job") if "/jobs/plumbline-" in path else None)
+    taken = on_scan(error(409, "duplicate", "Already Exists: Job"))
+    proxy.fault = lambda *request: unseen(*request) or taken(*request)
+    assert scan(delivered()) == 50
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        error(503, "backendError", "try again"),
+        error(429, "rateLimitExceeded", "slow down"),
+        error(500, "internalError", "oops"),
+    ],
+    ids=lambda fault: str(fault[0]),
+)
+def test_a_passing_error_is_not_noticed(delivered: Opened, proxy: Proxy, fault):
+    proxy.fault = once(on_scan(fault))
+    assert scan(delivered()) == 50
+
+
+def failed(job_id: str, reason: str, message: str) -> tuple[int, dict[str, Any]]:
+    said = {"reason": reason, "message": message}
+    return 200, {
+        "jobReference": {"projectId": "plumbline-test", "jobId": job_id, "location": "US"},
+        "configuration": {"query": {"query": "SELECT 1"}},
+        "status": {"state": "DONE", "errorResult": said, "errors": [said]},
+    }
+
+
+def failing(reason: str, times: int) -> Fault:
+    """The first `times` scans fail half-way, as a job, after they were accepted."""
+    broken: dict[str, tuple[int, dict[str, Any]]] = {}
+
+    def fault(method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
+        job = body.get("configuration", {})
+        if "checked_ids" in job.get("query", {}).get("query", "") and not job.get("dryRun") and len(broken) < times:
+            name = body["jobReference"]["jobId"]
+            broken[name] = failed(name, reason, "killed half-way")
+            return broken[name]
+        return next((answer for name, answer in broken.items() if f"/jobs/{name}?" in path), None)
+
+    return fault
+
+
+def test_a_job_killed_half_way_is_sent_again_under_the_next_id(delivered: Opened, proxy: Proxy, caplog):
+    proxy.fault = failing("backendError", 1)
+    assert scan(delivered()) == 50
+    assert [job["id"][-2:] for job in sent(proxy)] == ["-0", "-1"]
+    assert "sent again" in caplog.text
+
+
+def test_a_job_that_fails_for_good_is_not_sent_again_and_says_why(delivered: Opened, proxy: Proxy):
+    proxy.fault = failing("invalidQuery", 1)
+    with pytest.raises(WarehouseRefused, match=r"profile_and_histogram of 2026-11-01: refused by BigQuery: .*half-way"):
+        scan(delivered())
+    assert len(sent(proxy)) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "said"),
+    [
+        (
+            error(403, "accessDenied", "User lacks bigquery.tables.getData"),
+            WarehouseRefused,
+            "permission missing.*getData",
+        ),
+        (error(403, "quotaExceeded", "daily quota"), WarehouseUnavailable, "a quota is used up.*daily quota"),
+        (error(403, "bytesBilledLimitExceeded", "10 GB"), WarehouseRefused, r"above extra\.max_gigabytes"),
+        (error(404, "notFound", "Not found: Project no-such"), WarehouseRefused, "Check project, dataset and location"),
+        (error(401, "authError", "Invalid Credentials"), WarehouseRefused, "credentials cannot be used"),
+        (
+            error(400, "invalidQuery", "Unrecognized name: x"),
+            WarehouseRefused,
+            "refused by BigQuery: Unrecognized name",
+        ),
+    ],
+    ids=lambda value: value[1]["error"]["status"] if isinstance(value, tuple) else "",
+)
+def test_an_error_names_connection_dataset_and_query_and_what_to_do(
+    delivered: Opened, proxy: Proxy, answer, kind, said
+):
+    proxy.fault = on_scan(answer)
+    warehouse = delivered()
+    where = rf"connection plumbline_warehouse, {warehouse.jobs.dataset}, profile_and_histogram of 2026-11-01: .*"
+    with pytest.raises(kind, match=where + said):
+        scan(warehouse)
+    proxy.fault = None
+    assert scan(delivered("rerun")) == 50
+
+
+def test_rows_come_the_same_by_the_storage_api_and_by_rest(delivered: Opened, proxy: Proxy):
+    delivered().replace("review_sample", DAY, rows_of(TABLES["review_sample"], 20))
+    proxy.requests.clear()
+    fast = delivered(storage_endpoint=f"127.0.0.1:{proxy.grpc_port}").read("review_sample")
+    assert not [
+        path
+        for _, path, _ in proxy.requests
+        if "maxResults" not in path and "/queries/" in path and "startIndex" in path
+    ]
+    pd.testing.assert_frame_equal(fast, delivered().read("review_sample"))
+    assert len(fast) == 20
+
+
+def test_a_dataset_that_is_not_there_is_named(place: BigQueryPlace):
+    jobs = Jobs(place.model_copy(update={"dataset": "nowhere"}), Caller("d", "t", "2026-11-01", "a"))
+    with pytest.raises(WarehouseRefused, match=r"plumbline-test\.nowhere, score_profile: not found"):
+        BigQueryWarehouse(jobs).read("score_profile")
+
+
+def test_without_credentials_it_is_said_how_to_give_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    place = BigQueryPlace(project="p", dataset="d", location="EU", max_gigabytes=1)
+    with pytest.raises(WarehouseRefused, match="no Google credentials found"):
+        client_of(place)
+
+
+def test_an_emulator_that_stops_mid_run_is_an_outage_and_the_rerun_heals(tmp_path: Path):
+    process, *ports = start_emulator(tmp_path)
+    with proxied(*ports) as proxy:
+        place = BigQueryPlace(
+            project="plumbline-test",
+            dataset="d",
+            location="US",
+            max_gigabytes=1,
+            api_endpoint=proxy.url,
+            retry_seconds=3,
+        )
+        caller = Caller("sample_for_review", "scan_scores", "2026-11-01", "run 1")
+        client_of(place).create_dataset("d")
+        table = TABLES["score_histogram"]
+        warehouse = BigQueryWarehouse(Jobs(place, caller))
+        warehouse.replace(table.name, DAY, rows_of(table))
+        stop(process)
+        with pytest.raises(WarehouseUnavailable, match=r"plumbline-test\.d, .*rerun"):
+            warehouse.replace(table.name, DAY, rows_of(table, 2))
+        again, proxy.port, _ = start_emulator(tmp_path)
+        try:
+            client_of(place).create_dataset("d")
+            warehouse = BigQueryWarehouse(Jobs(place, caller))
+            warehouse.replace(table.name, DAY, rows_of(table, 2))
+            assert len(warehouse.read(table.name)) == 2
+        finally:
+            stop(again)

@@ -1,0 +1,199 @@
+"""The BigQuery engine through the real client: the interface holds as it does for the embedded engine, row for row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from include.contract.schema import arrow_schema
+from include.contract.tables import TABLES
+from include.warehouse.base import MissingPartition, Parameter, WarehouseRefused
+from include.warehouse.bigquery import BigQueryWarehouse
+from include.warehouse.duckdb import DuckDBWarehouse
+from tests.bigquery.landing import deliver
+from tests.bigquery.proxy import Proxy
+from tests.sampling.test_draw import PI, SALT, strata
+from tests.warehouse.frames import DAY, rows_of, scores
+
+OWNED = [table for table in TABLES.values() if table.owner == "plumbline"]
+NEXT = DAY + timedelta(days=1)
+Opened = Callable[..., BigQueryWarehouse]
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> DuckDBWarehouse:
+    return DuckDBWarehouse(tmp_path / "landing", tmp_path / "root")
+
+
+def land(warehouse: DuckDBWarehouse, table: str, day: date, rows: pd.DataFrame) -> None:
+    folder = warehouse.landing / table / f"ds={day}"
+    folder.mkdir(parents=True)
+    pq.write_table(
+        pa.Table.from_pandas(rows, arrow_schema(TABLES[table]), preserve_index=False), folder / "part.parquet"
+    )
+
+
+def test_every_table_keeps_its_rows_and_has_the_embedded_engines_fingerprint(opened, embedded, proxy):
+    warehouse = opened()
+    for table in OWNED:
+        rows = rows_of(table)
+        if table.name == "threshold_ledger":
+            rows["version"] = [1, 2, 3]
+        part = "a/b" if table.slice_by else None
+        if table.slice_by:
+            rows[table.slice_by] = part
+        for engine in (warehouse, embedded):
+            engine.replace(table.name, DAY, rows, slice_value=part)
+        print_here = warehouse.fingerprint(table.name, DAY)
+        assert print_here == embedded.fingerprint(table.name, DAY), table.name
+        read, wanted = warehouse.read(table.name), embedded.read(table.name)
+        order = ["ds", *table.key]
+        pd.testing.assert_frame_equal(
+            read.sort_values(order, ignore_index=True), wanted.sort_values(order, ignore_index=True), check_exact=True
+        )
+    made = [query["query"] for query in proxy.queries() if query["query"].startswith("CREATE TABLE")]
+    assert len(made) == len(OWNED)
+    assert all("PARTITION BY ds\nCLUSTER BY" in text for text in made)
+    assert sum("require_partition_filter = TRUE" in text for text in made) == sum(table.large for table in OWNED)
+
+
+def test_a_replaced_day_holds_only_the_new_rows_and_other_days_stay(opened: Opened):
+    warehouse, table = opened(), TABLES["score_histogram"]
+    warehouse.replace(table.name, DAY, rows_of(table, 5))
+    warehouse.replace(table.name, NEXT, rows_of(table, 4))
+    warehouse.replace(table.name, DAY, rows_of(table, 2))
+    assert warehouse.read(table.name)["ds"].value_counts().to_dict() == {DAY: 2, NEXT: 4}
+    assert warehouse.days(table.name) == [DAY, NEXT]
+    assert (warehouse.row_count(table.name, DAY), warehouse.row_count(table.name, NEXT)) == (2, 4)
+    warehouse.replace(table.name, DAY, rows_of(table, 0))
+    assert warehouse.days(table.name) == [NEXT]
+    assert warehouse.fingerprint(table.name, DAY) is None
+    assert len(warehouse.read(table.name, NEXT, NEXT)) == 4
+    assert warehouse.read(table.name, DAY, DAY).empty
+
+
+def test_slices_of_a_day_are_replaced_apart(opened: Opened):
+    warehouse, table = opened(), TABLES["quality_results"]
+    for gate, n in (("scores", 3), ("labels", 2), ("scores", 1)):
+        warehouse.replace(table.name, DAY, rows_of(table, n).assign(gate=gate), slice_value=gate)
+    assert warehouse.read(table.name)["gate"].value_counts().to_dict() == {"labels": 2, "scores": 1}
+    assert len(warehouse.read(table.name, DAY, DAY, slice_value="labels")) == 2
+    with pytest.raises(ValueError, match="replaced by day and gate"):
+        warehouse.replace(table.name, DAY, rows_of(table))
+
+
+def test_a_merge_that_fails_leaves_the_old_rows_and_no_staging_table(opened: Opened, proxy: Proxy):
+    warehouse, table = opened(), TABLES["score_histogram"]
+    warehouse.replace(table.name, DAY, rows_of(table, 3))
+    before = warehouse.fingerprint(table.name, DAY)
+
+    def broken(method: str, path: str, body: dict) -> None:
+        query = body.get("configuration", {}).get("query", {})
+        if query.get("query", "").startswith("MERGE"):
+            query["query"] = query["query"].replace("`n_views`", "`no_such_column`")
+
+    proxy.fault = broken
+    with pytest.raises(WarehouseRefused, match="no_such_column"):
+        warehouse.replace(table.name, DAY, rows_of(table, 5))
+    proxy.fault = None
+    assert warehouse.fingerprint(table.name, DAY) == before
+    deleted = [path for method, path, _ in proxy.requests if method == "DELETE"]
+    assert len([path for path in deleted if "/tables/staging_score_histogram_" in path]) == 2
+
+
+def test_of_many_writers_with_the_same_version_one_appends_it(opened: Opened):
+    row = {str(name): v for name, v in rows_of(TABLES["threshold_ledger"], 1).iloc[0].items()}
+    opened().read("threshold_ledger")  # makes the table
+
+    def append(writer: int) -> list[int]:
+        warehouse = opened(f"run {writer}")
+        return [v for v in (1, 2, 3) if warehouse.append_version("threshold_ledger", DAY, row | {"version": v})]
+
+    with ThreadPoolExecutor(3) as pool:
+        won = [version for versions in pool.map(append, range(3)) for version in versions]
+    warehouse = opened()
+    assert not warehouse.append_version("threshold_ledger", DAY, row | {"version": 2})
+    assert not warehouse.append_version("threshold_ledger", DAY, row | {"version": 9})
+    assert sorted(won) == [1, 2, 3]
+    read = warehouse.read("threshold_ledger")
+    assert read["version"].tolist() == [1, 2, 3]
+    assert read["published_at"].iloc[0] == row["published_at"]
+
+
+def test_both_scans_give_what_the_embedded_engine_gives(opened: Opened, embedded: DuckDBWarehouse):
+    rows, warehouse = scores(4000), opened()
+    # A duplicate key, scores outside [0, 1], exact 0 and 1, negative views and ids.
+    rows = pd.concat([rows, rows.head(3)], ignore_index=True)
+    rows.loc[10:13, "score"] = [0.0, 1.0, -0.1, 1.5]
+    rows.loc[20, "views"], rows.loc[21, "video_id"] = -5, -7
+    land(embedded, "video_scores", DAY, rows)
+    deliver(warehouse, "video_scores", DAY, rows)
+    key = ["policy", "market", "model_version"]
+    for mask in (0, 3):
+        found = []
+        for engine in (warehouse, embedded):
+            profile = engine.query("profile_and_histogram", {"ds": DAY, "id_mask": mask})
+            profile["checked_ids"] = [sorted([] if ids is None else ids) for ids in profile["checked_ids"]]
+            found.append(profile.sort_values([*key, "bin"], ignore_index=True))
+        pd.testing.assert_frame_equal(found[0], found[1], check_dtype=False, rtol=1e-12)
+    drawn = []
+    for engine in (warehouse, embedded):
+        engine.replace("sampling_design", DAY, strata(PI))
+        asked: dict[str, Parameter] = {"ds": DAY, "programme": "audit", "salt": SALT, "max_probability": 1.0}
+        drawn.append(engine.query("draw", asked).sort_values([*key, "video_id"], ignore_index=True))
+    assert 500 < len(drawn[0]) < 4000
+    pd.testing.assert_frame_equal(drawn[0], drawn[1], check_dtype=False, check_exact=True)
+
+
+def test_a_day_that_was_not_delivered_is_named(opened: Opened):
+    warehouse = opened()
+    deliver(warehouse, "video_scores", NEXT, scores(10))
+    with pytest.raises(MissingPartition, match=f"video_scores has no partition for {DAY}"):
+        warehouse.query("profile_and_histogram", {"ds": DAY, "id_mask": 0})
+    assert warehouse.input_problems("video_scores", DAY)["problem"].tolist() == ["missing_day"]
+    assert warehouse.input_problems("video_scores", NEXT).empty
+
+
+def test_a_view_over_other_columns_serves_as_an_input(opened: Opened):
+    warehouse = opened()
+    warehouse.jobs.run("CREATE TABLE theirs (day DATE, vid STRING, s FLOAT64)", {}, "theirs")
+    warehouse.jobs.run("INSERT INTO theirs VALUES (DATE '2026-11-01', 'x', 0.5)", {}, "theirs")
+    warehouse.jobs.run(
+        "CREATE VIEW video_scores AS SELECT day AS ds, FARM_FINGERPRINT(vid) AS video_id, 'violence' AS policy, "
+        "'BR' AS market, 'violence-v3' AS model_version, s AS score, 7 AS views FROM theirs",
+        {},
+        "video_scores",
+    )
+    assert warehouse.input_problems("video_scores", DAY).empty
+    profile = warehouse.query("profile_and_histogram", {"ds": DAY, "id_mask": 0})
+    assert profile[["policy", "bin", "n_videos", "n_views"]].to_numpy().tolist() == [["violence", 500, 1, 7]]
+
+
+def test_optional_inputs_may_be_absent_and_others_are_asked_for(opened: Opened):
+    warehouse = opened()
+    assert warehouse.read("appeals").empty
+    with pytest.raises(WarehouseRefused, match="no table or view video_scores: make a view"):
+        warehouse.row_count("video_scores", DAY)
+    assert warehouse.input_problems("video_scores", DAY)["detail"].str.contains("no table or view").all()
+
+
+def test_a_table_that_differs_from_the_contract_is_refused_by_column(opened: Opened):
+    warehouse = opened()
+    warehouse.jobs.run("CREATE TABLE score_histogram (ds DATE, policy STRING, bin STRING)", {}, "score_histogram")
+    with pytest.raises(WarehouseRefused, match=r"score_histogram differs .* market missing column: STRING expected"):
+        warehouse.read("score_histogram")
+    with pytest.raises(WarehouseRefused, match="bin wrong type: is STRING, INT64 expected"):
+        opened().replace("score_histogram", DAY, rows_of(TABLES["score_histogram"]))
+    warehouse.jobs.run("CREATE TABLE video_scores (ds DATE, video_id STRING)", {}, "video_scores")
+    problems = warehouse.input_problems("video_scores", DAY)
+    assert problems[["column", "problem"]].head(2).to_numpy().tolist() == [
+        ["video_id", "wrong_type"],
+        ["policy", "missing_column"],
+    ]
