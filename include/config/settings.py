@@ -31,7 +31,6 @@ class BigQueryPlace(Strict):
     location: Annotated[str, Field(min_length=1)]
     max_gigabytes: Annotated[float, Field(gt=0)]
     api_endpoint: Annotated[str, Field(pattern="^https?://")] | None = None
-    storage_endpoint: str | None = None
     retry_seconds: Annotated[float, Field(gt=0)] = 300.0
 
 

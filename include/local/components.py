@@ -1,7 +1,7 @@
 """Airflow's processes on one machine, as children of this one, which leads their process group.
 
 `airflow standalone` would do, but its scheduler and triggerer serve task logs on all network interfaces, and its
-scheduler starts tasks before the API server answers them. Nothing here needs the triggerer.
+scheduler starts tasks before the API server answers them. The triggerer wakes tasks that wait for BigQuery.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 
 _API = ("api-server",)
-_OTHERS = (("scheduler", "--skip-serve-logs"), ("dag-processor",))
+_OTHERS = (("scheduler", "--skip-serve-logs"), ("dag-processor",), ("triggerer", "--skip-serve-logs"))
 
 
 def main() -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
 from airflow.sdk import CronPartitionTimetable, Param, get_current_context, task
+from airflow.sdk.bases.decorator import task_decorator_factory
 
 if TYPE_CHECKING:
     from include.project import Project
     from include.warehouse.base import Caller
+
+log = logging.getLogger(__name__)
 
 DAILY = CronPartitionTimetable("0 2 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
 """At 02:00 UTC, for the day before."""
@@ -55,16 +60,34 @@ def resolve_day() -> str:
     return run_day(get_current_context()).isoformat()
 
 
-def step(package: str, name: str, *, task_id: str | None = None, **options: Any) -> Callable[..., Any]:
-    """A task that calls include.<package>.stage.<name>(project, day, *more) and returns what it returns."""
+PATIENCE = timedelta(seconds=30)
+"""How long a query of a remote warehouse may hold a worker ..."""
 
-    @task(task_id=task_id or name, **options)
+RETURN = timedelta(seconds=30)
+"""... and how long the task then waits without one before it looks again."""
+
+
+class _StepOperator(_PythonDecoratedOperator):
+    """A task function that a deferral takes up from its beginning, as a retry would."""
+
+    def take_up(self, context: Any, event: object = None) -> Any:  # noqa: ARG002
+        return self.execute(context)
+
+
+def step(package: str, name: str, *, task_id: str | None = None, **options: Any) -> Callable[..., Any]:
+    """A task that calls include.<package>.stage.<name>(project, day, *more) and returns what it returns.
+
+    While BigQuery is at work on one of its queries, the task is deferred: it holds no worker.
+    """
+
     def run(day: str, *more: Any) -> Any:
         function = getattr(import_module(f"include.{package}.stage"), name)
         with stage(day) as (project, ds):
             return function(project, ds, *more)
 
-    return run
+    return task_decorator_factory(
+        run, decorated_operator_class=_StepOperator, task_id=task_id or name, multiple_outputs=None, **options
+    )
 
 
 def _caller(day: str) -> Caller:
@@ -73,7 +96,8 @@ def _caller(day: str) -> Caller:
 
     context = get_current_context()
     run = context["dag_run"]
-    return Caller(run.dag_id, context["ti"].task_id, day, f"{run.dag_id} {run.run_id} {run.clear_number}")
+    attempt = f"{run.dag_id} {run.run_id} {run.clear_number}"
+    return Caller(run.dag_id, context["ti"].task_id, day, attempt, PATIENCE.total_seconds())
 
 
 @contextmanager
@@ -81,14 +105,15 @@ def stage(day: str) -> Iterator[tuple[Project, date]]:
     """The project and the day. What a rerun cannot heal, a failed gate or a wrong config, fails without retries."""
     import json
 
+    from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
     from airflow.sdk import Connection, Variable
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
     from include.config.load import ConfigError
     from include.config.settings import CONNECTION_ID, VARIABLES, settings_from
     from include.project import open_project
     from include.quality.gate import GateFailed
-    from include.warehouse.base import MissingPartition, UnreadablePartition, WarehouseRefused
+    from include.warehouse.base import MissingPartition, StillRunning, UnreadablePartition, WarehouseRefused
 
     try:
         extra = json.loads(Connection.get(CONNECTION_ID).extra or "{}")
@@ -96,6 +121,9 @@ def stage(day: str) -> Iterator[tuple[Project, date]]:
         yield open_project(settings_from(extra, variables), _caller(day)), date.fromisoformat(day)
     except (GateFailed, ConfigError, MissingPartition, UnreadablePartition, WarehouseRefused) as error:
         raise AirflowFailException(str(error)) from error
+    except StillRunning as error:
+        log.info("%s; looking again in %d s", error, RETURN.total_seconds())
+        raise TaskDeferred(trigger=TimeDeltaTrigger(RETURN), method_name=_StepOperator.take_up.__name__) from error
 
 
 def approval_settings() -> dict[str, Any]:

@@ -45,17 +45,23 @@ class WarehouseUnavailable(RuntimeError):
     """The warehouse does not answer, or not now: a rerun may help."""
 
 
+class StillRunning(RuntimeError):
+    """A query takes longer than the caller holds a worker for it; asked again, it is taken up where it is."""
+
+
 @dataclass(frozen=True)
 class Caller:
     """On whose behalf a warehouse works: a task of a Dag's run, for a day.
 
-    `attempt`: the same for all tries of one run, and another once the run was cleared.
+    `attempt`: the same for all tries of one run, and another once the run was cleared. `patience_seconds`: how long a
+    big query may hold the caller, who then gets StillRunning; None: to its end.
     """
 
     dag: str
     task: str
     day: str
     attempt: str
+    patience_seconds: float | None = None
 
 
 @cache
@@ -90,7 +96,8 @@ class Warehouse(ABC):
     def query(self, name: str, parameters: Mapping[str, Parameter]) -> pd.DataFrame:
         """The result of `sql/<name>.sql`. The tables it names are restricted to the day in parameter `ds`.
 
-        Raises MissingPartition if a table of the platform has no such day, UnreadablePartition if it is damaged.
+        Raises MissingPartition if a table of the platform has no such day, UnreadablePartition if it is damaged, and
+        StillRunning where a caller with little patience should come again.
         """
 
     @abstractmethod
@@ -122,10 +129,3 @@ class Warehouse(ABC):
         Columns: file (or table; "-": the day), column (None: the file as a whole), problem, detail. Found in metadata
         alone, before any scan.
         """
-
-    def finished(self, name: str, parameters: Mapping[str, Parameter]) -> bool:  # noqa: ARG002
-        """Whether `query` of the same name and parameters would return at once; sends it on its way if not.
-
-        An engine that works in the task's own process has nothing to wait for.
-        """
-        return True

@@ -77,9 +77,6 @@ class BigQueryWarehouse(Warehouse):
                 raise MissingPartition(table, day)
         return to_pandas(self.jobs.scan(text, parameters, f"{name} of {day}"))
 
-    def finished(self, name: str, parameters: Mapping[str, Parameter]) -> bool:
-        return self.jobs.start(query_text(name)[0], parameters, f"{name} of {parameters['ds']}")
-
     def replace(self, table: str, day: date, rows: pd.DataFrame, *, slice_value: str | None = None) -> None:
         contract = TABLES[table]
         if (slice_value is None) != (contract.slice_by is None):

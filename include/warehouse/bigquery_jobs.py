@@ -23,7 +23,7 @@ from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
 
 from include.config.settings import BigQueryPlace
-from include.warehouse.base import Caller, Parameter, WarehouseRefused, WarehouseUnavailable
+from include.warehouse.base import Caller, Parameter, StillRunning, WarehouseRefused, WarehouseUnavailable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,18 +90,15 @@ class Jobs:
             for number in range(MOST_TRIES):
                 job = self._submit(sql, parameters, about, number)
                 try:
-                    return self._fetched(job, about)
+                    return self._fetched(job, about, self._caller.patience_seconds)
+                except TimeoutError as error:
+                    raise StillRunning(f"{about}: job {job.job_id} is still running") from error
                 except Exception:
                     if not _failed_retryably(job) or number + 1 == MOST_TRIES:
                         raise
                     log.warning("%s: job %s failed (%s); sent again", about, job.job_id, job.error_result)
                     time.sleep(2**number)
         raise AssertionError("unreachable")
-
-    def start(self, sql: str, parameters: Mapping[str, Parameter], about: str) -> bool:
-        """Sends a scan unless it runs already; whether it has ended, well or not: `scan` tells."""
-        with self._named(about):
-            return bool(self._submit(sql, parameters, about, 0).done(retry=self._retry))
 
     def insert_once(self, sql: str, values: Mapping[str, Any], types: Mapping[str, str], table: str, key: str) -> bool:
         """Whether `sql` inserted its row. Of several callers with one `key`, at most one does.
@@ -163,11 +160,14 @@ class Jobs:
         with self._named(name):
             self._client.delete_table(f"{self.dataset}.{name}", not_found_ok=True, retry=self._retry)
 
-    def _fetched(self, job: bigquery.QueryJob, about: str) -> pa.Table:
-        """The job's rows, once it is done: by the Storage Read API if it is there and allowed, else by REST."""
+    def _fetched(self, job: bigquery.QueryJob, about: str, seconds: float | None = None) -> pa.Table:
+        """The job's rows, once it is done: by the Storage Read API if it is there and allowed, else by REST.
+
+        Raises TimeoutError if it is not done in so many seconds.
+        """
         from google.api_core.exceptions import Forbidden
 
-        rows = job.result(retry=self._retry)
+        rows = job.result(retry=self._retry, timeout=seconds)
         storage = self._storage
         if storage is not None:
             try:
@@ -179,18 +179,12 @@ class Jobs:
 
     @cached_property
     def _storage(self) -> bigquery_storage.BigQueryReadClient | None:
-        """A client of the Storage Read API; an emulator has one only where its place is given."""
+        """A client of Google's Storage Read API; None at another endpoint, whose Storage API is not known."""
         from google.cloud import bigquery_storage
-        from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
-        if self._place.api_endpoint is None:
-            return bigquery_storage.BigQueryReadClient(credentials=self._client._credentials)
-        if self._place.storage_endpoint is None:
+        if self._place.api_endpoint is not None:
             return None
-        import grpc
-
-        channel = grpc.insecure_channel(self._place.storage_endpoint)
-        return bigquery_storage.BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
+        return bigquery_storage.BigQueryReadClient(credentials=self._client._credentials)
 
     def _submit(self, sql: str, parameters: Mapping[str, Parameter], about: str, number: int) -> bigquery.QueryJob:
         from google.api_core.exceptions import Conflict, NotFound
@@ -290,10 +284,15 @@ def _failed_retryably(job: bigquery.QueryJob) -> bool:
 
 
 def _reason(error: Any) -> str | None:
-    return error.errors[0].get("reason") if getattr(error, "errors", None) else None
+    return _first(error).get("reason")
 
 
 def _said(error: Any) -> str:
     """The first line of what BigQuery said, without the request."""
-    text = error.errors[0].get("message") if getattr(error, "errors", None) else None
-    return (text or error.message).strip().splitlines()[0]
+    return str(_first(error).get("message") or error.message).strip().splitlines()[0]
+
+
+def _first(error: Any) -> dict[str, Any]:
+    """What a REST answer says of its first error; a gRPC error says nothing of the kind."""
+    errors = [said for said in getattr(error, "errors", []) if isinstance(said, dict)]
+    return errors[0] if errors else {}

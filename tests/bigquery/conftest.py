@@ -25,8 +25,8 @@ START = "import sys; sys.setrecursionlimit(20_000); from bqemulator.cli import m
 GOOGLE_PROJECT = "plumbline-test"
 
 
-def start_emulator(folder: Path) -> tuple[subprocess.Popen[bytes], int, int]:
-    """The process, leader of a group of its own, and its REST and gRPC ports, once it answers."""
+def start_emulator(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """The process, leader of a group of its own, and its port, once it answers."""
     if not EMULATOR.exists():
         pytest.skip("the BigQuery emulator is not installed: make emulator")
     rest, grpc = _free_port(), _free_port()
@@ -51,7 +51,7 @@ def start_emulator(folder: Path) -> tuple[subprocess.Popen[bytes], int, int]:
             break
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", rest)) == 0:
-                return process, rest, grpc
+                return process, rest
         time.sleep(0.1)
     stop(process)
     raise RuntimeError(f"the emulator did not start: {(folder / 'emulator.log').read_text()[-2000:]}")
@@ -74,9 +74,9 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="session")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    process, port, grpc = start_emulator(tmp_path_factory.mktemp("bqemulator"))
+    process, port = start_emulator(tmp_path_factory.mktemp("bqemulator"))
     try:
-        with proxied(port, grpc) as between:
+        with proxied(port) as between:
             yield between
     finally:
         stop(process)
@@ -97,15 +97,17 @@ def place(proxy: Proxy) -> Iterator[BigQueryPlace]:
     client_of(where).create_dataset(where.dataset)
     proxy.requests.clear()
     yield where
-    proxy.fault = None
+    proxy.fault, proxy.running = None, False
 
 
 @pytest.fixture
 def opened(place: BigQueryPlace) -> Callable[..., BigQueryWarehouse]:
     """Opens the dataset, as a new process would."""
 
-    def open_as(attempt: str = "run 1", **changes: object) -> BigQueryWarehouse:
-        caller = Caller("sample_for_review", "scan_scores", "2026-11-01", attempt)
+    def open_as(
+        attempt: str = "run 1", *, patience_seconds: float | None = None, **changes: object
+    ) -> BigQueryWarehouse:
+        caller = Caller("sample_for_review", "scan_scores", "2026-11-01", attempt, patience_seconds)
         return BigQueryWarehouse(Jobs(place.model_copy(update=changes), caller))
 
     return open_as

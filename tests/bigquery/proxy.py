@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -26,10 +27,11 @@ class Proxy:
     """`url` is what the client talks to. `requests`: every (method, path, body) since the last `clear`."""
 
     port: int
-    grpc_port: int
     url: str = ""
     requests: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     fault: Fault | None = None
+    running: bool = False
+    """Whether jobs the emulator has done are told as still running: it answers none before its job is done."""
 
     def jobs(self) -> list[dict[str, Any]]:
         """The configurations of the jobs sent."""
@@ -54,9 +56,9 @@ def error(status: int, reason: str, message: str) -> tuple[int, dict[str, Any]]:
 
 
 @contextmanager
-def proxied(port: int, grpc_port: int) -> Iterator[Proxy]:
-    """A proxy in front of the emulator on `port`, on a free port of its own; `grpc_port` is not proxied."""
-    proxy = Proxy(port, grpc_port)
+def proxied(port: int) -> Iterator[Proxy]:
+    """A proxy in front of the emulator on `port`, on a free port of its own."""
+    proxy = Proxy(port)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -89,6 +91,8 @@ def proxied(port: int, grpc_port: int) -> Iterator[Proxy]:
                 return
             finally:
                 connection.close()
+            if proxy.running and response.status == HTTPStatus.OK:
+                content = _running(content)
             self._answer(response.status, response.getheaders(), content)
 
         def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
@@ -114,6 +118,15 @@ def proxied(port: int, grpc_port: int) -> Iterator[Proxy]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def _running(content: bytes) -> bytes:
+    answer = json.loads(content)
+    if answer.get("kind") == "bigquery#job":
+        answer["status"] = {"state": "RUNNING"}
+    elif "jobComplete" in answer:
+        answer = {"kind": answer["kind"], "jobReference": answer["jobReference"], "jobComplete": False}
+    return json.dumps(answer).encode()
 
 
 def inlined(text: str) -> str:
