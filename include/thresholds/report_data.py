@@ -14,6 +14,7 @@ from include.project import Project
 from include.thresholds.certify import Goal, curve
 from include.thresholds.report import ReportData
 from include.thresholds.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS, by_cell
+from include.warehouse.base import MissingPartition
 
 OUTCOME_DAYS = 90
 """Days whose comparisons of forecasts the report sums up."""
@@ -83,8 +84,8 @@ def sample_counts(project: Project, day: date) -> pd.DataFrame:
 
 
 def _enforcement(project: Project, day: date) -> pd.DataFrame | None:
-    if not project.warehouse.days("enforcement_log"):
+    try:
+        counts = project.warehouse.query("enforcement_counts", {"ds": day})
+    except MissingPartition:
         return None
-    rows = project.warehouse.read("enforcement_log", day, day)
-    counts = rows.groupby([*CELL, "action", "threshold_version"]).size().rename("n_videos")
-    return counts.reset_index()[list(ENFORCEMENT_COLUMNS)]
+    return counts[list(ENFORCEMENT_COLUMNS)].sort_values(list(ENFORCEMENT_COLUMNS), ignore_index=True)

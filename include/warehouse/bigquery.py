@@ -40,6 +40,8 @@ class BigQueryWarehouse(Warehouse):
         self._checked: set[str] = set()
 
     def days(self, table: str) -> list[date]:
+        if TABLES[table].optional and self.jobs.table(table) is None:
+            return []
         contract = self._existing(TABLES[table])
         sql = f"SELECT DISTINCT ds FROM `{contract.name}` WHERE ds >= @start ORDER BY ds"  # noqa: S608
         rows = self.jobs.run(sql, {"start": date.min}, table)
@@ -72,6 +74,8 @@ class BigQueryWarehouse(Warehouse):
         if not isinstance(day, date):
             raise TypeError(f"parameter ds must be a date, got {day!r}")
         for table in tables:
+            if TABLES[table].optional and self.jobs.table(table) is None:
+                raise MissingPartition(table, day)
             self._existing(TABLES[table])
             if TABLES[table].owner == "platform" and self.row_count(table, day) == 0:
                 raise MissingPartition(table, day)

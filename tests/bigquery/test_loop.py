@@ -1,0 +1,70 @@
+"""The daily loop against BigQuery through the real client: it ends with the tables of the embedded warehouse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from include.config.settings import BigQueryPlace
+from include.contract.tables import TABLES
+from include.local.runs import DAILY_DAGS
+from include.project import open_project
+from include.warehouse.base import Caller
+from include.warehouse.bigquery import BigQueryWarehouse
+from include.warehouse.bigquery_jobs import Jobs
+from tests.bigquery.landing import deliver
+from tests.loop import Loop, approve
+
+pytestmark = pytest.mark.airflow
+
+DAYS, VIDEOS = 5, 4_000
+INPUTS = ("video_scores", "golden_labels", "appeals", "enforcement_log")
+
+
+def test_the_loop_ends_with_the_tables_of_the_embedded_warehouse(
+    dags: dict[str, Any], place: BigQueryPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: dict[str, dict[str, pd.DataFrame]] = {}
+    for engine in ("duckdb", "bigquery"):
+        home = tmp_path / engine
+        monkeypatch.setenv("PLUMBLINE_HOME", str(home))
+        loop = Loop(home, dags, videos_per_day=VIDEOS)
+        embedded = loop.settings
+        warehouse = loop.project.warehouse
+        if engine == "bigquery":
+            extra = {"engine": "bigquery", "landing": "data/landing", **place.model_dump(exclude_none=True)}
+            connection = {"conn_type": "generic", "extra": extra}
+            monkeypatch.setenv("AIRFLOW_CONN_PLUMBLINE_WAREHOUSE", json.dumps(connection))
+            warehouse = BigQueryWarehouse(Jobs(place, Caller("", "test", "", "test")))
+        for index in range(DAYS):
+            day = loop.day(index)
+            loop.platform.land_day(day)
+            if isinstance(warehouse, BigQueryWarehouse):
+                landed = open_project(embedded).warehouse
+                for table in INPUTS:
+                    deliver(warehouse, table, day, landed.read(table, day, day).drop(columns="ds"))
+            for dag_id in DAILY_DAGS:
+                loop.run(dag_id, index, approve)
+        ends[engine] = {name: warehouse.read(name) for name, table in TABLES.items() if table.owner == "plumbline"}
+
+    for name, table in TABLES.items():
+        if table.owner == "plumbline":
+            order = ["ds", *table.key]
+            found, wanted = (
+                ends[engine][name].sort_values(order, ignore_index=True).drop(columns=list(CLOCK.get(name, ())))
+                for engine in ("bigquery", "duckdb")
+            )
+            pd.testing.assert_frame_equal(found, wanted, check_exact=True, obj=name)
+    assert len(ends["bigquery"]["threshold_ledger"]) > 1, "nothing was published, so nothing was compared"
+    assert len(ends["bigquery"]["label_events"]) > 0
+
+
+CLOCK = {
+    "threshold_ledger": ("published_at", "hash", "previous_hash"),
+    "training_snapshots": ("mlflow_run_id",),
+}
+"""Columns that hold the time, or follow from it."""
