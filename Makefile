@@ -3,12 +3,13 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
+EMULATOR_NEEDS := tests/bigquery/requirements
 export PYTHONPATH := $(CURDIR)
 # Bytecode is what makes the second start of a command quick.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test lint bench bench-guarantee browser docs lock clean install install-dev
+.PHONY: help demo up down test lint bench bench-guarantee emulator browser docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -23,7 +24,7 @@ up: install ## Open the Airflow UI over the demo's data, on this machine only
 down: ## Stop the Airflow UI
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m include.local.server down; fi
 
-test: install-dev lint ## Lint, check types and docs, and run the whole suite
+test: install-dev emulator lint ## Lint, check types and docs, and run the whole suite
 	@$(BIN)/python -m pytest
 
 lint: install-dev ## Lint, check types, and check that generated docs are current
@@ -39,6 +40,8 @@ bench: install-dev ## Measure speed against peers, ratios in one run (minutes)
 bench-guarantee: install-dev ## Check the certificate's promise on simulated days, beside what others do (10 minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_guarantee
 
+emulator: .venv/bqemulator/installed ## Install the BigQuery emulator of the tests into an environment of its own
+
 browser: ## Install Chromium for the report's page test, which is skipped without it (Debian, as root)
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
 
@@ -48,6 +51,7 @@ docs: install ## Write the generated docs anew
 lock: $(BIN)/uv ## Compile requirements.in and requirements-dev.in into their locks
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url requirements-dev.in -o requirements-dev.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url $(EMULATOR_NEEDS).in -o $(EMULATOR_NEEDS).txt
 
 clean: down ## Remove the demo's data and Airflow's metadata
 	@rm -rf data .airflow
@@ -68,4 +72,11 @@ $(BIN)/uv:
 .venv/installed-dev: requirements-dev.txt .venv/installed
 	@echo "Installing what development needs ..."
 	@$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode -r requirements-dev.txt
+	@touch $@
+
+.venv/bqemulator/installed: $(EMULATOR_NEEDS).txt | $(BIN)/uv
+	@echo "Installing the BigQuery emulator ..."
+	@$(BIN)/uv venv -q --clear --python $(BIN)/python .venv/bqemulator
+	@$(BIN)/uv pip install -q --python .venv/bqemulator/bin/python --compile-bytecode -r $<
+	@.venv/bqemulator/bin/python -c 'from duckdb_extensions import import_extension; import_extension("spatial")'
 	@touch $@

@@ -1,4 +1,4 @@
-"""Writes the generated docs, or checks that they are current: the tables of the contract, and the Dags."""
+"""Writes the generated docs, or checks that they are current: tables, Dags, and what a day costs on BigQuery."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from pathlib import Path
 
 from include.config.settings import PROJECT_ROOT
 from include.contract.schema import table_reference
+from include.warehouse.cost import cost_page
 
 DOCS = PROJECT_ROOT / "docs"
 
 
 def generated() -> dict[Path, str]:
     """Each generated file's content."""
-    return {DOCS / "tables.md": table_reference(), DOCS / "dags.md": dag_reference()}
+    return {
+        DOCS / "tables.md": table_reference(),
+        DOCS / "dags.md": dag_reference(),
+        DOCS / "bigquery_cost.md": cost_page(),
+    }
 
 
 def dag_reference() -> str:
