@@ -106,7 +106,7 @@ def _bigquery_place(keys: Mapping[str, Any]) -> BigQueryPlace:
     try:
         return BigQueryPlace.model_validate(keys)
     except ValidationError as error:
-        found = "; ".join(f"extra.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        found = "; ".join(f"{'.'.join(['extra', *map(str, e['loc'])])}: {e['msg']}" for e in error.errors())
         raise ConfigError(f"connection {CONNECTION_ID}, engine bigquery: {found}") from error
 
 

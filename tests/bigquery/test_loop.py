@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 
+from include.config.load import DEFAULT_CONFIG
 from include.config.settings import BigQueryPlace
 from include.contract.tables import TABLES
 from include.local.runs import DAILY_DAGS
@@ -21,13 +23,20 @@ from tests.loop import Loop, approve
 
 pytestmark = pytest.mark.airflow
 
-DAYS, VIDEOS = 5, 4_000
+DAYS, VIDEOS = 3, 2_000
+SOON = {"target_precision": 0.6, "confidence": 0.7, "maturity_days": 1}
+"""So little is asked that a few labels of a small platform certify it on the third day."""
 INPUTS = ("video_scores", "golden_labels", "appeals", "enforcement_log")
 
 
 def test_the_loop_ends_with_the_tables_of_the_embedded_warehouse(
     dags: dict[str, Any], place: BigQueryPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    config = yaml.safe_load(DEFAULT_CONFIG.read_text())
+    config["defaults"] |= SOON
+    config["guardrails"]["min_labels"] = 5
+    (tmp_path / "policies.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("PLUMBLINE_CONFIG", str(tmp_path / "policies.yaml"))
     ends: dict[str, dict[str, pd.DataFrame]] = {}
     for engine in ("duckdb", "bigquery"):
         home = tmp_path / engine
@@ -45,17 +54,18 @@ def test_the_loop_ends_with_the_tables_of_the_embedded_warehouse(
             loop.platform.land_day(day)
             if isinstance(warehouse, BigQueryWarehouse):
                 landed = open_project(embedded).warehouse
-                for table in INPUTS:
-                    deliver(warehouse, table, day, landed.read(table, day, day).drop(columns="ds"))
+                for name in INPUTS:
+                    deliver(warehouse, name, day, landed.read(name, day, day).drop(columns="ds"))
             for dag_id in DAILY_DAGS:
                 loop.run(dag_id, index, approve)
         ends[engine] = {name: warehouse.read(name) for name, table in TABLES.items() if table.owner == "plumbline"}
 
     for name, table in TABLES.items():
         if table.owner == "plumbline":
-            order = ["ds", *table.key]
             found, wanted = (
-                ends[engine][name].sort_values(order, ignore_index=True).drop(columns=list(CLOCK.get(name, ())))
+                ends[engine][name]
+                .sort_values(["ds", *table.key], ignore_index=True)
+                .drop(columns=list(CLOCK.get(name, ())))
                 for engine in ("bigquery", "duckdb")
             )
             pd.testing.assert_frame_equal(found, wanted, check_exact=True, obj=name)

@@ -8,9 +8,17 @@ from typing import Any
 import pytest
 
 from include.config.load import ConfigError
-from include.config.settings import PROJECT_ROOT, settings_from
+from include.config.settings import PROJECT_ROOT, BigQueryPlace, settings_from
 
 EXTRA = {"engine": "duckdb", "landing": "data/landing", "warehouse": "data/warehouse"}
+BIGQUERY = {
+    "engine": "bigquery",
+    "landing": "data/landing",
+    "project": "p",
+    "dataset": "d",
+    "location": "EU",
+    "max_gigabytes": 500,
+}
 VARIABLES = {"plumbline_output": "data/output", "plumbline_mlflow_tracking_uri": "sqlite:///data/mlflow.db"}
 
 
@@ -40,14 +48,29 @@ def test_absolute_places_and_servers_stay(home: Path) -> None:
     assert uri == "sqlite:////srv/m.db"
 
 
+def test_bigquery_is_named_by_project_and_dataset(home: Path) -> None:
+    settings = settings_from(BIGQUERY, VARIABLES)
+    assert settings.landing == home / "data/landing"
+    assert settings.warehouse == BigQueryPlace(project="p", dataset="d", location="EU", max_gigabytes=500.0)
+
+
 @pytest.mark.parametrize(
     ("extra", "variables", "said"),
     [
-        ({**EXTRA, "engine": "oracle"}, VARIABLES, "plumbline_warehouse: extra.engine is 'oracle', allowed: 'duckdb'"),
-        ({}, VARIABLES, "extra.engine is None, allowed: 'duckdb'"),
+        (
+            {**EXTRA, "engine": "oracle"},
+            VARIABLES,
+            "plumbline_warehouse: extra.engine is 'oracle', allowed: 'duckdb', 'bigquery'",
+        ),
+        ({}, VARIABLES, "extra.engine is None, allowed: 'duckdb', 'bigquery'"),
         ({"engine": "duckdb", "warehouse": "w"}, VARIABLES, "extra.landing is missing"),
         ({"engine": "duckdb", "landing": "l"}, VARIABLES, "extra.warehouse is missing"),
         ({**EXTRA, "landing": 7}, VARIABLES, "extra.landing is missing: it names a folder"),
+        ({k: v for k, v in BIGQUERY.items() if k != "landing"}, VARIABLES, "extra.landing is missing"),
+        ({**BIGQUERY, "max_gigabytes": 0}, VARIABLES, "engine bigquery: extra.max_gigabytes: .*greater than 0"),
+        ({**BIGQUERY, "dataset": "a.b"}, VARIABLES, "engine bigquery: extra.dataset: "),
+        ({**BIGQUERY, "key": "secret"}, VARIABLES, "engine bigquery: extra: .*unknown key key"),
+        ({k: v for k, v in BIGQUERY.items() if k != "location"}, VARIABLES, "extra.location: Field required"),
         (EXTRA, {}, "variables are not set: plumbline_output, plumbline_mlflow_tracking_uri"),
         (EXTRA, {**VARIABLES, "plumbline_output": ""}, "variables are not set: plumbline_output"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,10 +19,9 @@ from include.contract.tables import TABLES
 from include.labels import stage
 from include.labels.asof import votes_asof
 from include.labels.drops import FIELDS, Reason, read_drops
-from include.project import Project
+from include.project import Project, open_project
 from include.sampling.label_studio import labelling_configuration, tasks
 from include.sampling.queue import review_queue
-from include.warehouse.duckdb import DuckDBWarehouse
 
 FIXTURES = Path(__file__).with_name("label_studio")
 CONFIG = load_config()
@@ -171,7 +171,7 @@ def draws(videos: list[int]) -> pd.DataFrame:
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     settings = Settings(tmp_path / "landing", tmp_path / "warehouse", tmp_path / "output", "sqlite:///none")
-    project = Project(settings, CONFIG, DuckDBWarehouse(settings.landing, settings.warehouse))
+    project = replace(open_project(settings), config=CONFIG)
     passed = _passed("sample", "review_sample")
     project.warehouse.replace("quality_results", SAMPLED, passed, slice_value="sample")
     project.warehouse.replace("review_sample", SAMPLED, draws(list(range(30))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +14,7 @@ from include.config.load import load_config
 from include.config.settings import Settings
 from include.contract.tables import TABLES
 from include.labels import stage
-from include.project import Project
-from include.warehouse.duckdb import DuckDBWarehouse
+from include.project import Project, open_project
 
 SAMPLED, DAY = dt.date(2026, 11, 3), dt.date(2026, 11, 4)
 VIDEOS, GOLDEN = range(60), range(40)
@@ -57,7 +57,7 @@ def project(folder: Path, action: str, *, golden: bool = True) -> Project:
     fraud = shipped.policies["fraud"].model_copy(update={"below_floor": action})
     config = shipped.model_copy(update={"policies": shipped.policies | {"fraud": fraud}})
     settings = Settings(folder / "landing", folder / "warehouse", folder / "output", "sqlite:///none")
-    made = Project(settings, config, DuckDBWarehouse(settings.landing, settings.warehouse))
+    made = replace(open_project(settings), config=config)
     held = {"gate": "labels", "table_name": "label_events", "position": 1, "expectation": "holds", "column_name": None}
     passed = pd.DataFrame([held | {"severity": "critical", "success": True, "observed": ""}])
     made.warehouse.replace("quality_results", DAY, passed, slice_value="labels")

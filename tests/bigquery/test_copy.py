@@ -1,0 +1,85 @@
+"""Moving over: every table of the embedded warehouse ends on BigQuery as it was, the ledger's chain with it."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from include.config.load import load_config
+from include.config.settings import BigQueryPlace
+from include.contract.tables import TABLES
+from include.local import copy_to_bigquery
+from include.local.metadata import declared_settings
+from include.project import open_project
+from include.thresholds.ledger import publish, verify
+from include.warehouse.base import Warehouse
+from tests.bigquery.proxy import error
+from tests.warehouse.frames import DAY, rows_of
+
+
+@pytest.fixture
+def source(home: Path) -> Warehouse:
+    settings = declared_settings()
+    warehouse = open_project(settings).warehouse
+    warehouse.replace("score_histogram", DAY, rows_of(TABLES["score_histogram"], 4))
+    for gate in ("scores", "labels"):
+        warehouse.replace(
+            "quality_results", DAY, rows_of(TABLES["quality_results"], 2).assign(gate=gate), slice_value=gate
+        )
+    nothing = rows_of(TABLES["threshold_proposals"], 0)
+    publish(
+        warehouse,
+        DAY,
+        nothing,
+        load_config(),
+        requester="test",
+        approver=None,
+        reason="start",
+        evidence={},
+        code_version="0",
+        now=datetime(2026, 11, 2, tzinfo=UTC),
+        serving=settings.thresholds,
+    )
+    return warehouse
+
+
+def arguments(place: BigQueryPlace) -> list[str]:
+    where = f"--project {place.project} --dataset {place.dataset} --location {place.location}"
+    return ["copy_to_bigquery", *where.split(), "--api-endpoint", str(place.api_endpoint)]
+
+
+def test_a_copy_that_was_cut_short_is_finished_by_the_next(source, opened, place, proxy, monkeypatch, capsys):  # noqa: PLR0917
+    monkeypatch.setattr("sys.argv", arguments(place))
+
+    def full(method: str, path: str, body: dict) -> tuple[int, dict] | None:
+        merges = body.get("configuration", {}).get("query", {}).get("query", "").startswith("MERGE `quality_results`")
+        return error(403, "quotaExceeded", "no more today") if merges else None
+
+    proxy.fault = full
+    assert copy_to_bigquery.main() == 1
+    assert "Not copied to the end" in capsys.readouterr().err
+    proxy.fault = None
+    assert copy_to_bigquery.main() == 0
+    said = capsys.readouterr().out
+    assert "there already: score_histogram 2026-11-01" in said
+    assert "copied: quality_results 2026-11-01" in said
+    target = opened()
+    for table in TABLES.values():
+        if table.owner == "plumbline":
+            for day in source.days(table.name):
+                assert target.fingerprint(table.name, day) == source.fingerprint(table.name, day), table.name
+    assert verify(target.read("threshold_ledger")) == []
+    assert len(target.read("threshold_ledger")) == len(source.read("threshold_ledger")) == 1
+    assert copy_to_bigquery.main() == 0
+    assert "Copied 0 partitions" in capsys.readouterr().out
+
+
+def test_a_broken_ledger_is_not_copied(source, place, home: Path, monkeypatch, capsys):
+    (version,) = (home / "data" / "warehouse" / "threshold_ledger").rglob("v*.parquet")
+    shutil.copy(version, version.with_name("v000000002.parquet"))
+    monkeypatch.setattr("sys.argv", arguments(place))
+    assert copy_to_bigquery.main() == 1
+    assert "the ledger to be copied is broken" in capsys.readouterr().err

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from include.contract.tables import TABLES
+from include.warehouse.cost import Platform, columns_read, cost_page, row_bytes, scans
+
+
+def test_a_scan_costs_the_columns_it_names_and_no_other():
+    assert columns_read("enforcement_counts", "enforcement_log") == (
+        "ds",
+        "policy",
+        "market",
+        "model_version",
+        "action",
+        "threshold_version",
+    )
+    assert columns_read("profile_and_histogram", "video_scores") == ("ds", *TABLES["video_scores"].column_names)
+    # DATE 8, three STRINGs of 2 + 10, INT64 8
+    assert row_bytes("video_scores", ("ds", "policy", "market", "model_version", "views"), text=10) == 52
+
+
+def test_two_statements_read_the_scores_and_each_once():
+    readers = [scan for scan in scans(Platform()) if "score" in scan.columns]
+    assert [scan.name for scan in readers] == ["profile_and_histogram", "draw"]
+    small = Platform(videos=10, policies=2, markets=3, reviews=4, text=8)
+    profile, draw, _ = scans(small)
+    assert profile.bytes_read == draw.bytes_read == 10 * 2 * (4 * 8 + 3 * 10)
+    assert (profile.rows_moved, draw.rows_moved) == (6 * 1001, 4)
+
+
+def test_the_page_holds_the_computed_figures():
+    total = sum(scan.bytes_read for scan in scans(Platform()))
+    assert f"**{total / 1e9:,.0f}**" in cost_page()
