@@ -50,7 +50,7 @@ def columns_read(query: str, table: str) -> tuple[str, ...]:
     from sqlglot import exp
     from sqlglot.optimizer.scope import traverse_scope
 
-    statement = sqlglot.parse(query_text(query)[0], read="bigquery")[-1]
+    *_, statement = (part for part in sqlglot.parse(query_text(query)[0], read="bigquery") if part is not None)
     found = {
         column.name
         for scope in traverse_scope(statement)
