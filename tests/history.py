@@ -9,16 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from include.config.load import load_config
 from include.config.settings import Settings
 from include.contract.tables import CELL
 from include.labels import stage as labels
-from include.project import Project
+from include.project import Project, open_project
 from include.sampling import stage as sampling
 from include.simulation.platform import Platform
 from include.simulation.scenario import load_scenario
 from include.thresholds import stage as thresholds
-from include.warehouse.duckdb import DuckDBWarehouse
 
 START = date(2026, 11, 1)
 APPROVED = {"chosen_options": ["Approve"], "responded_by_user": {"id": "ana", "name": "ana"}}
@@ -35,7 +33,7 @@ class History:
     @property
     def project(self) -> Project:
         settings = Settings(self.home / "landing", self.home / "warehouse", self.home / "output", "sqlite:///none")
-        return Project(settings, load_config(), DuckDBWarehouse(settings.landing, settings.warehouse))
+        return open_project(settings)
 
     @property
     def platform(self) -> Platform:

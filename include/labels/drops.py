@@ -118,8 +118,13 @@ class _Line(NamedTuple):
     refusal: _Refusal | None = None
 
 
-def read_drops(folder: Path, *, max_line_bytes: int = MAX_LINE_BYTES) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_drops(
+    folder: Path, rows: pd.DataFrame | None = None, *, max_line_bytes: int = MAX_LINE_BYTES
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Everything in one arrival day's folder: (raw events, refused).
+
+    `rows`: the day of a table `reviewer_labels`, where the warehouse has one; it is read as a file of that name whose
+    lines are the rows by event_id, then by what else they say.
 
     Raw events have RAW_COLUMNS: the fields of `reviewer_labels` as text (NaN where absent), source_file (the file's
     name), source_line (int64, from 1), raw (the text as read, without line end) and header (line 1 of a CSV file, else
@@ -132,6 +137,8 @@ def read_drops(folder: Path, *, max_line_bytes: int = MAX_LINE_BYTES) -> tuple[p
     for name, path in sorted((_printable(path.name), path) for path in paths):
         if not name.startswith((".", "_")) and not name.endswith((".tmp", ".part")):
             drops.read(name, path)
+    if rows is not None:
+        drops.read_table(rows)
     raw = pd.DataFrame(drops.events, columns=list(RAW_COLUMNS))
     refused = pd.DataFrame(drops.refused, columns=list(TABLES["label_rejects"].column_names))
     return (
@@ -172,6 +179,15 @@ class _Drops:
             self._refuse(0, refusal, "")
         except OSError as error:
             self._refuse(0, _Refusal(Reason.UNREADABLE_FILE, f"{name}: {error}"), "")
+
+    def read_table(self, rows: pd.DataFrame) -> None:
+        self._file, self._header = "reviewer_labels", None
+        texts = rows[list(FIELDS)].astype("object").where(rows[list(FIELDS)].notna(), None)
+        texts["labelled_at"] = [None if at is None else at.isoformat() for at in texts["labelled_at"]]
+        records = texts.to_dict("records")
+        lines = sorted(records, key=lambda row: json.dumps(row, default=str, ensure_ascii=False))
+        for number, row in enumerate(lines, start=1):
+            self._accept(number, {str(k): v for k, v in row.items()}, json.dumps(row, default=str, ensure_ascii=False))
 
     def _accept(self, line: int, fields: dict[str, Any], raw: str) -> None:
         try:

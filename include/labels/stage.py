@@ -52,7 +52,7 @@ def ingest_events(project: Project, day: date) -> int:
     """label_events and label_rejects of the day, and how many events were read."""
     warehouse = project.warehouse
     reopen(warehouse, "labels", day)
-    raw, refused = read_drops(drop_folder(project.settings, day))
+    raw, refused = read_drops(drop_folder(project.settings, day), warehouse.delivered_events(day))
     start, yesterday = _first_sample_day(project, day), day - timedelta(days=1)
     result = ingest(
         raw,

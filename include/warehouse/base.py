@@ -122,6 +122,10 @@ class Warehouse(ABC):
     def row_count(self, table: str, day: date) -> int:
         """Rows of that day, from metadata alone."""
 
+    def delivered_events(self, day: date) -> pd.DataFrame | None:  # noqa: ARG002
+        """`reviewer_labels` that arrived on `day` as rows of a table; None where they arrive as files alone."""
+        return None
+
     @abstractmethod
     def input_problems(self, table: str, day: date) -> pd.DataFrame:
         """What keeps a day of an input from being read as the contract says; no rows if nothing does.

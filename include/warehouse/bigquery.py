@@ -128,6 +128,9 @@ class BigQueryWarehouse(Warehouse):
         sql = f"SELECT COUNT(*) AS n FROM `{contract.name}` WHERE ds = @ds"  # noqa: S608  (the contract's names)
         return int(self.jobs.run(sql, {"ds": day}, table).column("n")[0].as_py())
 
+    def delivered_events(self, day: date) -> pd.DataFrame | None:
+        return None if self.jobs.table("reviewer_labels") is None else self.read("reviewer_labels", day, day)
+
     def input_problems(self, table: str, day: date) -> pd.DataFrame:
         contract = TABLES[table]
         found = self.jobs.table(table)

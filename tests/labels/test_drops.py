@@ -293,3 +293,32 @@ def test_no_content_raises_and_no_line_is_reported_twice(tmp_path, content, head
     both = pd.concat([raw, refused])
     assert not both.duplicated(["source_file", "source_line"]).any()
     assert all("".join(row).encode() for row in refused[["raw", "detail"]].to_numpy())  # storable: no half surrogates
+
+
+def test_rows_of_a_table_are_read_as_lines_of_a_file_in_an_order_of_their_own(tmp_path):
+    rows = pd.DataFrame(
+        {
+            "event_id": ["b", "a"],
+            "video_id": [2**62 + 1, 7],
+            "policy": "violence",
+            "reviewer_id": "r",
+            "decision": ["violating", "unsure"],
+            "labelled_at": pd.to_datetime(["2026-11-02T01:02:03.000004Z", "2026-11-02T05:06:07Z"], format="ISO8601"),
+            "guideline_version": "2026-1",
+            "sample_id": [None, "s"],
+            "supersedes": None,
+        }
+    )
+    (tmp_path / "more.jsonl").write_text('{"event_id": "c"}\n')
+    raw, refused = read_drops(tmp_path, rows)
+    assert refused.empty
+    assert raw[["source_file", "source_line", "event_id"]].to_numpy().tolist() == [
+        ["more.jsonl", 1, "c"],
+        ["reviewer_labels", 1, "a"],
+        ["reviewer_labels", 2, "b"],
+    ]
+    assert raw["video_id"].iloc[2] == str(2**62 + 1)
+    assert raw["labelled_at"].iloc[2] == "2026-11-02T01:02:03.000004+00:00"
+    assert json.loads(raw["raw"].iloc[1])["sample_id"] == "s"
+    again, _ = read_drops(tmp_path, rows.iloc[::-1])
+    pd.testing.assert_frame_equal(again, raw)

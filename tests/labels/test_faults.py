@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from include.config.load import load_config
 from include.config.settings import Settings
 from include.labels import stage
 from include.labels.push import pushed
-from include.project import Project
-from include.warehouse.duckdb import DuckDBWarehouse
+from include.project import Project, open_project
 from tests.test_evidence import draw, judged, sampled
 
 KILLS_A_STEP = 8
@@ -40,7 +38,7 @@ TABLES_WRITTEN = {
 
 def project_in(home: Path) -> Project:
     settings = Settings(home / "landing", home / "warehouse", home / "output", "sqlite:///none")
-    return Project(settings, load_config(), DuckDBWarehouse(settings.landing, settings.warehouse))
+    return open_project(settings)
 
 
 def land_week(project: Project) -> None:
@@ -116,6 +114,7 @@ def run(project: Project, *, kill: Callable[[str, Project, date], None] | None) 
 
 def outputs(project: Project) -> dict[str, bytes]:
     """Every file that anybody may read, but for what killed writers left aside."""
+    assert isinstance(project.settings.warehouse, Path)
     roots = project.settings.warehouse, project.settings.output
     files = [path for root in roots for path in root.rglob("*") if path.is_file()]
     return {
