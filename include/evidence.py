@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date, timedelta
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from include.contract.tables import CELL
 from include.project import Project
-from include.thresholds.ledger import thresholds_in_force
+from include.thresholds.ledger import canonical_json, thresholds_in_force
 
 _ITEM = ["video_id", "policy", "sampled_on"]
 
@@ -54,3 +55,18 @@ def thresholds_before(project: Project, day: date, cells: pd.DataFrame) -> pd.Da
     """policy, market, model_version, remove_at, review_at in force when `day` began, for each of `cells`."""
     ledger = project.warehouse.read("threshold_ledger")
     return thresholds_in_force(ledger, cells, project.config, before=day)
+
+
+def fingerprints(project: Project, day: date) -> dict[str, str]:
+    """SHA-256 of every partition that certificates as of `day` rest on, by table and day."""
+    warehouse, start = project.warehouse, window_start(project, day)
+    names = [("label_consensus", day), ("score_histogram", day)]
+    names += [("review_sample", sampled) for sampled in warehouse.days("review_sample") if start <= sampled <= day]
+    found = {f"{table}/{ds}": warehouse.fingerprint(table, ds) for table, ds in names}
+    return {name: digest for name, digest in found.items() if digest}
+
+
+def config_digest(project: Project) -> dict[str, str]:
+    """SHA-256 of the configuration's values, by the name of its file."""
+    values = canonical_json(project.config.model_dump(mode="json"))
+    return {"policies.yaml": hashlib.sha256(values.encode()).hexdigest()}

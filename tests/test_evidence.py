@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,19 @@ import pytest
 from include.config.load import load_config
 from include.config.settings import Settings
 from include.contract.tables import TABLES
-from include.evidence import accepted, labelled_sample, passed_days, thresholds_before, window_start
+from include.evidence import (
+    accepted,
+    config_digest,
+    fingerprints,
+    labelled_sample,
+    passed_days,
+    thresholds_before,
+    window_start,
+)
 from include.project import Project
-from include.thresholds.ledger import publish
+from include.thresholds.publication import Act, publish
 from include.warehouse.duckdb import DuckDBWarehouse
+from tests.thresholds.publishing import proposal
 
 DAY = date(2026, 11, 20)
 WINDOWS = {"violence": 14, "pornography": 14, "fraud": 5}
@@ -189,35 +199,26 @@ def test_thresholds_in_force_are_those_of_the_days_before(project: Project) -> N
         return float(value)
 
     assert remove_at(DAY) == initial.remove_at
-    proposal = {
-        **cells.iloc[0].to_dict(),
-        "proposal_id": "p1",
-        "origin": "daily",
-        "current_remove_at": initial.remove_at,
-        "current_review_at": initial.review_at,
-        "proposed_remove_at": 0.91,
-        "proposed_review_at": 0.5,
-        "target": 0.95,
-        "confidence": 0.9,
-        "population": "cell",
-        "method": "m",
-        "estimate": 0.97,
-        "bound": 0.951,
-        "n": 100,
-        "status": "within_limits",
-    }
-    publish(
-        project.warehouse,
-        DAY,
-        pd.DataFrame([proposal]),
-        project.config,
-        requester="test",
-        approver=None,
-        reason="test",
-        evidence={},
-        code_version="0",
-        now=datetime(2026, 11, 21, tzinfo=UTC),
-        serving=project.settings.thresholds,
-    )
+    change = proposal("p1", remove_at=0.91, review_at=0.5)
+    act = Act(day=DAY, requester="test", reason="test", request={"kind": "daily"})
+    publish(project, pd.DataFrame([change]), act, datetime(2026, 11, 21, tzinfo=UTC))
     assert remove_at(DAY) == initial.remove_at
     assert remove_at(DAY + timedelta(days=1)) == 0.91
+
+
+def test_the_fingerprints_name_every_partition_certificates_rest_on(project: Project) -> None:
+    sampled(project, DAY, draw(1))
+    sampled(project, back(13), draw(2))
+    sampled(project, back(14), draw(3))
+    settled(project, DAY, (1, "violence", "final", DAY))
+    before = fingerprints(project, DAY)
+    assert set(before) == {f"label_consensus/{DAY}", f"review_sample/{DAY}", f"review_sample/{back(13)}"}
+    sampled(project, back(13), draw(2, score=0.123))
+    changed = {name for name, digest in fingerprints(project, DAY).items() if digest != before[name]}
+    assert changed == {f"review_sample/{back(13)}"}
+
+
+def test_a_changed_configuration_has_another_digest(project: Project) -> None:
+    other = replace(project, config=load_config())
+    assert config_digest(project) == config_digest(replace(project))
+    assert config_digest(project) != config_digest(other)

@@ -65,7 +65,14 @@ def step(package: str, name: str, *, task_id: str | None = None, **options: Any)
 
 @contextmanager
 def stage(day: str) -> Iterator[tuple[Project, date]]:
-    """The project and the day. What a rerun cannot heal, a failed gate or a wrong config, fails without retries."""
+    """The project and the day; fails as `opened` does."""
+    with opened() as project:
+        yield project, date.fromisoformat(day)
+
+
+@contextmanager
+def opened() -> Iterator[Project]:
+    """The project. What a rerun cannot heal, a failed gate or a tampered ledger, fails without retries."""
     import json
 
     from airflow.sdk import Connection, Variable
@@ -75,13 +82,14 @@ def stage(day: str) -> Iterator[tuple[Project, date]]:
     from include.config.settings import CONNECTION_ID, VARIABLES, settings_from
     from include.project import open_project
     from include.quality.gate import GateFailed
+    from include.thresholds.ledger import LedgerError
     from include.warehouse.base import MissingPartition, UnreadablePartition
 
     try:
         extra = json.loads(Connection.get(CONNECTION_ID).extra or "{}")
         variables = {name: Variable.get(name, default="") for name in VARIABLES}
-        yield open_project(settings_from(extra, variables)), date.fromisoformat(day)
-    except (GateFailed, ConfigError, MissingPartition, UnreadablePartition) as error:
+        yield open_project(settings_from(extra, variables))
+    except (GateFailed, ConfigError, LedgerError, MissingPartition, UnreadablePartition) as error:
         raise AirflowFailException(str(error)) from error
 
 

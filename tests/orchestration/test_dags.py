@@ -19,6 +19,7 @@ from include.orchestration.dags import approval_settings, stage
 from include.project import Project
 from include.quality.checks import Judged, between
 from include.quality.gate import GateFailed, run_gate
+from include.thresholds.ledger import LedgerError
 from include.warehouse.base import MissingPartition, UnreadablePartition
 
 pytestmark = pytest.mark.airflow
@@ -57,6 +58,7 @@ def test_a_stage_gets_the_project_and_the_day() -> None:
     [
         gate_failed(),
         ConfigError("policies.yaml: x"),
+        LedgerError("threshold_ledger: version 3: column reason was changed"),
         MissingPartition("video_scores", DAY),
         UnreadablePartition("video_scores", DAY, "a.parquet", "damaged"),
     ],
