@@ -104,6 +104,7 @@ def propose(
     day: date,
     origin: str = "daily",
     background: Background | None = None,
+    other_minutes: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """One row of threshold_proposals for each cell of `current`, sorted by cell.
 
@@ -116,6 +117,7 @@ def propose(
         day: what the proposals are for.
         origin: daily, or the id of an ad-hoc run.
         background: days before, appeals, earlier changes; None: nothing is known of them.
+        other_minutes: reviewer minutes a day that the queues of cells outside `current` take, by market.
 
     Raises:
         ValueError: a missing column, a value out of range, a cell whose policy or market is not configured, or a
@@ -152,7 +154,7 @@ def propose(
     judged = []
     for market in sorted({plan.cell[1] for plan in plans}):
         local = [plan for plan in plans if plan.cell[1] == market]
-        queue = _fit_queue(local, config, market)
+        queue = _fit_queue(local, config, market, (other_minutes or {}).get(market, 0.0))
         judged += [_judged(plan, queue, config, day, background) for plan in local]
     changes = [(done.change, overall(done.verdicts)) for done in judged if done.change is not None]
     tripped = breaker(changes, config.guardrails)
@@ -342,7 +344,7 @@ def _on_edge(threshold: float | None) -> float:
     return first_bin(threshold) / N_BINS
 
 
-def _fit_queue(plans: list[_Plan], config: Config, market: str) -> Queue:
+def _fit_queue(plans: list[_Plan], config: Config, market: str, others: float) -> Queue:
     """Raise review_at in `plans`, in place, until the market's queues fit; the minutes before, after, and staffed.
 
     Every cell keeps the same share of the minutes it wants. Videos without a score are reviewed whatever the
@@ -350,16 +352,16 @@ def _fit_queue(plans: list[_Plan], config: Config, market: str) -> Queue:
     """
     staffed = config.markets[market].reviewer_minutes * (1 - config.sampling.audit_share)
     available = staffed * config.guardrails.max_review_ratio
-    before = sum(plan.review_minutes(plan.old) for plan in plans)
+    before = others + sum(plan.review_minutes(plan.old) for plan in plans)
     fixed = {plan.cell: plan.review_minutes(Pair(plan.new.remove_at, plan.new.remove_at)) for plan in plans}
     wanted = {plan.cell: plan.review_minutes(plan.new) - fixed[plan.cell] for plan in plans}
-    total = sum(wanted.values())
-    if sum(fixed.values()) + total > available:
-        kept = max(available - sum(fixed.values()), 0.0) / total if total else 0.0
+    total, kept_back = sum(wanted.values()), others + sum(fixed.values())
+    if kept_back + total > available:
+        kept = max(available - kept_back, 0.0) / total if total else 0.0
         for plan in plans:
             if plan.proposes:
                 _raise_review(plan, fixed[plan.cell] + kept * wanted[plan.cell])
-    return Queue(before, sum(plan.review_minutes(plan.new) for plan in plans), available)
+    return Queue(before, others + sum(plan.review_minutes(plan.new) for plan in plans), available)
 
 
 def _raise_review(plan: _Plan, minutes: float) -> None:

@@ -13,7 +13,7 @@ from include.evidence import accepted, labelled_sample, window_start
 from include.project import Project
 from include.thresholds.certify import Goal, curve
 from include.thresholds.report import ReportData
-from include.thresholds.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS, by_cell
+from include.thresholds.report.data import CURVE_COLUMNS, DAILY, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS, by_cell
 
 OUTCOME_DAYS = 90
 """Days whose comparisons of forecasts the report sums up."""
@@ -21,16 +21,19 @@ _FINE_FROM = 900
 """Bin from which a curve has a point every 0.004; below, every 0.02. Thresholds mostly lie above."""
 
 
-def report_data(project: Project, day: date) -> ReportData:
-    """Everything the report of `day` is built from."""
+def report_data(project: Project, day: date, *, origin: str = DAILY, title: str = "") -> ReportData:
+    """Everything the report of `day` is built from; for another `origin`, of its cells alone."""
     warehouse = project.warehouse
+    proposals = warehouse.read("threshold_proposals", day, day)
     histogram = warehouse.read("score_histogram", day, day)
+    if origin != DAILY:
+        histogram = histogram.merge(proposals.loc[proposals["origin"] == origin, list(CELL)])
     start = window_start(project, day)
     appeals = warehouse.read("appeals", day, day)
     return ReportData(
         day=day,
         config=project.config,
-        proposals=warehouse.read("threshold_proposals", day, day),
+        proposals=proposals,
         metrics=warehouse.read("policy_metrics", start, day),
         histogram=histogram,
         design=warehouse.read("sampling_design", day, day),
@@ -42,9 +45,10 @@ def report_data(project: Project, day: date) -> ReportData:
         curves=certified_curves(project, labelled_sample(project, day), histogram),
         sample_counts=sample_counts(project, day),
         outcomes=warehouse.read("forecast_outcomes", day - timedelta(days=OUTCOME_DAYS - 1), day),
-        completeness=warehouse.read("label_completeness", day, day),
         appeals=None if not warehouse.days("appeals") else appeals,
         enforcement=_enforcement(project, day),
+        origin=origin,
+        title=title,
     )
 
 

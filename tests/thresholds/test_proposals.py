@@ -171,6 +171,15 @@ def test_the_queue_is_made_to_fit_the_minutes_left_and_says_so(rich, loosened):
     assert crowded["proposed_review_at"] == crowded["proposed_remove_at"]
 
 
+def test_cells_that_are_not_proposed_for_keep_their_part_of_the_queue(rich):
+    minutes = 2_000 / (1 - make_config().sampling.audit_share)
+    alone = run(rich, make_config(minutes=minutes - 900 / (1 - make_config().sampling.audit_share)))["BR"]
+    beside = run(rich, make_config(minutes=minutes), other_minutes={"BR": 900.0, "DE": 5_000.0})["BR"]
+    assert beside["proposed_review_at"] == alone["proposed_review_at"]
+    assert "of 2000 staffed minutes a day" in verdicts(beside)["review_queue"]["reason"]
+    assert "of 1100 staffed minutes a day" in verdicts(alone)["review_queue"]["reason"]
+
+
 def test_cells_of_a_market_share_its_minutes():
     config = make_config()
     policy = config.policies["violence"].model_copy(update={"model_versions": [MODEL, "violence-v4"]})

@@ -14,6 +14,9 @@ from include.contract.tables import CELL, TABLES
 Cell = tuple[str, str, str]
 """policy, market, model_version."""
 
+DAILY = "daily"
+"""Origin of the proposals of the daily run."""
+
 CURVE_COLUMNS = (*CELL, "threshold", "estimate", "bound", "removes")
 SAMPLE_COUNT_COLUMNS = (*CELL, "ds", "drawn", "labelled", "final")
 ENFORCEMENT_COLUMNS = (*CELL, "action", "threshold_version", "n_videos")
@@ -24,8 +27,11 @@ class ReportData:
     """One day, as frames. Frames named after a table of the contract carry at least its columns.
 
     day: the day reported on.
+    origin: whose proposals the page is about: `daily`, or the id of a run somebody started.
+    title: of the page.
     config: the configuration the day ran under.
-    proposals: `threshold_proposals` of the day; origins other than `daily` are listed apart and not counted.
+    proposals: `threshold_proposals` of the day; origins other than `origin` are listed apart and not counted, and not
+        at all if the page is not the daily one.
     metrics: `policy_metrics` of the window, with `ds`; the rows of `day` are today's, the rest is the trend.
     histogram, design, quality, rejects, ledger: `score_histogram`, `sampling_design`, `quality_results`,
         `label_rejects` and `threshold_ledger` of the day.
@@ -35,7 +41,6 @@ class ReportData:
     sample_counts: SAMPLE_COUNT_COLUMNS; per cell and day of the sample, the videos drawn, those of them with at
         least one counted vote, and those whose consensus is final. None: not available.
     outcomes: `forecast_outcomes` of the days the report sums up, with `ds`.
-    completeness: `label_completeness` as of the day. None: not available.
     appeals: `appeals` of the day; None: the platform delivers none.
     enforcement: ENFORCEMENT_COLUMNS; `enforcement_log` of the day, counted. None: the platform delivers none.
 
@@ -57,9 +62,10 @@ class ReportData:
     curves: pd.DataFrame
     outcomes: pd.DataFrame
     sample_counts: pd.DataFrame | None = None
-    completeness: pd.DataFrame | None = None
     appeals: pd.DataFrame | None = None
     enforcement: pd.DataFrame | None = None
+    origin: str = DAILY
+    title: str = ""
 
     def __post_init__(self) -> None:
         needs = {
@@ -75,7 +81,6 @@ class ReportData:
             "curves": CURVE_COLUMNS,
             "outcomes": ("ds", *TABLES["forecast_outcomes"].column_names),
             "sample_counts": SAMPLE_COUNT_COLUMNS,
-            "completeness": TABLES["label_completeness"].column_names,
             "appeals": TABLES["appeals"].column_names,
             "enforcement": ENFORCEMENT_COLUMNS,
         }
