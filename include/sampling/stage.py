@@ -64,6 +64,14 @@ def design_sample(project: Project, day: date) -> None:
 
 def draw_sample(project: Project, day: date) -> None:
     """The second scan: review_sample."""
+    drawn = drawn_sample(project, day)
+    reopen(project.warehouse, "sample", day)
+    project.warehouse.replace("review_sample", day, drawn)
+    log.info("Drew %d videos", len(drawn))
+
+
+def drawn_sample(project: Project, day: date) -> pd.DataFrame:
+    """The rows of review_sample that the day's design draws from its scores, whenever it is asked."""
     strata = project.warehouse.read("sampling_design", day, day)
     parameters: dict[str, Parameter] = {
         "ds": day,
@@ -74,10 +82,7 @@ def draw_sample(project: Project, day: date) -> None:
     drawn = project.warehouse.query("draw", parameters)
     identity = drawn["programme"] + f":{day}:" + drawn["policy"] + ":" + drawn["model_version"] + ":"
     drawn["sample_id"] = sample_ids(identity + drawn["video_id"].astype(str))
-    drawn = drawn[list(TABLES["review_sample"].column_names)]
-    reopen(project.warehouse, "sample", day)
-    project.warehouse.replace("review_sample", day, drawn.sort_values("sample_id", ignore_index=True))
-    log.info("Drew %d videos", len(drawn))
+    return drawn[list(TABLES["review_sample"].column_names)].sort_values("sample_id", ignore_index=True)
 
 
 def gate_sample(project: Project, day: date) -> None:
