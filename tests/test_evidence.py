@@ -145,7 +145,7 @@ def test_only_final_labels_of_draws_in_the_policys_own_window_count(project: Pro
         *((200 + days, back(days)) for days in (13, 5, 4)),
         (104, back(4)),
     }
-    assert {*TABLES["review_sample"].column_names, "p_violating", "sampled_on"} == set(found.columns)
+    assert {*TABLES["review_sample"].column_names, "p_violating", "golden", "sampled_on"} == set(found.columns)
     assert found["policy"].tolist() == sorted(found["policy"])
     violence = found[found["policy"] == "violence"]
     order = list(zip(violence["sampled_on"], violence["video_id"], strict=True))

@@ -72,6 +72,7 @@ class Policy(Strict):
     maturity_days: Annotated[int, Field(ge=0, le=60)]
     window_days: Annotated[int, Field(ge=1, le=90)]
     consensus: Literal["majority", "one_coin", "dawid_skene"]
+    correct_reviewer_error: bool = True
     reviewer_floor: ReviewerFloor = ReviewerFloor()
     below_floor: Literal["keep", "down_weight", "leave_out"] = "keep"
     guideline_version: str

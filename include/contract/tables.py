@@ -424,6 +424,12 @@ _OWNED = (
             Column("method", "STRING", "Test that certified", nullable=True),
             _probability("estimate", "Estimated precision at the proposed remove_at", nullable=True),
             _probability("bound", "Certified lower bound of it", nullable=True),
+            Column(
+                "basis",
+                "STRING",
+                "What they speak for: true labels, reviewers' error being known from golden ones, or the consensus",
+                allowed=("golden", "consensus"),
+            ),
             _count("n", "Labels at or above the proposed remove_at"),
             Column(
                 "refusal",

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from scipy import optimize, special
 
 Array = NDArray[np.float64]
 
@@ -61,6 +61,21 @@ def mean_p_value(values: Array, floor: float, *, copies: float = 1.0, level: flo
     if not (a > 0).any():
         return 1.0
     return _lower_tail(np.append(a, -1.0), np.append(copies * counts, 1.0), level)
+
+
+def mean_lower_bound(values: Array, confidence: float) -> float:
+    """Exact one-sided lower bound of the mean of independent values in [0, 1], shape (n,), of equal weight.
+
+    Clopper-Pearson where all are 0 or 1, and elsewhere the mean up to which `mean_p_value` rejects; 0 of no values.
+    """
+    if np.isin(values, (0.0, 1.0)).all():
+        return float(binomial_lower_bound(values.sum(), values.size, confidence))
+
+    def excess(mean: float) -> float:
+        return mean_p_value(values - mean, mean) - (1 - confidence)
+
+    low, high = 1e-6, 1 - 1e-9
+    return 0.0 if excess(low) >= 0 else float(optimize.brentq(excess, low, high, xtol=1e-6))
 
 
 def _lower_tail(a: Array, weight: Array, level: float | None) -> float:

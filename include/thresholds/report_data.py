@@ -12,6 +12,7 @@ from include.contract.tables import CELL, N_BINS
 from include.evidence import accepted, labelled_sample, window_start
 from include.project import Project
 from include.thresholds.certify import Goal, curve
+from include.thresholds.proposals import aims_of
 from include.thresholds.report import ReportData
 from include.thresholds.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS, by_cell
 
@@ -50,15 +51,15 @@ def report_data(project: Project, day: date) -> ReportData:
 
 def certified_curves(project: Project, sample: pd.DataFrame, histogram: pd.DataFrame) -> pd.DataFrame:
     """Estimated precision with its certified lower bound, and removals a day, by cell and candidate threshold."""
-    volumes = by_cell(histogram)
+    volumes, aims = by_cell(histogram), aims_of(sample, project.config)
     parts = [pd.DataFrame(columns=list(CURVE_COLUMNS))]
     for cell, rows in by_cell(sample.merge(histogram[list(CELL)].drop_duplicates())).items():
         policy = project.config.policies[cell[0]]
         judged = rows[rows["score"] >= policy.limits.lowest_remove_at]
-        goal = Goal("precision", at_least=policy.target_precision)
-        found = curve(
-            judged, goal, confidence=policy.confidence, candidates=_candidates(policy.limits.lowest_remove_at)
-        )
+        aim = aims[cell[0]]
+        goal = Goal("precision", at_least=aim.share)
+        found = curve(judged, goal, confidence=aim.confidence, candidates=_candidates(policy.limits.lowest_remove_at))
+        found["estimate"], found["bound"] = aim.true_estimate(found["estimate"]), aim.true_bound(found["bound"])
         bins = volumes[cell].set_index("bin")["n_videos"].reindex(range(N_BINS), fill_value=0)
         above = bins[::-1].cumsum()[::-1]
         found["removes"] = [int(above[round(threshold * N_BINS)]) for threshold in found["threshold"]]

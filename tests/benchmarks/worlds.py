@@ -10,7 +10,7 @@ times: its videos are new, and the truth is the population's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -100,14 +100,22 @@ def histogram(world: World) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Draw:
-    """A design ready to draw from a world: per stratum its units (a slice of the market's) and their probability."""
+    """A design ready to draw from a world: per stratum its units (a slice of the market's) and their probability.
+
+    `golden`: the share of the draws that experts settle.
+    """
 
     world: World
     strata: list[tuple[str, int, int, float]]
+    golden: float = 0.0
 
     def sample(self, rng: np.random.Generator) -> pd.DataFrame:
-        """One day's labels: market, score, p_violating (0 or 1), inclusion_probability, views."""
-        parts: dict[str, list[Array]] = {"score": [], "p_violating": [], "inclusion_probability": [], "views": []}
+        """One day's labels: market, score, p_violating (0 or 1), inclusion_probability, views, golden (NaN: unsettled).
+
+        Golden labels are there only where experts settle any.
+        """
+        names = ["score", "p_violating", "inclusion_probability", "views"] + (["golden"] if self.golden else [])
+        parts: dict[str, list[Array]] = {name: [] for name in names}
         markets: list[str] = []
         for market, first, stop, pi in self.strata:
             units = self.world[market]
@@ -116,6 +124,9 @@ class Draw:
             parts["p_violating"].append((rng.random(drawn.size) < units.chance[drawn]).astype(float))
             parts["inclusion_probability"].append(np.full(drawn.size, pi))
             parts["views"].append(units.views[drawn])
+            if self.golden:
+                unsettled = rng.random(drawn.size) >= self.golden
+                parts["golden"].append(np.where(unsettled, np.nan, units.violating[drawn]))
             markets += [market] * drawn.size
         return pd.DataFrame({"market": markets, **{name: np.concatenate(part) for name, part in parts.items()}})
 
@@ -138,7 +149,7 @@ def first_draw(world: World, config: Config) -> Draw:
     return draw_by(world, design(histogram(world), _thresholds(world, initial.remove_at), nothing, config))
 
 
-def next_draw(worlds: Worlds, seen: pd.DataFrame, goal: Goal, config: Config) -> Draw:
+def next_draw(worlds: Worlds, seen: pd.DataFrame, goal: Goal, config: Config, golden: float = 0.0) -> Draw:
     """The design of the day after `seen` was labelled in the world before, for the videos of the day labelled now."""
     cells = pd.DataFrame({"policy": POLICY, "market": sorted(worlds.before), "model_version": VERSION})
     policy = config.policies[POLICY]
@@ -146,7 +157,7 @@ def next_draw(worlds: Worlds, seen: pd.DataFrame, goal: Goal, config: Config) ->
     found = certify(seen, goal, confidence=policy.confidence, candidates=EDGES).threshold
     in_force = policy.initial.remove_at if found is None else found
     strata = design(histogram(worlds.labelled), _thresholds(worlds.before, in_force), curve, config)
-    return draw_by(worlds.labelled, strata)
+    return replace(draw_by(worlds.labelled, strata), golden=golden)
 
 
 def _thresholds(world: World, remove_at: float) -> pd.DataFrame:
@@ -191,7 +202,10 @@ BY_VIEWS = Goal("precision", at_least=0.9, weight="views")
 
 @dataclass(frozen=True)
 class Scenario:
-    """A platform, built with so many units. `holds`: the certificate's assumptions do. `labels` a day by market."""
+    """A platform, built with so many units. `holds`: the certificate's assumptions do. `labels` a day by market.
+
+    `golden`: the share of them that experts settle, so that reviewers' error is corrected for.
+    """
 
     name: str
     says: str
@@ -200,6 +214,7 @@ class Scenario:
     goal: Goal = PRECISION
     confidence: float = 0.9
     labels: tuple[tuple[str, float], ...] = (("all", 4_000.0),)
+    golden: float = 0.0
 
 
 _Parts = list[tuple[float, float, float]]
@@ -339,6 +354,10 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("scores fell", "every logit fell by 1.5 after the design's labels", _lower_scores),
     Scenario("scores rose", "every logit rose by 0.7 after the design's labels", _higher_scores),
     Scenario("noisy reviewers", "each label wrong with chance .015: fewer look violating than are", _slips),
+    Scenario("slips settled", "as noisy reviewers, but experts settle two draws in five", _slips, golden=0.4),
+    Scenario(
+        "credulity settled", "as credulous reviewers, but experts settle two draws in five", _credulous, golden=0.4
+    ),
     Scenario("drift after labels", "a harmless look-alike trend starts after labelling", _later_drift, holds=False),
     Scenario("credulous reviewers", "four in ten harmless look-alikes are labelled violating", _credulous, holds=False),
     Scenario(

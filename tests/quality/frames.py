@@ -113,7 +113,14 @@ def label_consensus(n: int = 50) -> pd.DataFrame:
 def threshold_proposals() -> pd.DataFrame:
     """Every second cell certified, the others refused."""
     common = {"origin": "daily", "current_remove_at": 0.98, "current_review_at": 0.8, "target": 0.9, "confidence": 0.9}
-    common |= {"population": "cell", "removes_before": 10, "reviews_before": 50, "forecast": "{}", "verdicts": "{}"}
+    common |= {
+        "population": "cell",
+        "basis": "consensus",
+        "removes_before": 10,
+        "reviews_before": 50,
+        "forecast": "{}",
+        "verdicts": "{}",
+    }
     certified = {"proposed_remove_at": 0.95, "proposed_review_at": 0.7, "method": "binomial", "estimate": 0.95}
     certified |= {"bound": 0.92, "n": 120, "removes_after": 11, "reviews_after": 49, "status": "within_limits"}
     refused = {"n": 3, "refusal": "needs about 40 more labels", "labels_needed": 40, "status": "refused"}

@@ -102,6 +102,7 @@ def _proposal(position: int, cell: tuple[str, str, str], curve: pd.DataFrame) ->
         "target": policy.target_precision,
         "confidence": policy.confidence,
         "population": "cell" if position % 2 else "region europe",
+        "basis": "golden",
         "method": None if refused else "exact binomial",
         "estimate": None if refused else float(at["estimate"]),
         "bound": None if refused else float(at["bound"]),
