@@ -14,6 +14,9 @@ SqlType = Literal["INT64", "FLOAT64", "STRING", "BOOL", "TIMESTAMP", "DATE"]
 CELL = ("policy", "market", "model_version")
 """A cell: the unit a threshold belongs to."""
 
+ALL_MARKETS = "*"
+"""What stands for the market where those of several are pooled; no market can be named so."""
+
 N_BINS = 1000
 """Score histogram bins of equal width over [0, 1]; bin -1 holds videos without a usable score."""
 
@@ -388,23 +391,31 @@ _OWNED = (
     Table(
         "policy_metrics",
         "plumbline",
-        "One metric of one cell as of the day, or why it is not stated",
+        "One metric of one cell, or of several pooled, as of the day, or why it is not stated",
         (
-            *_CELL_COLUMNS,
+            _POLICY,
+            Column("market", "STRING", "Market of the videos, as named in policies.yaml; * where several are pooled"),
+            _MODEL,
+            Column("population", "STRING", "Whom it speaks for: cell, region and its name, or policy: all markets"),
             Column(
                 "metric",
                 "STRING",
-                "precision and recall of automatic removal at the threshold in force; prevalence; violative_view_rate",
-                allowed=("precision", "recall", "prevalence", "violative_view_rate"),
+                "precision, recall and false_positive_rate of automatic removal at the thresholds in force; "
+                "prevalence; violative_view_rate",
+                allowed=("precision", "recall", "false_positive_rate", "prevalence", "violative_view_rate"),
             ),
             _probability("value", "The estimate", nullable=True),
             _probability("low", "Lower end of its 95 % interval", nullable=True),
             _probability("high", "Upper end of its 95 % interval", nullable=True),
             _count("n", "Labels it rests on"),
             Column("refusal", "STRING", "Why no value is stated", nullable=True),
-            _probability("threshold", "remove_at it was measured at", nullable=True),
+            _probability("threshold", "remove_at it was measured at; NULL where cells are pooled", nullable=True),
+            _probability("corrected", "The estimate for true labels, reviewers' error being known", nullable=True),
+            _probability("corrected_low", "Lower end of its 95 % interval", nullable=True),
+            _probability("corrected_high", "Upper end of its 95 % interval", nullable=True),
+            Column("correction", "STRING", "Why no corrected value is stated", nullable=True),
         ),
-        key=(*CELL, "metric"),
+        key=(*CELL, "population", "metric"),
     ),
     Table(
         "threshold_proposals",

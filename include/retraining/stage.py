@@ -30,7 +30,7 @@ def decide_retraining(project: Project, day: date) -> int:
     labelled = labelled_sample(project, day)
     metrics = project.warehouse.read("policy_metrics", first, day)
     decisions = decide(
-        at_certified_thresholds(metrics, project.warehouse.read("threshold_ledger")),
+        at_certified_thresholds(metrics[metrics["population"] == "cell"], project.warehouse.read("threshold_ledger")),
         histogram.groupby(list(CELL))["n_videos"].sum().reset_index(),
         labelled.groupby(["policy", "model_version"]).size().rename("labels").reset_index(),
         day=day,

@@ -27,12 +27,13 @@ def report_data(project: Project, day: date) -> ReportData:
     warehouse = project.warehouse
     histogram = warehouse.read("score_histogram", day, day)
     start = window_start(project, day)
+    metrics = warehouse.read("policy_metrics", start, day)
     appeals = warehouse.read("appeals", day, day)
     return ReportData(
         day=day,
         config=project.config,
         proposals=warehouse.read("threshold_proposals", day, day),
-        metrics=warehouse.read("policy_metrics", start, day),
+        metrics=metrics[metrics["population"] == "cell"],
         histogram=histogram,
         design=warehouse.read("sampling_design", day, day),
         quality=warehouse.read("quality_results", day, day),

@@ -87,6 +87,30 @@ def reviewer_error(golden: pd.DataFrame, *, tail: float) -> ReviewerError | str:
     return found
 
 
+def reviewer_error_by_band(
+    golden: pd.DataFrame, split: float, *, tail: float
+) -> tuple[ReviewerError, ReviewerError] | str:
+    """Error rates below the score `split` (or without one) and from it on, or why they are not stated.
+
+    Each rate is that of its band where MIN_GOLDEN videos of its kind are settled there, else that of all of them.
+    Otherwise as `reviewer_error`.
+    """
+    overall = reviewer_error(golden, tail=tail)
+    if isinstance(overall, str):
+        return overall
+    suspected, found = (golden["score"] >= split).to_numpy(bool), []
+    for band in (golden[~suspected], golden[suspected]):
+        p, violating = band["p_violating"].to_numpy(dtype=float), band["golden"].to_numpy(dtype=float) == 1.0
+        rates = ReviewerError(
+            _rate(p[violating], tail) if violating.sum() >= MIN_GOLDEN else overall.sensitivity,
+            _rate(1.0 - p[~violating], tail) if (~violating).sum() >= MIN_GOLDEN else overall.specificity,
+        )
+        if rates.sensitivity.low + rates.specificity.low <= 1.0:
+            return f"reviewers cannot be told from chance: {rates}"
+        found.append(rates)
+    return found[0], found[1]
+
+
 def _rate(right: Array, tail: float) -> Rate:
     low, high = mean_lower_bound(right, 1.0 - tail), 1.0 - mean_lower_bound(1.0 - right, 1.0 - tail)
     return Rate(float(right.mean()), low, high, right.size)

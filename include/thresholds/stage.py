@@ -33,7 +33,7 @@ def measure(project: Project, day: date) -> None:
     in_force = _in_force(project, day)
     scored = in_force[list(CELL)]  # a retired model version still has labels in the window
     histogram = accepted(project, "score_histogram", "scores", window_start(project, day), day).merge(scored)
-    metrics = policy_metrics(labelled_sample(project, day).merge(scored), histogram, in_force)
+    metrics = policy_metrics(labelled_sample(project, day).merge(scored), histogram, in_force, project.config)
     project.warehouse.replace("policy_metrics", day, metrics)
     stated = int(metrics["value"].notna().sum())
     log.info("Stated %d metrics, refused %d by name", stated, len(metrics) - stated)
