@@ -371,6 +371,8 @@ def _on_logit_scale(value: float, by_curve: float, variance: float, n: int) -> E
     """An estimate with its logit interval; at 0 or 1, which have no logit, about the curve's own value."""
     centre = value if 0 < value < 1 else by_curve
     spread = centre * (1 - centre)
+    if spread == 0:  # nothing is on the other side, not even in the curve's eyes
+        return _stated(value, value, value, n)
     half = _Z * math.sqrt(variance) / spread
     low, high = (float(expit(logit(centre) + sign * half)) for sign in (-1, 1))
     n_effective = min(n, spread / variance) if variance > 0 else n
@@ -502,12 +504,15 @@ def _too_few(n: int) -> str:
 def _labels(part: pd.DataFrame, curve: Array, lowest: int) -> _Labels:
     """Labels of one cell, in which the policy may remove from bin `lowest` on."""
     bins = bin_of(part["score"].to_numpy(np.float64))
+    p, r = part["p_violating"].to_numpy(np.float64), curve[bins + 1]
+    if np.isnan(r).any():  # the model version has no label with a score, so the curve is silent on those without
+        r = np.full(len(p), (p.sum() + 0.5) / (len(p) + 1))
     return _Labels(
         bins,
-        part["p_violating"].to_numpy(np.float64),
+        p,
         part["views"].to_numpy(np.float64),
         1 / part["inclusion_probability"].to_numpy(np.float64),
-        curve[bins + 1],
+        r,
         bins >= lowest,
     )
 
