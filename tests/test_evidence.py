@@ -221,3 +221,23 @@ def test_thresholds_in_force_are_those_of_the_days_before(project: Project) -> N
     )
     assert remove_at(DAY) == initial.remove_at
     assert remove_at(DAY + timedelta(days=1)) == 0.91
+
+
+def test_what_experts_settled_under_the_guideline_in_force_is_golden(project: Project) -> None:
+    """Video 4: no golden label; 5: one that came later; 6: another guideline's; 7: experts disagree."""
+    sampled(project, back(8), *(draw(video) for video in (1, 2, 4, 5, 6, 7)), draw(1, "pornography"))
+    settled(project, DAY, *((video, "violence", "final", back(8)) for video in (1, 2, 4, 5, 6, 7)))
+    for days, rows in (
+        (
+            0,
+            [(1, True, "2026-1"), (2, False, "2026-1"), (6, True, "2025-9"), (7, True, "2026-1"), (7, False, "2026-1")],
+        ),
+        (-1, [(5, True, "2026-1")]),
+    ):
+        folder = project.settings.landing / "golden_labels" / f"ds={back(days)}"
+        folder.mkdir(parents=True)
+        golden = pd.DataFrame(rows, columns=["video_id", "violating", "guideline_version"]).assign(policy="violence")
+        golden.to_parquet(folder / "part.parquet", index=False)
+    found = labelled_sample(project, DAY).set_index("video_id")["golden"]
+    assert found.dropna().to_dict() == {1: 1.0, 2: 0.0}
+    assert len(found) == 6

@@ -13,7 +13,8 @@ ways of choosing one in `peers.py` take from the very same labels can be judged:
 
 The sample is drawn by `design` from a calibration curve and a threshold of an earlier day's labels, as in production;
 that earlier day is lived anew `DESIGNS` times a scenario. "fixed once" is a notebook's threshold from the labels of
-such a first day, never touched again. Where the promise does not hold in principle the table says so and shows what
+such a first day, never touched again. Where experts settle some of the draws, Plumbline corrects for reviewers' error,
+and stands beside itself without that. Where the promise does not hold in principle the table says so and shows what
 that costs. Fails if Plumbline misses more often than promised, beyond Monte-Carlo error, where it does hold.
 """
 

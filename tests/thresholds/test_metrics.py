@@ -403,7 +403,8 @@ def test_whatever_the_labels_every_metric_is_stated_or_refused(random, answers, 
     drawn = videos[videos["bin"] >= 500] if scores == "one stratum" else videos
     sample = labels(drawn.sample(min(n, len(drawn)), random_state=random.integers(2**31)), 1.0)
     sample["inclusion_probability"] = random.choice([1e-4, 0.1, 1.0], len(sample))
-    sample["p_violating"] = {"mixed": sample["p_violating"], "all": 1.0, "none": 0.0, "half": 0.5}[answers]
+    if answers != "mixed":
+        sample["p_violating"] = {"all": 1.0, "none": 0.0, "half": 0.5}[answers]
     sample["golden"] = np.where(random.random(len(sample)) < 0.7, sample["p_violating"].round(), np.nan)
     sample["video_id"] = np.arange(len(sample))
     rows = metrics(sample, histogram(videos), thresholds(remove_at))
