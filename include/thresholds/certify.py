@@ -330,12 +330,13 @@ class _Search:
     def decide(self, j: int, refusal: str | None = None, needed: int | None = None) -> Decision:
         """Candidate j as the answer or, with `refusal`, as the score the refusal speaks of."""
         above = needed is not None and self.goal.metric == "precision"
+        bound = self.bound(j) if refusal is not None else max(self.bound(j), self.goal.share)  # it is, but for rounding
         return Decision(
             threshold=float(self.threshold[j]) if refusal is None else None,
             refusal=refusal,
             labels_needed=needed,
             estimate=float(self.goal.stated(self.estimates()[j])),
-            bound=float(self.goal.stated(self.bound(j))),
+            bound=float(self.goal.stated(bound)),
             method=EXACT_BINOMIAL if self.closed_form[j] else EXACT_WEIGHTED,
             n=int(self.labels()[j]),
             labels_needed_above=float(self.threshold[j]) if above else None,

@@ -163,14 +163,16 @@ class Aim:
         """A decision about `share` as one about `target`."""
         if self.errors is None:
             return decision
-        refusal = decision.refusal
+        refusal, bound = decision.refusal, None if decision.bound is None else float(self.true_bound(decision.bound))
+        if bound is not None and decision.threshold is not None:
+            bound = max(bound, self.target)  # it is, but for rounding
         if refusal is not None and decision.estimate is not None:
             refusal += f"; on reviewers' labels {self.share:.4f} stands for a true precision of {self.target:g}"
         return replace(
             decision,
             refusal=refusal,
             estimate=None if decision.estimate is None else float(self.true_estimate(decision.estimate)),
-            bound=None if decision.bound is None else float(self.true_bound(decision.bound)),
+            bound=bound,
         )
 
 

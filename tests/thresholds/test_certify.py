@@ -268,7 +268,7 @@ def test_a_decision_is_a_threshold_or_a_refusal(sample, metric, share, confidenc
     assert (decision.threshold is None) != (decision.refusal is None)
     if decision.threshold is not None:
         assert decision.labels_needed is None
-        assert 1 - decision.bound >= 1 - goal.at_most - 1e-5 if goal.at_most else decision.bound >= share - 1e-5
+        assert 1 - decision.bound >= 1 - goal.at_most - 1e-9 if goal.at_most else decision.bound >= share
     if decision.labels_needed is not None:
         assert f"needs about {decision.labels_needed} more label" in decision.refusal
 
