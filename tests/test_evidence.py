@@ -204,6 +204,7 @@ def test_thresholds_in_force_are_those_of_the_days_before(project: Project) -> N
         "estimate": 0.97,
         "bound": 0.951,
         "n": 100,
+        "forecast": "{}",
         "status": "within_limits",
     }
     publish(

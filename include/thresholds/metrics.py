@@ -113,7 +113,7 @@ Errors = tuple[ReviewerError, ReviewerError] | str
 
 
 def policy_metrics(
-    sample: pd.DataFrame, histogram: pd.DataFrame, thresholds: pd.DataFrame, config: Config
+    sample: pd.DataFrame, histogram: pd.DataFrame, thresholds: pd.DataFrame, config: Config | None
 ) -> pd.DataFrame:
     """Rows of table `policy_metrics`, five for every cell of the histogram, sorted by cell, population and metric.
 
@@ -126,7 +126,8 @@ def policy_metrics(
     n_videos, n_views.
     `thresholds`: policy, market, model_version, remove_at in force; every cell of the histogram present. Removal is
     measured at remove_at rounded up to a bin's bound, which column `threshold` states.
-    `config`: the markets' regions, and which policies correct for reviewers' error.
+    `config`: the markets' regions, and which policies correct for reviewers' error. None: nothing is pooled or
+    corrected, and policies and markets may be any.
 
     Raises ValueError naming column and row, cell or day where the input breaks these ranges or does not fit together.
     """
@@ -144,14 +145,14 @@ def policy_metrics(
         index = part["bin"].to_numpy(np.int64) + 1
         videos, views = np.zeros(N_BINS + 1), np.zeros(N_BINS + 1)
         videos[index], views[index] = part["n_videos"], part["n_views"]
-        lowest = math.ceil(config.policies[key[0]].limits.lowest_remove_at * N_BINS - 1e-9)
+        lowest = math.ceil(config.policies[key[0]].limits.lowest_remove_at * N_BINS - 1e-9) if config else 0
         labels = _labels(labelled.get(key, sample[_NUMBERS].iloc[:0]), curves[key], lowest)
         suspected = (_share(videos[lowest + 1 :], videos), _share(views[lowest + 1 :], views))
         cells[key] = _Population(labels, videos, views, math.ceil(remove_at[key] * N_BINS), suspected)
     rows = []
     for key, cell in cells.items():
         rows += _rows(cell, errors[key[0]], dict(zip(CELL, key, strict=True)), "cell", cell.remove_bin / N_BINS)
-    for policy, version in sorted({key[::2] for key in cells}):
+    for policy, version in sorted({key[::2] for key in cells}) if config else ():
         markets = [key[1] for key in cells if key[::2] == (policy, version)]
         regions = {market: config.markets[market].region for market in markets}
         pools = {f"region {name}": [m for m in markets if regions[m] == name] for name in sorted(set(regions.values()))}
@@ -237,10 +238,10 @@ def _share(part: Array, whole: Array) -> float:
     return float(part.sum() / whole.sum()) if whole.sum() else 0.0
 
 
-def _errors(golden: pd.DataFrame, policy: str, config: Config) -> Errors:
-    settings = config.policies[policy]
-    if not settings.correct_reviewer_error:
+def _errors(golden: pd.DataFrame, policy: str, config: Config | None) -> Errors:
+    if config is None or not config.policies[policy].correct_reviewer_error:
         return "the policy does not ask for it"
+    settings = config.policies[policy]
     of_policy = golden[golden["policy"] == policy]
     return reviewer_error_by_band(of_policy, settings.limits.lowest_remove_at, tail=(1 - CONFIDENCE) / 2)
 
@@ -517,7 +518,7 @@ def _labels(part: pd.DataFrame, curve: Array, lowest: int) -> _Labels:
     )
 
 
-def _require(sample: pd.DataFrame, histogram: pd.DataFrame, thresholds: pd.DataFrame, config: Config) -> None:
+def _require(sample: pd.DataFrame, histogram: pd.DataFrame, thresholds: pd.DataFrame, config: Config | None) -> None:
     """Raises ValueError as `policy_metrics` says."""
     for name, frame, columns in (
         ("sample", sample, _SAMPLE),
@@ -544,7 +545,7 @@ def _require(sample: pd.DataFrame, histogram: pd.DataFrame, thresholds: pd.DataF
     ):
         if missing:
             raise ValueError(f"{name} {'/'.join(min(missing))} is missing")
-    for column, known in (("policy", config.policies), ("market", config.markets)):
+    for column, known in (("policy", config.policies), ("market", config.markets)) if config else ():
         if unknown := set(histogram[column].unique()) - set(known):
             raise ValueError(f"histogram: {column} {min(unknown)!r} is not configured")
     if absent := set(sample["sampled_on"].unique()) - set(histogram["ds"].unique()):
