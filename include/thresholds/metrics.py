@@ -152,9 +152,10 @@ def policy_metrics(
     rows = []
     for key, cell in cells.items():
         rows += _rows(cell, errors[key[0]], dict(zip(CELL, key, strict=True)), "cell", cell.remove_bin / N_BINS)
+    known = config.markets if config else {}
     for policy, version in sorted({key[::2] for key in cells}) if config else ():
         markets = [key[1] for key in cells if key[::2] == (policy, version)]
-        regions = {market: config.markets[market].region for market in markets}
+        regions = {market: known[market].region for market in markets}
         pools = {f"region {name}": [m for m in markets if regions[m] == name] for name in sorted(set(regions.values()))}
         for population, members in {**pools, "policy": markets}.items():
             if len(members) > 1:
