@@ -7,7 +7,8 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from include.contract.tables import CELL
+from include.contract.sample import ProbabilitySample
+from include.contract.tables import CELL, ESTIMATING
 from include.project import Project
 from include.thresholds.ledger import thresholds_in_force
 
@@ -32,12 +33,22 @@ def window_start(project: Project, day: date) -> date:
     return day - timedelta(days=max(policy.window_days for policy in project.config.policies.values()) - 1)
 
 
-def labelled_sample(project: Project, day: date) -> pd.DataFrame:
-    """Draws of each policy's window that have a final consensus as of `day`.
+def labelled_sample(project: Project, day: date) -> ProbabilitySample:
+    """Draws of each policy's window, by the programmes estimates rest on, that have a final consensus as of `day`.
 
     Columns of `review_sample`, p_violating and sampled_on (the day of the draw), sorted by cell, day and video. A
-    video drawn on several days counts once, on the day its consensus is about.
+    video drawn by both programmes counts once, with the probability of their union; one drawn on several days counts
+    once, on the day its consensus is about.
     """
+    rows = labelled_draws(project, day)
+    estimating = rows[rows["programme"].isin(ESTIMATING)]
+    return ProbabilitySample(
+        estimating.drop_duplicates(["video_id", "policy", "model_version", "sampled_on"]).reset_index(drop=True)
+    )
+
+
+def labelled_draws(project: Project, day: date) -> pd.DataFrame:
+    """`labelled_sample` of all programmes, one row a draw: those of no known union have no inclusion_probability."""
     drawn = accepted(project, "review_sample", "sample", window_start(project, day), day)
     consensus = accepted(project, "label_consensus", "consensus", day, day)
     final = consensus.loc[consensus["status"] == "final", [*_ITEM, "p_violating"]]
@@ -47,7 +58,13 @@ def labelled_sample(project: Project, day: date) -> pd.DataFrame:
         (day - sampled).days < policies[policy].window_days
         for policy, sampled in zip(rows["policy"], rows["sampled_on"], strict=True)
     ]
-    return rows[np.array(in_window, dtype=bool)].sort_values([*CELL, "sampled_on", "video_id"], ignore_index=True)
+    order = [*CELL, "sampled_on", "video_id", "programme"]
+    return rows[np.array(in_window, dtype=bool)].sort_values(order, ignore_index=True)
+
+
+def of_cells(sample: ProbabilitySample, cells: pd.DataFrame) -> ProbabilitySample:
+    """The rows of `sample` in one of `cells` (policy, market, model_version)."""
+    return ProbabilitySample(sample.merge(cells[list(CELL)]))
 
 
 def thresholds_before(project: Project, day: date, cells: pd.DataFrame) -> pd.DataFrame:

@@ -30,6 +30,7 @@ from scipy.stats import beta as beta_distribution
 from scipy.stats import norm
 
 from include.calibration import bin_of, curve_by_cell
+from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN, TABLES
 
 Array = npt.NDArray[np.float64]
@@ -75,7 +76,7 @@ class _Labels:
         return _Labels(self.bin[keep], self.p[keep], self.views[keep], self.weight[keep], self.r[keep])
 
 
-def policy_metrics(sample: pd.DataFrame, histogram: pd.DataFrame, thresholds: pd.DataFrame) -> pd.DataFrame:
+def policy_metrics(sample: ProbabilitySample, histogram: pd.DataFrame, thresholds: pd.DataFrame) -> pd.DataFrame:
     """Rows of table `policy_metrics`, four for every cell of the histogram, sorted by cell and metric.
 
     `sample`: labelled draws of the days of the window: policy, market, model_version, score (0..1, null: none), views

@@ -28,7 +28,8 @@ CELLS = [
 def config(**markets: float) -> Config:
     """The shipped policies and markets with these reviewer minutes, default BR 900 and DE 600, of which 60 % audit."""
     raw = load_config().model_dump()
-    raw["sampling"] |= {"audit_share": 0.6, "remove_share": 0.2, "allow_share": 0.2, "defensive_share": 0.2}
+    raw["sampling"] |= {"minutes_share": 0.6, "remove_share": 0.2, "allow_share": 0.2, "defensive_share": 0.2}
+    raw["sampling"]["programmes"] = {"audit": 1.0, "prevalence": 0.0, "golden": 0.0, "training": 0.0}
     for market, minutes in {"BR": 900, "DE": 600, **markets}.items():
         raw["markets"][market]["reviewer_minutes"] = minutes
     return Config.model_validate(raw)
