@@ -215,7 +215,7 @@ def sample(drawn: pd.DataFrame, design: pd.DataFrame, config: Config) -> list[Ju
         1 + ROUNDING,
         about="expected_minutes",
         evidence=("expected_minutes", "budget"),
-        description="expected reviewer minutes of all programmes are within the market's, reviewer_minutes x minutes_share",
+        description="expected reviewer minutes are within the market's for sampling, reviewer_minutes x minutes_share",
         not_applicable="the market is not configured",
     )
     identify = ("sample_id", *CELL, "stratum")

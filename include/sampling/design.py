@@ -59,6 +59,7 @@ _COLUMNS = tuple(name for name in TABLES["sampling_design"].column_names if name
 
 def identified(strata: pd.DataFrame) -> pd.DataFrame:
     """Rows of `sampling_design` with their design_id, a hash of them all."""
+    strata = strata.astype({"inclusion_probability": "float64", "probability_per_view": "float64"})
     identity = hashlib.sha256(strata[[*_COLUMNS]].to_csv(index=False).encode()).hexdigest()[:16]
     return strata.assign(design_id=identity)[list(TABLES["sampling_design"].column_names)]
 

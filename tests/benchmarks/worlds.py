@@ -71,8 +71,8 @@ def population(
 
 
 def configure(labels: dict[str, float], goal: Goal, confidence: float) -> Config:
-    """The shipped configuration with one policy and so many labels a day in each market, by audit and prevalence together,
-    one minute each.
+    """The shipped configuration with one policy and so many labels a day in each market, by audit and
+    prevalence together, one minute each.
     """
     shipped = load_config()
     policy = shipped.policies[POLICY].model_copy(
@@ -104,7 +104,7 @@ def histogram(world: World) -> pd.DataFrame:
 
 
 class Draw:
-    """A design ready to draw from a world by audit and prevalence; `probability`: of their union, by market and unit."""
+    """A design ready to draw from a world by audit and prevalence; `probability`: of the union, by market and unit."""
 
     def __init__(self, world: World, strata: pd.DataFrame) -> None:
         self.world = world

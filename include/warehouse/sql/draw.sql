@@ -1,7 +1,7 @@
 -- Poisson sampling with permanent random numbers, all programmes that draw from the day's videos in one scan: a video is
 -- drawn by a programme if its number there is below its inclusion probability there. Each programme has numbers of its
--- own. @max_audit and @max_training are the largest inclusion probabilities, @max_prevalence the largest per view, which
--- lets most rows go before anything else is computed.
+-- own. @max_audit and @max_training are the largest inclusion probabilities, @max_prevalence the largest per view: they
+-- let most rows go before anything else is computed.
 WITH strata AS (
   SELECT
     design_id, programme, policy, market, model_version, stratum, region, inclusion_probability, probability_per_view,
@@ -20,12 +20,16 @@ estimating AS (
 ),
 hashed AS (
   SELECT
-    video_id, policy, market, model_version, score, views,
-    permanent_hash(video_id, @audit_salt) AS audit_hash,
-    permanent_hash(video_id, @prevalence_salt) AS prevalence_hash,
-    permanent_hash(video_id, @training_salt) AS training_hash
+    video_id, policy, market, model_version, score, views, permanent_hash(video_id, @audit_salt) AS audit_hash
   FROM video_scores
   WHERE ds = @ds
+),
+rehashed AS (
+  SELECT
+    video_id, policy, market, model_version, score, views, audit_hash,
+    rehash(audit_hash, @prevalence_salt) AS prevalence_hash,
+    rehash(audit_hash, @training_salt) AS training_hash
+  FROM hashed
 ),
 candidates AS (
   SELECT
@@ -33,7 +37,7 @@ candidates AS (
     CASE WHEN views > 0 THEN views ELSE 0 END AS views,
     CASE WHEN score >= 0 AND score <= 1 THEN score END AS score,
     CASE WHEN score >= 0 AND score <= 1 THEN score_bin(score) ELSE -1 END AS bin
-  FROM hashed
+  FROM rehashed
   WHERE audit_hash <= CAST(@max_audit * 4294967296.0 AS INT64)
     OR prevalence_hash <= @max_prevalence * 4294967296.0 * views
     OR training_hash <= CAST(@max_training * 4294967296.0 AS INT64)
