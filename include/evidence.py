@@ -13,6 +13,7 @@ from include.project import Project
 from include.thresholds.ledger import thresholds_in_force
 
 _ITEM = ["video_id", "policy", "sampled_on"]
+_DRAW = [*_ITEM, "model_version"]
 
 
 def passed_days(project: Project, gate: str, start: date, end: date) -> set[date]:
@@ -40,15 +41,31 @@ def labelled_sample(project: Project, day: date) -> ProbabilitySample:
     video drawn by both programmes counts once, with the probability of their union; one drawn on several days counts
     once, on the day its consensus is about.
     """
-    rows = labelled_draws(project, day)
-    estimating = rows[rows["programme"].isin(ESTIMATING)]
-    return ProbabilitySample(
-        estimating.drop_duplicates(["video_id", "policy", "model_version", "sampled_on"]).reset_index(drop=True)
-    )
+    return probability_sample(labelled_draws(project, day))
+
+
+def probability_sample(draws: pd.DataFrame) -> ProbabilitySample:
+    """Of `labelled_draws`, what estimates may rest on: each video once, whichever of their programmes drew it.
+
+    Raises ValueError naming a row without a known inclusion probability.
+    """
+    rows = draws[draws["programme"].isin(ESTIMATING)].drop_duplicates(_DRAW, ignore_index=True)
+    unknown = ~rows["inclusion_probability"].between(0, 1, inclusive="right")
+    if unknown.any():
+        row = rows[unknown].iloc[0]
+        raise ValueError(f"review_sample: inclusion_probability {row['inclusion_probability']} of {row['sample_id']}")
+    return ProbabilitySample(rows)
+
+
+def training_picks(draws: pd.DataFrame) -> pd.DataFrame:
+    """Of `labelled_draws`, the videos that only the training programme drew: for training, and for nothing else."""
+    picked = draws[draws["programme"] == "training"]
+    known = draws.loc[draws["programme"].isin(ESTIMATING), _DRAW]
+    return picked[~pd.MultiIndex.from_frame(picked[_DRAW]).isin(pd.MultiIndex.from_frame(known))].reset_index(drop=True)
 
 
 def labelled_draws(project: Project, day: date) -> pd.DataFrame:
-    """`labelled_sample` of all programmes, one row a draw: those of no known union have no inclusion_probability."""
+    """As `labelled_sample`, of all programmes, a row a draw; no inclusion_probability where no estimate may use it."""
     drawn = accepted(project, "review_sample", "sample", window_start(project, day), day)
     consensus = accepted(project, "label_consensus", "consensus", day, day)
     final = consensus.loc[consensus["status"] == "final", [*_ITEM, "p_violating"]]

@@ -12,7 +12,16 @@ import pytest
 from include.config.load import load_config
 from include.config.settings import Settings
 from include.contract.tables import TABLES
-from include.evidence import accepted, labelled_sample, passed_days, thresholds_before, window_start
+from include.evidence import (
+    accepted,
+    labelled_draws,
+    labelled_sample,
+    passed_days,
+    probability_sample,
+    thresholds_before,
+    training_picks,
+    window_start,
+)
 from include.project import Project
 from include.thresholds.ledger import publish
 from include.warehouse.duckdb import DuckDBWarehouse
@@ -67,10 +76,11 @@ def draw(video: int, policy: str = "violence", **values: Any) -> dict[str, Any]:
         "region": "remove",
         "score": 0.99,
         "views": 1,
+        "programme_probability": 0.5,
         "inclusion_probability": 0.5,
         "permanent_random": 0.1,
     } | values
-    return row | {"sample_id": f"{row['policy']}:{row['model_version']}:{video}"}
+    return row | {"sample_id": f"{row['programme']}:{row['policy']}:{row['model_version']}:{video}"}
 
 
 def sampled(project: Project, day: date, *rows: dict[str, Any], passed: bool = True) -> None:
@@ -165,6 +175,29 @@ def test_a_video_drawn_twice_counts_once_on_the_day_its_consensus_is_about(
     found = labelled_sample(project, DAY)
     assert found["sampled_on"].tolist() == [back(about)]
     assert found["inclusion_probability"].tolist() == [probability]
+
+
+def test_estimates_rest_on_what_audit_and_prevalence_drew_and_on_nothing_else(project: Project) -> None:
+    union = {"inclusion_probability": 0.6}
+    alone = {"inclusion_probability": None}
+    sampled(
+        project,
+        back(5),
+        draw(1, programme="prevalence", programme_probability=0.2, **union),
+        draw(1, **union),
+        draw(2, programme="prevalence", **union),
+        draw(2, programme="training", **alone),
+        draw(3, programme="training", **alone),
+        draw(4, programme="golden", **alone),
+    )
+    settled(project, DAY, *((video, "violence", "final", back(5)) for video in (1, 2, 3, 4)))
+    found = labelled_sample(project, DAY)
+    assert list(zip(found["video_id"], found["programme"], strict=True)) == [(1, "audit"), (2, "prevalence")]
+    assert found["inclusion_probability"].tolist() == [0.6, 0.6]
+    draws = labelled_draws(project, DAY)
+    assert training_picks(draws)["video_id"].tolist() == [3]
+    with pytest.raises(ValueError, match="inclusion_probability nan of audit:violence"):
+        probability_sample(draws.assign(inclusion_probability=float("nan")))
 
 
 @pytest.mark.parametrize("what", ["sample", "consensus"])

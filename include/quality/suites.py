@@ -361,21 +361,29 @@ def thresholds(proposals: pd.DataFrame, config: Config) -> list[Judged]:
 def snapshot(rows: pd.DataFrame, minimum: int) -> list[Judged]:
     """Gate `snapshot`: a training snapshot with at least `minimum` rows.
 
-    Columns: video_id, policy, model_version, score, p_violating, weight (1 / inclusion probability), sampled_on,
-    probability_sample (BOOL: drawn with a known probability).
+    Columns: video_id, policy, model_version, score, p_violating, weight (1 / inclusion probability; NULL where
+    probability_sample is not), sampled_on, probability_sample (BOOL: in the sample that estimates rest on).
     """
     key = ("video_id", "policy", "model_version")
-    required = (*key, "p_violating", "weight", "sampled_on", "probability_sample")
+    required = (*key, "p_violating", "sampled_on", "probability_sample")
     checks = (
-        has_columns((*required, "score")),
+        has_columns((*required, "weight", "score")),
         null("null_columns", about=", ".join(required), description=f"no NULL in {', '.join(required)}"),
         between("score", 0, 1, description="score is at least 0 and at most 1"),
         between("p_violating", 0, 1, description="p_violating is at least 0 and at most 1"),
         between("weight", 1, sys.float_info.max, description="weight is finite and at least 1"),
+        null(
+            "wrongly_weighted",
+            about="weight, probability_sample",
+            description="rows of the probability sample have a weight, others none",
+        ),
         unique(key),
         min_rows(minimum, description=f"the snapshot has at least {minimum:,} rows"),
     )
-    judged = rows.assign(null_columns=_null_columns(rows, required))
+    judged = rows.assign(null_columns=_null_columns(rows, required), wrongly_weighted=None)
+    if {"weight", "probability_sample"} <= set(rows.columns):
+        wrong = rows["weight"].notna() != rows["probability_sample"].fillna(value=False).astype(bool)
+        judged["wrongly_weighted"] = rows["weight"].notna().map({True: "has a weight", False: "has none"}).where(wrong)
     return [Judged("training_snapshots", judged, checks, identify=key)]
 
 

@@ -1,7 +1,7 @@
 """How well is the violative view rate known from 4,000 labels? ``python -m tests.benchmarks.bench_rates [days]``: 400.
 
 Worlds with a true rate near 0.3 % and heavy-tailed views (lognormal, sigma 2: one video in a hundred has a third of the
-views), each lived for so many independent days after a first one whose labels the design knows:
+views), each lived for so many independent days, after a week whose labels the design knows:
 
 - uniform: as many videos drawn with equal probability, the rate being the ratio of their violating to all their views;
 - audit: our audit alone, the prevalence programme being off, with our estimator;
@@ -49,7 +49,9 @@ Array = NDArray[np.float64]
 
 UNITS: Final = 6_000_000
 LABELS: Final = 4_000
-DESIGNS: Final = 4
+DAYS_SEEN: Final = 7
+"""Days whose labels the design knows; in production those of the policy's window."""
+DESIGNS: Final = 8
 MIN_RATIO: Final = 8.0
 COVERAGE: Final = (0.93, 0.97)
 CHANCE_OF_FALSE_ALARM: Final = 0.001
@@ -161,13 +163,14 @@ def without_prevalence(config: Config) -> Config:
 
 
 def live(units: Population, days: int, config: Config, rng: np.random.Generator, *, designs: int = DESIGNS) -> Outcome:
-    """The estimates of `days` days, after a first day of the same world for each of so many designs."""
+    """The estimates of `days` days, after a first week of the same world for each of so many designs."""
     worlds = Worlds(*[{"all": units}] * 3)
     totals = histogram(worlds.labelled).assign(ds=pd.Timestamp("2026-11-01"))
     first = first_draw(worlds.before, config)
     rows = []
     for part in np.array_split(np.arange(days), designs):
-        draw = next_draw(worlds, first.sample(rng), GOAL, config)
+        seen = pd.concat([first.sample(rng) for _ in range(DAYS_SEEN)], ignore_index=True)
+        draw = next_draw(worlds, seen, GOAL, config)
         rows += [estimate(draw, totals, rng) for _ in part]
     value, low, high, labels = np.array(rows, dtype=float).T
     truth = float((units.views @ units.violating) / units.views.sum())

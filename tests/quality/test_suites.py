@@ -441,7 +441,8 @@ def test_thresholds_as_a_whole():
     [
         (put("weight", 0.5), ("column weight", "weight=0.5")),
         (put("weight", float("inf")), ("column weight", "weight=inf")),
-        (put("weight", float("nan")), ("null_columns=weight",)),
+        (put("weight", float("nan")), ("column weight, probability_sample", "wrongly_weighted=has none")),
+        (put("probability_sample", False), ("column weight, probability_sample", "wrongly_weighted=has a weight")),
         (put("p_violating", -0.1), ("column p_violating", "p_violating=-0.1")),
         (put("score", 1.7), ("column score", "score=1.7")),
         (again, ("column video_id, policy, model_version", "2 of 101")),
