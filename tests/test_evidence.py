@@ -178,8 +178,8 @@ def test_a_video_drawn_twice_counts_once_on_the_day_its_consensus_is_about(
 
 
 def test_estimates_rest_on_what_audit_and_prevalence_drew_and_on_nothing_else(project: Project) -> None:
-    union = {"inclusion_probability": 0.6}
-    alone = {"inclusion_probability": None}
+    union: dict[str, Any] = {"inclusion_probability": 0.6}
+    alone: dict[str, Any] = {"inclusion_probability": None}
     sampled(
         project,
         back(5),

@@ -51,6 +51,7 @@ def golden_design(pool: pd.DataFrame, config: Config) -> pd.DataFrame:
     A market's golden minutes are shared max-min fairly among the policies that have such videos.
     """
     sampling = config.sampling
+    pool = pool if sampling.programmes.golden else pool.iloc[:0]
     counts = pool.groupby(list(CELL), as_index=False).agg(
         population=("views", "size"), population_views=("views", "sum")
     )

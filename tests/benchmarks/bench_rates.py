@@ -177,13 +177,13 @@ def live(units: Population, days: int, config: Config, rng: np.random.Generator,
     return Outcome(truth, value, low, high, labels)
 
 
-def estimate(draw: Draw, totals: pd.DataFrame, rng: np.random.Generator) -> tuple[float | None, ...]:
+def estimate(draw: Draw, totals: pd.DataFrame, rng: np.random.Generator) -> tuple[float, float, float, int]:
     """The violative view rate of a day with its interval, and how many labels it took."""
     sample = draw.sample(rng).assign(policy=POLICY, model_version=VERSION, sampled_on=totals["ds"].iloc[0])
     in_force = pd.DataFrame({"policy": [POLICY], "market": "all", "model_version": VERSION, "remove_at": 0.9})
     metrics = policy_metrics(ProbabilitySample(sample), totals, in_force).set_index("metric")
-    found = metrics.loc["violative_view_rate"]
-    return found["value"], found["low"], found["high"], len(sample)
+    value, low, high = metrics[["value", "low", "high"]].to_numpy(float)[metrics.index == "violative_view_rate"][0]
+    return value, low, high, len(sample)
 
 
 def main(days: int) -> int:
