@@ -84,10 +84,12 @@ def golden_design(pool: pd.DataFrame, config: Config) -> pd.DataFrame:
 
 
 def draw_golden(pool: pd.DataFrame, strata: pd.DataFrame, config: Config, day: date) -> pd.DataFrame:
-    """Rows of `review_sample` without sample_id, of the `pool` under the `strata` of `golden_design`."""
+    """Rows of `review_sample` without sample_id, of the `pool` under the day's `strata`."""
     salt = programme_salt(config.sampling.salt, f"golden of {day}")
     columns = [*CELL, "design_id", "programme", "stratum", "region", "inclusion_probability"]
-    rows = pool.merge(strata[columns], on=list(CELL)).rename(columns={"inclusion_probability": "programme_probability"})
+    rows = pool.merge(strata.loc[strata["programme"] == "golden", columns], on=list(CELL)).rename(
+        columns={"inclusion_probability": "programme_probability"}
+    )
     rows["permanent_random"] = [
         int.from_bytes(hashlib.sha256(f"{salt}:{video}".encode()).digest()[:4], "big") / 2**32
         for video in rows["video_id"]

@@ -56,6 +56,6 @@ def _shortage(cell: Cell, strata: list[tuple[int, int]], per_view: np.ndarray) -
     if 2 * 1.96 * error <= WIDEST_RELATIVE:
         return ""
     return (
-        f"; not afforded: a violative view rate of this cell alone, its standard error is {error:.0%} of it in "
+        f"; not afforded: a violative view rate of this cell alone, its standard error from these labels is {error:.0%} of it in "
         f"{cell.policy.window_days} days"
     )

@@ -110,6 +110,8 @@ def test_the_questions_rotate_and_none_of_them_can_enter_an_estimate():
     assert stats.binom.cdf(both, 4_000, pi**2) > 1e-4
     assert stats.binom.sf(both - 1, 4_000, pi**2) > 1e-4
     pd.testing.assert_frame_equal(days[0], draw_golden(pool, strata, CONFIG, DAY))
+    others = pd.concat([strata.assign(programme="audit", stratum=f"allow_{k}") for k in range(3)])
+    pd.testing.assert_frame_equal(days[0], draw_golden(pool, pd.concat([others, strata]), CONFIG, DAY))
     assert draw_golden(pool, strata.assign(market="DE"), CONFIG, DAY).empty
     assert set(CELL) <= set(days[0].columns)
     assert np.isfinite(days[0]["score"]).all()
