@@ -10,8 +10,8 @@ views), each lived for so many independent days, after a week whose labels the d
 Relative error: the root of the mean squared error over days, as a share of the true rate. Uniform sampling's is
 computed, not simulated: with tails as heavy as these a few hundred days would not show it. Cover: how often the 95 %
 interval holds the true rate, of the days on which one is stated. Fails if Plumbline's error is not as many times
-smaller than uniform's as `World.ratio` asks, or its intervals do not cover as they say, beyond Monte-Carlo error, in a world whose
-assumptions hold.
+smaller than uniform's as `World.ratio` asks, or its intervals do not cover as they say, beyond Monte-Carlo error, in a
+world whose assumptions hold.
 """
 
 from __future__ import annotations
