@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-import numpy as np
 import pandas as pd
 
 from include.contract.sample import ProbabilitySample
-from include.contract.tables import CELL, ESTIMATING
+from include.contract.tables import CELL, ESTIMATING_PROGRAMMES
 from include.project import Project
+from include.response import adjusted_for_response, mature_draws
 from include.thresholds.ledger import thresholds_in_force
 
-_ITEM = ["video_id", "policy", "sampled_on"]
-_DRAW = [*_ITEM, "model_version"]
+_DRAW = ["video_id", "policy", "sampled_on", "model_version"]
 
 
 def passed_days(project: Project, gate: str, start: date, end: date) -> set[date]:
@@ -39,17 +38,15 @@ def labelled_sample(project: Project, day: date) -> ProbabilitySample:
 
     Columns of `review_sample`, p_violating and sampled_on (the day of the draw), sorted by cell, day and video. A
     video drawn by both programmes counts once, with the probability of their union; one drawn on several days counts
-    once, on the day its consensus is about.
+    once, on the day its consensus is about. Inclusion probabilities are those of being drawn and answered, see
+    `include.response`.
     """
-    return probability_sample(labelled_draws(project, day))
+    rows = adjusted_for_response(_mature_draws(project, day, ESTIMATING_PROGRAMMES))
+    return probability_sample(rows.sort_values([*CELL, "sampled_on", "video_id"], ignore_index=True))
 
 
-def probability_sample(draws: pd.DataFrame) -> ProbabilitySample:
-    """Of `labelled_draws`, what estimates may rest on: each video once, whichever of their programmes drew it.
-
-    Raises ValueError naming a row without a known inclusion probability.
-    """
-    rows = draws[draws["programme"].isin(ESTIMATING)].drop_duplicates(_DRAW, ignore_index=True)
+def probability_sample(rows: pd.DataFrame) -> ProbabilitySample:
+    """`rows` as what estimates may rest on. Raises ValueError naming a row without a known inclusion probability."""
     unknown = ~rows["inclusion_probability"].between(0, 1, inclusive="right")
     if unknown.any():
         row = rows[unknown].iloc[0]
@@ -57,26 +54,20 @@ def probability_sample(draws: pd.DataFrame) -> ProbabilitySample:
     return ProbabilitySample(rows)
 
 
-def training_picks(draws: pd.DataFrame) -> pd.DataFrame:
-    """Of `labelled_draws`, the videos that only the training programme drew: for training, and for nothing else."""
-    picked = draws[draws["programme"] == "training"]
-    known = draws.loc[draws["programme"].isin(ESTIMATING), _DRAW]
-    return picked[~pd.MultiIndex.from_frame(picked[_DRAW]).isin(pd.MultiIndex.from_frame(known))].reset_index(drop=True)
+def training_picks(project: Project, day: date) -> pd.DataFrame:
+    """The videos of the window that only the training programme drew, answered: for training, and for nothing else."""
+    picked = _mature_draws(project, day, ("training",))
+    picked = picked[picked["p_violating"].notna()].sort_values([*CELL, "sampled_on", "video_id"])
+    known = _mature_draws(project, day, ESTIMATING_PROGRAMMES)
+    return picked[~pd.MultiIndex.from_frame(picked[_DRAW]).isin(pd.MultiIndex.from_frame(known[_DRAW]))].reset_index(
+        drop=True
+    )
 
 
-def labelled_draws(project: Project, day: date) -> pd.DataFrame:
-    """As `labelled_sample`, of all programmes, a row a draw; no inclusion_probability where no estimate may use it."""
+def _mature_draws(project: Project, day: date, programmes: tuple[str, ...]) -> pd.DataFrame:
     drawn = accepted(project, "review_sample", "sample", window_start(project, day), day)
     consensus = accepted(project, "label_consensus", "consensus", day, day)
-    final = consensus.loc[consensus["status"] == "final", [*_ITEM, "p_violating"]]
-    rows = drawn.rename(columns={"ds": "sampled_on"}).merge(final, on=_ITEM)
-    policies = project.config.policies
-    in_window = [
-        (day - sampled).days < policies[policy].window_days
-        for policy, sampled in zip(rows["policy"], rows["sampled_on"], strict=True)
-    ]
-    order = [*CELL, "sampled_on", "video_id", "programme"]
-    return rows[np.array(in_window, dtype=bool)].sort_values(order, ignore_index=True)
+    return mature_draws(drawn, consensus, programmes=programmes, day=day, config=project.config)
 
 
 def of_cells(sample: ProbabilitySample, cells: pd.DataFrame) -> ProbabilitySample:

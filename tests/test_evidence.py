@@ -14,7 +14,6 @@ from include.config.settings import Settings
 from include.contract.tables import TABLES
 from include.evidence import (
     accepted,
-    labelled_draws,
     labelled_sample,
     passed_days,
     probability_sample,
@@ -194,10 +193,9 @@ def test_estimates_rest_on_what_audit_and_prevalence_drew_and_on_nothing_else(pr
     found = labelled_sample(project, DAY)
     assert list(zip(found["video_id"], found["programme"], strict=True)) == [(1, "audit"), (2, "prevalence")]
     assert found["inclusion_probability"].tolist() == [0.6, 0.6]
-    draws = labelled_draws(project, DAY)
-    assert training_picks(draws)["video_id"].tolist() == [3]
+    assert training_picks(project, DAY)["video_id"].tolist() == [3]
     with pytest.raises(ValueError, match="inclusion_probability nan of audit:violence"):
-        probability_sample(draws.assign(inclusion_probability=float("nan")))
+        probability_sample(found.assign(inclusion_probability=float("nan")))
 
 
 @pytest.mark.parametrize("what", ["sample", "consensus"])
@@ -236,6 +234,7 @@ def test_thresholds_in_force_are_those_of_the_days_before(project: Project) -> N
         "method": "m",
         "estimate": 0.97,
         "bound": 0.951,
+        "forecast": "{}",
         "n": 100,
         "status": "within_limits",
     }

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import date
 from itertools import combinations
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from include.config.strict import Strict
 from include.contract.tables import N_BINS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Share = Annotated[float, Field(ge=0, le=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
@@ -139,7 +142,15 @@ class Gates(Strict):
     max_invalid_share: Share
     max_reject_share: Share
     max_unsampled_share: Share
+    garbage_min_lines: Annotated[int, Field(ge=1)]
     sample_deviation: Positive
+
+    def garbage(self, lines: pd.Series, refused: pd.Series) -> pd.Series:
+        """Which files of label events are mostly garbage: so many `lines` that it is no accident, too many `refused`.
+
+        Events refused for an id that is taken are not counted as refused: a file sent twice is no garbage.
+        """
+        return (lines >= self.garbage_min_lines) & (refused > self.max_reject_share * lines)
 
 
 class Freeze(Strict):

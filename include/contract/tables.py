@@ -87,8 +87,8 @@ OUTCOME_MEASURES = (
     "enforced_removes",
 )
 PROGRAMMES = ("audit", "prevalence", "golden", "training")
-ESTIMATING = ("audit", "prevalence")
-"""Programmes whose draws estimates rest on; `inclusion_probability` in review_sample is that of their union."""
+ESTIMATING_PROGRAMMES = ("audit", "prevalence")
+"""Those whose draws estimates rest on; `inclusion_probability` in review_sample is that of their union."""
 _REGIONS = ("no_score", "allow", "review", "remove", "any")
 
 
@@ -290,7 +290,8 @@ _OWNED = (
             _GUIDELINE,
             Column("sample_id", "STRING", "The review_sample row answered, if the event named one", nullable=True),
             Column("supersedes", "STRING", "event_id of the event this one corrects", nullable=True),
-            Column("sampled_on", "DATE", "Day whose sample holds the video, the latest before the label"),
+            Column("programme", "STRING", "Sampling programme of the draw it answers", allowed=PROGRAMMES),
+            Column("sampled_on", "DATE", "Day of that draw, the latest before the label"),
             Column("source_file", "STRING", "File it came in, relative to the day's folder"),
             _count("source_line", "Line or row in that file, from 1"),
         ),
@@ -306,6 +307,7 @@ _OWNED = (
             Column("reason", "STRING", "Named reason"),
             Column("detail", "STRING", "Column and value that caused it"),
             Column("raw", "STRING", "The event as it was read"),
+            Column("header", "STRING", "Line 1 of a CSV file, which names its columns", nullable=True),
         ),
         key=("source_file", "source_line"),
     ),
@@ -325,6 +327,23 @@ _OWNED = (
             Column("sampled_on", "DATE", "Day whose sample holds the video"),
         ),
         key=("video_id", "policy"),
+    ),
+    Table(
+        "label_completeness",
+        "plumbline",
+        "How many of the window's draws that are old enough to be final were answered by a label age, as of the day",
+        (
+            _POLICY,
+            _MARKET,
+            Column("region", "STRING", "What the thresholds in force did with the videos", allowed=_REGIONS),
+            Column("age_days", "INT64", "Days from the draw's day to the label's arrival", minimum=1),
+            _count("drawn", "Draws of videos that are old enough to be final"),
+            _count("answered", "Of those, with a final answer whose first vote had arrived at that age"),
+            _probability("completeness", "answered / drawn; at the highest counted age the response rate"),
+            _count("arrived", "Label events on these draws that arrived at just that age, unsure ones included"),
+            Column("counted", "BOOL", "false: they came after the maturity window had closed and count for nothing"),
+        ),
+        key=("policy", "market", "region", "age_days"),
     ),
     Table(
         "reviewer_quality",

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from include.config.model import Config, Gates
-from include.contract.tables import CELL, ESTIMATING, N_BINS, NO_SCORE_BIN, TABLES, Column, Table
+from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, N_BINS, NO_SCORE_BIN, TABLES, Column, Table
 from include.quality.checks import (
     Check,
     Judged,
@@ -31,9 +31,13 @@ from include.quality.checks import (
 )
 
 UNSAMPLED = "video_not_sampled"
+"""The reason in label_rejects of an event for a video that was never sampled."""
+
 HARMLESS = ("duplicate_event", "skipped_annotation")
 """Refusals a good drop may be full of: a review tool that exports everything every day repeats itself."""
-"""The reason in label_rejects of an event for a video that was never sampled."""
+
+CONFLICTING = "conflicting_event"
+"""The reason in label_rejects of an event under the id of an accepted one, with other content."""
 
 NO_ROWS = "no rows"
 
@@ -177,13 +181,13 @@ def sample(drawn: pd.DataFrame, design: pd.DataFrame, config: Config) -> list[Ju
             ROUNDING,
             about="inclusion_probability",
             evidence=("inclusion_probability", "programme"),
-            description=f"inclusion_probability of a draw by {' or '.join(ESTIMATING)} is that of their union",
+            description=f"inclusion_probability of {' and '.join(ESTIMATING_PROGRAMMES)} draws is that of their union",
             not_applicable="no estimate may rest on the draw",
         ),
         null(
             "not_estimating",
             about="inclusion_probability",
-            description=f"only draws by {' or '.join(ESTIMATING)} have an inclusion_probability",
+            description=f"only draws by {' or '.join(ESTIMATING_PROGRAMMES)} have an inclusion_probability",
         ),
         at_least(
             "programme_probability",
@@ -229,16 +233,27 @@ def sample(drawn: pd.DataFrame, design: pd.DataFrame, config: Config) -> list[Ju
 
 
 def labels(events: pd.DataFrame, rejects: pd.DataFrame, n_read: int, config: Config) -> list[Judged]:
-    """Gate `labels`: a day's label_events and label_rejects; `n_read` is how many events were read."""
+    """Gate `labels`: a day's label_events and label_rejects; `n_read` is how many events were read.
+
+    Files that are mostly garbage, or damaged as a whole, are named and set aside; the rest of the day is judged without
+    them. Exact repeats are no fault: they count neither as read nor as refused where shares are judged.
+    """
     gates = config.gates
-    unsampled = rejects[rejects["reason"] == UNSAMPLED]
-    harmless = rejects["reason"].isin(HARMLESS)
-    counts = {"read": n_read, "accepted": len(events), "refused": len(rejects), "unsampled": len(unsampled)}
+    files = _files(events, rejects, config)
+    aside = set(files.loc[files["garbage"].notna(), "source_file"])
+    judged = rejects[~rejects["source_file"].isin(aside) & ~rejects["reason"].isin(HARMLESS)]
+    unsampled = judged[judged["reason"] == UNSAMPLED]
+    believed = len(judged) + len(events)
+    counts = {"read": n_read, "accepted": len(events), "refused": len(rejects), "files_aside": len(aside)}
     day = pd.DataFrame([counts]).assign(
         unaccounted=n_read - len(events) - len(rejects),
-        reject_share=_share(int((~harmless).sum()), n_read),
-        unsampled_share=_share(len(unsampled), n_read),
-        example=_typical_reject(rejects[~harmless]),
+        judged=believed,
+        judged_refused=len(judged),
+        unsampled=len(unsampled),
+        usable=float(len(events)) if aside else float("nan"),
+        reject_share=_share(len(judged), believed),
+        unsampled_share=_share(len(unsampled), believed),
+        example=_typical_reject(judged),
         unsampled_example=_typical_reject(unsampled),
     )
     none = "no label events that day"
@@ -253,25 +268,38 @@ def labels(events: pd.DataFrame, rejects: pd.DataFrame, n_read: int, config: Con
             description="every event read is either accepted or refused",
         ),
         between(
+            "usable",
+            1,
+            about="event_id",
+            evidence=("read", "files_aside"),
+            description="files that are mostly garbage are not all there is",
+            not_applicable="no file is mostly garbage",
+        ),
+        between(
             "reject_share",
             maximum=gates.max_reject_share,
             about="event_id",
-            evidence=("refused", "read", "example"),
-            description=f"at most {gates.max_reject_share:g} of the day's events are refused, repeats aside",
+            evidence=("judged_refused", "judged", "example"),
+            description=f"at most {gates.max_reject_share:g} of the events of the day's other files are refused",
             not_applicable=none,
         ),
         between(
             "unsampled_share",
             maximum=gates.max_unsampled_share,
             about="video_id",
-            evidence=("unsampled", "read", "unsampled_example"),
-            description=f"at most {gates.max_unsampled_share:g} of the day's events are for videos never sampled",
+            evidence=("unsampled", "judged", "unsampled_example"),
+            description=f"at most {gates.max_unsampled_share:g} of these events are for videos never sampled",
             not_applicable=none,
         ),
+    )
+    file_checks = (
+        null("garbage", severity="warning", about="source_file", description="no file is mostly garbage"),
+        null("damage", severity="warning", about="source_file", description="no file is refused as a whole"),
     )
     source = ("source_file", "source_line")
     return [
         Judged("reviewer_labels", day, day_checks, unit="days"),
+        Judged("reviewer_labels", files, file_checks, unit="files", identify=("source_file",)),
         contract(TABLES["label_events"], events, identify=("event_id", *source)),
         contract(TABLES["label_rejects"], rejects, identify=source),
     ]
@@ -284,6 +312,24 @@ def consensus(rows: pd.DataFrame) -> list[Judged]:
         return [contract(table, rows)]
     answered = between("answers", 1, about="votes, unsure", description="every row rests on at least one answer")
     return [contract(table, rows.assign(answers=rows["votes"] + rows["unsure"]), answered)]
+
+
+def completeness(rows: pd.DataFrame) -> list[Judged]:
+    """Gate `consensus`, too: label_completeness as of the day."""
+    region = ["policy", "market", "region"]
+    answered = between(
+        "highest",
+        above=0,
+        severity="warning",
+        about="answered",
+        evidence=("drawn",),
+        description="some video drawn from every region has an answer by the time it is final",
+    )
+    highest = rows.groupby(region, as_index=False).agg(highest=("answered", "max"), drawn=("drawn", "max"))
+    return [
+        contract(TABLES["label_completeness"], rows),
+        Judged("label_completeness", highest, (answered,), unit="regions", identify=tuple(region)),
+    ]
 
 
 def thresholds(proposals: pd.DataFrame, config: Config) -> list[Judged]:
@@ -470,9 +516,9 @@ def _placed(drawn: pd.DataFrame, design: pd.DataFrame) -> pd.DataFrame:
     known = rows["design_id"] == rows["design_id_designed"]
     below, above = rows["first_bin"].to_numpy() - rows["bin"], rows["bin"] - rows["last_bin"].to_numpy()
     pi, union = (pd.to_numeric(rows[name], errors="coerce") for name in ("programme_probability", _UNION))
-    estimating = rows["programme"].isin(ESTIMATING)
+    estimating = rows["programme"].isin(ESTIMATING_PROGRAMMES)
     missed = np.ones(len(rows))
-    for programme in ESTIMATING:
+    for programme in ESTIMATING_PROGRAMMES:
         missed *= 1 - _probability_by(programme, rows, design)
     return rows.assign(
         unknown_stratum=rows["stratum"].where(~known),
@@ -552,6 +598,21 @@ def _minutes(design: pd.DataFrame, config: Config) -> pd.DataFrame:
     budget = {name: market.reviewer_minutes * config.sampling.minutes_share for name, market in config.markets.items()}
     minutes["budget"] = minutes["market"].map(budget).astype("float64")
     return minutes.assign(budget_used=minutes["expected_minutes"] / minutes["budget"])
+
+
+def _files(events: pd.DataFrame, rejects: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """One row a file of label events: `garbage` and `damage` say what is wrong with it as a whole; NULL if nothing."""
+    bad = rejects[~rejects["reason"].isin([*HARMLESS, CONFLICTING])]
+    lines = pd.concat([rejects["source_file"], events["source_file"]]).value_counts().sort_index()
+    refused = bad["source_file"].value_counts().reindex(lines.index, fill_value=0)
+    garbage = {
+        name: f"{refused[name]} refused, mostly {_typical_reject(bad[bad['source_file'] == name])}"
+        for name in lines.index[config.gates.garbage(lines, refused)]
+    }
+    whole = bad[bad["source_line"] == 0].set_index("source_file")
+    damage = (whole["reason"] + ", " + whole["detail"]).to_dict()
+    names = pd.Series(lines.index, dtype="object")
+    return pd.DataFrame({"source_file": names, "garbage": names.map(garbage), "damage": names.map(damage)})
 
 
 def _typical_reject(rejects: pd.DataFrame) -> str:

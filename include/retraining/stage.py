@@ -11,7 +11,7 @@ import pandas as pd
 
 from include.contract.schema import empty_frame
 from include.contract.tables import CELL, TABLES
-from include.evidence import accepted, labelled_draws, probability_sample, training_picks
+from include.evidence import accepted, labelled_sample, training_picks
 from include.files import write_whole
 from include.project import Project
 from include.quality import suites
@@ -81,5 +81,4 @@ def _snapshots(project: Project, day: date) -> list[pd.DataFrame]:
 
 def _trainable(project: Project, day: date) -> pd.DataFrame:
     """The labelled probability sample, and what was picked for training besides."""
-    draws = labelled_draws(project, day)
-    return pd.concat([probability_sample(draws), training_picks(draws)], ignore_index=True)
+    return pd.concat([labelled_sample(project, day), training_picks(project, day)], ignore_index=True)

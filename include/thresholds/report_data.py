@@ -42,6 +42,7 @@ def report_data(project: Project, day: date) -> ReportData:
         curves=certified_curves(project, labelled_sample(project, day), histogram),
         sample_counts=sample_counts(project, day),
         outcomes=warehouse.read("forecast_outcomes", day - timedelta(days=OUTCOME_DAYS - 1), day),
+        completeness=warehouse.read("label_completeness", day, day),
         appeals=None if not warehouse.days("appeals") else appeals,
         enforcement=_enforcement(project, day),
     )

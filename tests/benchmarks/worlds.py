@@ -22,7 +22,7 @@ from include.calibration import bin_of, calibrate
 from include.config.load import load_config
 from include.config.model import Config, Market, ThresholdLimits
 from include.contract.sample import ProbabilitySample
-from include.contract.tables import CELL, ESTIMATING, N_BINS
+from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, N_BINS
 from include.sampling.design import design
 from include.thresholds.certify import Goal, certify
 
@@ -130,7 +130,7 @@ def union_probability(units: Population, strata: pd.DataFrame) -> Array:
     """Each unit's inclusion probability by audit or prevalence under the `strata` of its market."""
     missed = np.ones_like(units.score)
     bins = bin_of(units.score)
-    for row in strata[strata["programme"].isin(ESTIMATING)].to_dict("records"):
+    for row in strata[strata["programme"].isin(ESTIMATING_PROGRAMMES)].to_dict("records"):
         inside = slice(*np.searchsorted(bins, [row["first_bin"], row["last_bin"] + 1]))
         by_views = np.minimum(1.0, row["probability_per_view"] * units.views[inside])
         missed[inside] *= 1 - (by_views if row["programme"] == "prevalence" else row["inclusion_probability"])

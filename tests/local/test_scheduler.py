@@ -7,21 +7,25 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from copy import copy
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from include.local.environment import airflow_environment
 from include.local.runs import DAILY_DAGS
 from include.local.server import Server, login, start, stop
+from include.orchestration.assets import PUSHED_LABELS
 from include.simulation.platform import Platform
 from include.simulation.scenario import load_scenario
 
 pytestmark = pytest.mark.scheduler
 
 FLOW_SECONDS = 420
+PUSH_SECONDS = 120
 
 
 class Api:
@@ -29,17 +33,17 @@ class Api:
 
     def __init__(self, server: Server, user: str, password: str) -> None:
         self.url = server.url
-        self.token = self._post("/auth/token", {"username": user, "password": password})["access_token"]
+        self.token = ""
+        self.token = self.post("/auth/token", {"username": user, "password": password})["access_token"]
 
     def get(self, path: str) -> Any:
         request = urllib.request.Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {self.token}"})
         with urllib.request.urlopen(request, timeout=20) as response:
             return json.load(response)
 
-    def _post(self, path: str, body: dict[str, str]) -> Any:
-        request = urllib.request.Request(
-            f"{self.url}{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
-        )
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
+        request = urllib.request.Request(f"{self.url}{path}", data=json.dumps(body).encode(), headers=headers)
         with urllib.request.urlopen(request, timeout=20) as response:
             return json.load(response)
 
@@ -110,6 +114,28 @@ def test_a_scheduled_day_flows_through_all_dags_by_asset_events(airflow: tuple[A
         assert (home / "data" / "warehouse" / table / f"ds={day}").is_dir(), table
     assert json.loads((home / "data" / "output" / "thresholds.json").read_text())["version"] == 1
     assert (home / "data" / "output" / "reports" / f"{day}.html").exists()
+
+
+def test_labels_pushed_over_the_api_become_a_drop_of_their_day_of_arrival(airflow: tuple[Api, Path]) -> None:
+    api, home = airflow
+    (asset,) = api.get(f"/api/v2/assets?uri_pattern={quote(PUSHED_LABELS.uri)}")["assets"]
+    events = [{"event_id": f"pushed-{n}", "video_id": 2**62 + n, "reviewer_id": "Åsa"} for n in range(3)]
+    body = {"asset_id": asset["id"], "extra": {"events": events}}
+    arrived = datetime.fromisoformat(api.post("/api/v2/assets/events", body)["timestamp"])
+    deadline = time.monotonic() + PUSH_SECONDS
+    while not (runs := api.runs("land_pushed_labels")) or runs[0]["state"] not in {"success", "failed"}:
+        assert time.monotonic() < deadline, runs
+        time.sleep(2)
+    assert [run["state"] for run in runs] == ["success"]
+    folder = home / "data" / "landing" / "reviewer_labels" / f"ds={arrived.astimezone(UTC).date()}"
+    (drop,) = folder.glob("push-*.jsonl")
+    assert [json.loads(line) for line in drop.read_text(encoding="utf-8").splitlines()] == events
+
+    stranger = copy(api)
+    stranger.token = "no token"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        stranger.post("/api/v2/assets/events", body)
+    assert refused.value.code == 403
 
 
 def test_nothing_is_open_without_a_login_and_nothing_failed_to_load(airflow: tuple[Api, Path]) -> None:

@@ -86,6 +86,7 @@ def label_events(n: int = 100) -> pd.DataFrame:
         "reviewer_id": "r1",
         "decision": "violating",
         "guideline_version": "2026-1",
+        "programme": "audit",
     }
     row |= {"labelled_at": pd.Timestamp("2026-11-03T10:00Z"), "sampled_on": date(2026, 11, 2), "source_file": "a.jsonl"}
     return frame("label_events", [row | {"event_id": f"e{i}", "video_id": i, "source_line": i + 1} for i in range(n)])
@@ -94,6 +95,14 @@ def label_events(n: int = 100) -> pd.DataFrame:
 def label_rejects(*reasons: str) -> pd.DataFrame:
     row = {"source_file": "b.jsonl", "detail": "decision: maybe", "raw": "{}"}
     return frame("label_rejects", [row | {"reason": r, "source_line": i + 1} for i, r in enumerate(reasons)])
+
+
+def label_completeness(*answered: int) -> pd.DataFrame:
+    """A region for each number of answers to its 40 draws."""
+    row = {"policy": "fraud", "market": "BR", "age_days": 1, "drawn": 40, "arrived": 0, "counted": True}
+    regions = zip(("allow", "review", "remove"), answered, strict=False)
+    rows = [row | {"region": region, "answered": n, "completeness": n / 40} for region, n in regions]
+    return frame("label_completeness", rows)
 
 
 def label_consensus(n: int = 50) -> pd.DataFrame:

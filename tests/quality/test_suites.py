@@ -60,6 +60,11 @@ def one_failure(messages: tuple[str, ...], *words: str) -> None:
         assert word in messages[0], messages[0]
 
 
+def spread(reason: str, n: int) -> pd.DataFrame:
+    """`n` refusals, each in a file of its own: none of them is garbage as a whole."""
+    return frames.label_rejects(*[reason] * n).assign(source_file=[f"b{i:02d}.jsonl" for i in range(n)])
+
+
 def some_failure(messages: tuple[str, ...], *words: str) -> None:
     assert any(all(word in message for word in (*words, str(DAY))) for message in messages), messages
 
@@ -73,10 +78,23 @@ def some_failure(messages: tuple[str, ...], *words: str) -> None:
         suites.labels(frames.label_events(), frames.label_rejects("bad_time", suites.UNSAMPLED), 102, CONFIG),
         suites.consensus(frames.label_consensus()),
         suites.consensus(frames.label_consensus(0)),
+        suites.completeness(frames.label_completeness(40, 39)),
+        suites.completeness(frames.label_completeness()),
         suites.thresholds(frames.threshold_proposals(), CONFIG),
         suites.snapshot(frames.snapshot_rows(), 100),
     ],
-    ids=["scores", "sample", "labels", "labels_some_refused", "consensus", "no_consensus", "thresholds", "snapshot"],
+    ids=[
+        "scores",
+        "sample",
+        "labels",
+        "labels_some_refused",
+        "consensus",
+        "no_consensus",
+        "completeness",
+        "no_completeness",
+        "thresholds",
+        "snapshot",
+    ],
 )
 def test_good_frames_pass_everything(judged: list[Judged]):
     outcome = run_gate("g", DAY, judged)
@@ -354,11 +372,53 @@ def test_design():
 # ---- labels ----
 
 
+def test_a_region_that_nobody_answered_is_named():
+    outcome = run_gate("consensus", DAY, suites.completeness(frames.label_completeness(40, 0)))
+    assert outcome.passed
+    one_failure(outcome.warnings, "label_completeness", "1 of 2 regions", "region=review", "drawn=40")
+
+
+def test_a_garbage_file_is_named_and_the_others_pass():
+    events = frames.label_events(30)
+    garbage = frames.label_rejects(*["bad"] * 19, "mostly_garbage")
+    outcome = labels(events, garbage)
+    assert outcome.passed
+    one_failure(outcome.warnings, "1 of 2 files", "source_file=b.jsonl", "garbage=20 refused, mostly b.jsonl:1 bad")
+    assert labels(events, frames.label_rejects(*["bad"] * 7)).warnings == ()  # too short a file to be called garbage
+    unsampled = labels(events, frames.label_rejects(*[suites.UNSAMPLED] * 20))
+    assert unsampled.passed
+    one_failure(unsampled.warnings, suites.UNSAMPLED)
+
+
+def test_garbage_alone_stops_the_day():
+    outcome = labels(frames.label_events(0), frames.label_rejects(*["bad"] * 20))
+    one_failure(outcome.failures, "files that are mostly garbage are not all there is", "read=20", "files_aside=1")
+
+
+def test_a_damaged_file_is_named():
+    damaged = frames.label_rejects("unreadable_file").assign(source_line=0, detail="cut.parquet: truncated")
+    outcome = labels(frames.label_events(), damaged)
+    assert outcome.passed
+    one_failure(outcome.warnings, "source_file=b.jsonl", "damage=unreadable_file, cut.parquet: truncated")
+
+
+def test_conflicting_ids_are_refused_but_make_no_garbage():
+    outcome = labels(frames.label_events(30), frames.label_rejects(*["conflicting_event"] * 20))
+    assert outcome.warnings == ()
+    one_failure(outcome.failures, "judged_refused=20", "judged=50")
+
+
+def test_a_file_sent_twice_is_no_fault():
+    outcome = labels(frames.label_events(30), frames.label_rejects(*[suites.HARMLESS[0]] * 30))
+    assert outcome.passed
+    assert outcome.warnings == ()
+
+
 def test_reject_rate():
     events = frames.label_events(80)
-    assert labels(events, frames.label_rejects(*["bad"] * 20)).passed
-    outcome = labels(events, frames.label_rejects(*["bad"] * 21))
-    one_failure(outcome.failures, "reviewer_labels", "refused=21", "read=101", "b.jsonl:1 bad, decision: maybe")
+    assert labels(events, spread("bad", 20)).passed
+    outcome = labels(events, spread("bad", 21))
+    one_failure(outcome.failures, "judged_refused=21", "judged=101", "b00.jsonl:1 bad, decision: maybe")
 
 
 def test_labels_for_videos_never_sampled():

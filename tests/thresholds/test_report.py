@@ -716,6 +716,14 @@ def test_of_very_many_reviewers_the_busiest_are_shown(data: ReportData):
     assert "1,000 reviewers changed in the last week: r0000, r0001, r0002 and 997 more" in page.text["head"]
 
 
+def test_completeness_by_region_and_what_came_too_late(data: ReportData):
+    ages = [(1, 24, 0.6, 24, True), (2, 30, 0.75, 7, True), (3, 30, 0.75, 5, False), (4, 30, 0.75, 6, False)]
+    columns = ["age_days", "answered", "completeness", "arrived", "counted"]
+    rows = pd.DataFrame(ages, columns=columns).assign(policy="fraud", market="BR", region="allow", drawn=40)
+    page = _Page(build_report(replace(data, completeness=rows)))
+    assert ["fraud, BR allow", "40", "60%", "75%", "11"] in page.rows["labels"]
+
+
 def test_optional_inputs_are_switched_off_by_name(data: ReportData):
     page = _Page(build_report(replace(data, sample_counts=None, appeals=None, enforcement=None)))
     assert "Switched off: the platform delivers no appeals." in page.text["appeals"]
