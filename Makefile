@@ -32,10 +32,11 @@ lint: install-dev ## Lint, check types, and check that generated docs are curren
 	@$(BIN)/mypy
 	@$(BIN)/python -m include.local.docs --check
 
-bench: install-dev ## Measure speed against peers, ratios in one run (minutes)
+bench: install-dev ## Measure speed and errors against peers, ratios in one run (minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_scans
 	@$(BIN)/python -m tests.benchmarks.bench_consensus
 	@$(BIN)/python -m tests.benchmarks.bench_certify
+	@$(BIN)/python -m tests.benchmarks.bench_rates
 
 bench-guarantee: install-dev ## Check the certificate's promise on simulated days, beside what others do (10 minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_guarantee

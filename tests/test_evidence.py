@@ -12,7 +12,15 @@ import pytest
 from include.config.load import load_config
 from include.config.settings import Settings
 from include.contract.tables import TABLES
-from include.evidence import accepted, labelled_sample, passed_days, thresholds_before, window_start
+from include.evidence import (
+    accepted,
+    labelled_sample,
+    passed_days,
+    probability_sample,
+    thresholds_before,
+    training_picks,
+    window_start,
+)
 from include.project import Project
 from include.thresholds.ledger import publish
 from include.warehouse.duckdb import DuckDBWarehouse
@@ -67,10 +75,11 @@ def draw(video: int, policy: str = "violence", **values: Any) -> dict[str, Any]:
         "region": "remove",
         "score": 0.99,
         "views": 1,
+        "programme_probability": 0.5,
         "inclusion_probability": 0.5,
         "permanent_random": 0.1,
     } | values
-    return row | {"sample_id": f"{row['policy']}:{row['model_version']}:{video}"}
+    return row | {"sample_id": f"{row['programme']}:{row['policy']}:{row['model_version']}:{video}"}
 
 
 def sampled(project: Project, day: date, *rows: dict[str, Any], passed: bool = True) -> None:
@@ -167,6 +176,28 @@ def test_a_video_drawn_twice_counts_once_on_the_day_its_consensus_is_about(
     assert found["inclusion_probability"].tolist() == [probability]
 
 
+def test_estimates_rest_on_what_audit_and_prevalence_drew_and_on_nothing_else(project: Project) -> None:
+    union: dict[str, Any] = {"inclusion_probability": 0.6}
+    alone: dict[str, Any] = {"inclusion_probability": None}
+    sampled(
+        project,
+        back(5),
+        draw(1, programme="prevalence", programme_probability=0.2, **union),
+        draw(1, **union),
+        draw(2, programme="prevalence", **union),
+        draw(2, programme="training", **alone),
+        draw(3, programme="training", **alone),
+        draw(4, programme="golden", **alone),
+    )
+    settled(project, DAY, *((video, "violence", "final", back(5)) for video in (1, 2, 3, 4)))
+    found = labelled_sample(project, DAY)
+    assert list(zip(found["video_id"], found["programme"], strict=True)) == [(1, "audit"), (2, "prevalence")]
+    assert found["inclusion_probability"].tolist() == [0.6, 0.6]
+    assert training_picks(project, DAY)["video_id"].tolist() == [3]
+    with pytest.raises(ValueError, match="inclusion_probability nan of audit:violence"):
+        probability_sample(found.assign(inclusion_probability=float("nan")))
+
+
 @pytest.mark.parametrize("what", ["sample", "consensus"])
 def test_nothing_that_failed_its_gate_is_labelled(project: Project, what: str) -> None:
     sampled(project, back(5), draw(1), passed=what != "sample")
@@ -203,8 +234,8 @@ def test_thresholds_in_force_are_those_of_the_days_before(project: Project) -> N
         "method": "m",
         "estimate": 0.97,
         "bound": 0.951,
-        "n": 100,
         "forecast": "{}",
+        "n": 100,
         "status": "within_limits",
     }
     publish(

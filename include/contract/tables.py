@@ -91,8 +91,8 @@ OUTCOME_MEASURES = (
 )
 PROGRAMMES = ("audit", "prevalence", "golden", "training")
 ESTIMATING_PROGRAMMES = ("audit", "prevalence")
-"""Those whose labels estimates and certificates rest on."""
-_REGIONS = ("no_score", "allow", "review", "remove")
+"""Those whose draws estimates rest on; `inclusion_probability` in review_sample is that of their union."""
+_REGIONS = ("no_score", "allow", "review", "remove", "any")
 
 
 def _probability(name: str, meaning: str, *, nullable: bool = False) -> Column:
@@ -103,13 +103,9 @@ def _count(name: str, meaning: str, *, nullable: bool = False) -> Column:
     return Column(name, "INT64", meaning, nullable=nullable, minimum=0)
 
 
-_PI = Column(
-    "inclusion_probability",
-    "FLOAT64",
-    "Probability with which each video of the stratum is drawn",
-    above=0,
-    maximum=1,
-)
+def _pi(name: str, meaning: str, *, nullable: bool = False) -> Column:
+    return Column(name, "FLOAT64", meaning, nullable=nullable, above=0, maximum=1)
+
 
 _INPUTS = (
     Table(
@@ -229,15 +225,29 @@ _OWNED = (
             Column("programme", "STRING", "Sampling programme", allowed=PROGRAMMES),
             *_CELL_COLUMNS,
             Column("stratum", "STRING", "Name of the stratum within the cell"),
-            Column("region", "STRING", "What the thresholds in force do there", allowed=_REGIONS),
+            Column("region", "STRING", "What the thresholds in force do there; any: not kept apart", allowed=_REGIONS),
             Column("first_bin", "INT64", "First histogram bin of the stratum", minimum=-1, maximum=999),
             Column("last_bin", "INT64", "Last histogram bin of the stratum", minimum=-1, maximum=999),
             _probability("score_low", "Lower score bound, inclusive", nullable=True),
             _probability("score_high", "Upper score bound", nullable=True),
             _count("population", "Videos in the stratum"),
             _count("population_views", "Their views"),
-            _PI,
-            Column("expected_labels", "FLOAT64", "population x inclusion probability", minimum=0),
+            _pi(
+                "inclusion_probability",
+                "Probability with which each video is drawn; NULL: it grows with views",
+                nullable=True,
+            ),
+            _pi(
+                "probability_per_view",
+                "A video's inclusion probability is this times its views, at most 1; NULL: equal",
+                nullable=True,
+            ),
+            Column(
+                "expected_labels",
+                "FLOAT64",
+                "Labels expected; by views an upper bound, reached if no video is sure to be drawn",
+                minimum=0,
+            ),
             Column("expected_minutes", "FLOAT64", "Reviewer minutes they cost, overlap included", minimum=0),
             Column("reason", "STRING", "What fixed the inclusion probability"),
         ),
@@ -257,8 +267,15 @@ _OWNED = (
             Column("region", "STRING", "What the thresholds in force did with it", allowed=_REGIONS),
             _SCORE,
             _VIEWS,
-            _PI,
-            _probability("permanent_random", "The video's permanent random number; drawn because it is below pi"),
+            _pi("programme_probability", "Inclusion probability in this programme"),
+            _pi(
+                "inclusion_probability",
+                "Inclusion probability in the union of audit and prevalence; NULL: drawn by neither, so in no estimate",
+                nullable=True,
+            ),
+            _probability(
+                "permanent_random", "The video's permanent random number in this programme; below programme_probability"
+            ),
         ),
         key=("programme", "video_id", "policy", "model_version"),
     ),

@@ -34,6 +34,7 @@ import numpy as np
 import pandas as pd
 
 from include.config.model import Config, Policy
+from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, N_BINS, TABLES
 from include.thresholds.background import Background
 from include.thresholds.certify import Decision, Goal, certify
@@ -103,7 +104,7 @@ class _Plan:
 
 
 def propose(
-    sample: pd.DataFrame,
+    sample: ProbabilitySample,
     histogram: pd.DataFrame,
     current: pd.DataFrame,
     config: Config,
@@ -378,7 +379,7 @@ def _fit_queue(plans: list[_Plan], config: Config, market: str) -> Queue:
     Every cell keeps the same share of the minutes it wants. Videos without a score are reviewed whatever the
     thresholds, and a refused cell keeps its own, so the queue may still not fit; guardrails then tell.
     """
-    staffed = config.markets[market].reviewer_minutes * (1 - config.sampling.audit_share)
+    staffed = config.markets[market].reviewer_minutes * (1 - config.sampling.minutes_share)
     available = staffed * config.guardrails.max_review_ratio
     before = sum(plan.review_minutes(plan.old) for plan in plans)
     fixed = {plan.cell: plan.review_minutes(Pair(plan.new.remove_at, plan.new.remove_at)) for plan in plans}

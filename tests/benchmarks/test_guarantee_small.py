@@ -9,7 +9,7 @@ import pytest
 from include.thresholds.certify import Goal
 from tests.benchmarks.bench_guarantee import Outcome, live
 from tests.benchmarks.peers import hajek_normal, looks_right, plumbline, unweighted
-from tests.benchmarks.worlds import EDGES, SCENARIOS, Truth, draw_by, population
+from tests.benchmarks.worlds import EDGES, SCENARIOS, Draw, Truth, population
 
 DAYS = 120
 RECALL_DAYS = 240
@@ -41,7 +41,7 @@ def test_our_design_keeps_97_percent_of_the_best_recall():
     total, above = world["all"].score.size, (world["all"].score >= 0.5).sum()
     pi = [3_000 / (total - above), 1_000 / above]
     bands = pd.DataFrame({"market": "all", "first_bin": [0, 500], "last_bin": [499, 999], "inclusion_probability": pi})
-    draw, truth = draw_by(world, bands), Truth(world, scenario.goal)
+    draw, truth = Draw(world, bands.assign(programme="audit", probability_per_view=np.nan)), Truth(world, scenario.goal)
     found = [plumbline(draw.sample(rng), scenario.goal, scenario.confidence) for _ in range(RECALL_DAYS // 3)]
     kept = [0.0 if threshold is None else truth.recall[truth.at(threshold)] / truth.oracle for threshold in found]
     assert np.mean(kept) < 0.96

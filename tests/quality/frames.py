@@ -51,6 +51,7 @@ def design() -> pd.DataFrame:
                 | {"design_id": "d1", "programme": "audit", "stratum": stratum, "region": "allow"}
                 | {"first_bin": first, "last_bin": last, "score_low": None, "score_high": None}
                 | {"population": population, "population_views": 5 * population, "inclusion_probability": pi}
+                | {"probability_per_view": None}
                 | {"expected_labels": population * pi, "expected_minutes": population * pi * minutes, "reason": "test"}
             )
     return frame("sampling_design", rows)
@@ -73,7 +74,7 @@ def review_sample() -> pd.DataFrame:
                         | {"video_id": offset[market] + video, "policy": policy, "market": market}
                         | {"model_version": version, "stratum": stratum, "region": "allow"}
                         | {"score": None if first < 0 else (first + (video % (last - first + 1))) / 1000 + 0.0005}
-                        | {"views": 5, "inclusion_probability": pi, "permanent_random": u}
+                        | {"views": 5, "programme_probability": pi, "inclusion_probability": pi, "permanent_random": u}
                     )
             first_video += population
     return frame("review_sample", rows)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from include.config.load import load_config
 from include.config.model import Config
+from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, TABLES
 from include.thresholds.metrics import korn_graubard, policy_metrics, poststratified, taylor_variance
 from include.warehouse.duckdb import checked_rows
@@ -130,7 +131,7 @@ def test_intervals_cover_the_truth_as_often_as_claimed():
     population = histogram(VIDEOS)
     samples = {f"policy-{seed}": draw(seed) for seed in range(250)}
     rows = policy_metrics(
-        pd.concat([sample.assign(policy=name) for name, sample in samples.items()], ignore_index=True),
+        ProbabilitySample(pd.concat([part.assign(policy=name) for name, part in samples.items()], ignore_index=True)),
         pd.concat([population.assign(policy=name) for name in samples], ignore_index=True),
         pd.concat([thresholds().assign(policy=name) for name in samples], ignore_index=True),
         config_of(*samples),
@@ -287,8 +288,9 @@ def test_pooled_metrics_are_those_of_the_cells_together_each_at_its_own_threshol
     fr = ("violence", "FR", "v3")
     parts = {BR: (platform(8_000, seed=6), 0.7), DE: (platform(5_000, seed=7), 0.5), fr: (platform(9_000, seed=8), 0.6)}
     limits = pd.DataFrame([(*cell, at, 0.3) for cell, (_, at) in parts.items()], columns=[*CELL, "remove_at", "r"])
+    given = [(videos, 1.0, cell) for cell, (videos, _) in parts.items()]
     rows = policy_metrics(
-        pd.concat([labels(videos, 1.0, cell) for cell, (videos, _) in parts.items()], ignore_index=True),
+        ProbabilitySample(pd.concat([labels(*args) for args in given], ignore_index=True)),
         pd.concat([histogram(videos, cell) for cell, (videos, _) in parts.items()]),
         limits,
         config_of("violence"),
@@ -328,7 +330,7 @@ def test_corrected_metrics_cover_the_truth_that_reviewers_miss():
     population = histogram(VIDEOS)
     samples = {f"policy-{seed}": noisy(draw(seed), seed) for seed in range(120)}
     rows = policy_metrics(
-        pd.concat([sample.assign(policy=name) for name, sample in samples.items()], ignore_index=True),
+        ProbabilitySample(pd.concat([part.assign(policy=name) for name, part in samples.items()], ignore_index=True)),
         pd.concat([population.assign(policy=name) for name in samples], ignore_index=True),
         pd.concat([thresholds().assign(policy=name) for name in samples], ignore_index=True),
         config_of(*samples),
@@ -348,7 +350,7 @@ def test_corrected_metrics_cover_the_truth_that_reviewers_miss():
 def test_what_cannot_be_corrected_says_why():
     population = histogram(VIDEOS)
     sample = noisy(draw(3), 3)
-    asked = policy_metrics(sample, population, thresholds(), config_of("violence", correct=False))
+    asked = policy_metrics(ProbabilitySample(sample), population, thresholds(), config_of("violence", correct=False))
     assert asked["corrected"].isna().all()
     assert set(asked["correction"]) == {"the policy does not ask for it"}
     few = metrics(sample.assign(golden=sample["golden"].where(sample.index < sample.index[100])), population)
@@ -376,7 +378,7 @@ def test_prevalence_agrees_with_prediction_powered_inference():
     drawn = np.random.default_rng(4).random(len(VIDEOS)) < 0.1
     sample = labels(VIDEOS[drawn], 0.1)
     row = metrics(sample, histogram(VIDEOS)).loc["prevalence"]
-    curve = curve_by_cell(sample, [BR])[BR]
+    curve = curve_by_cell(ProbabilitySample(sample), [BR])[BR]
     here, all_videos = (curve[bins + 1] for bins in (bin_of(sample["score"].to_numpy()), VIDEOS["bin"].to_numpy()))
     y = sample["p_violating"].to_numpy()
     point = ppi_mean_pointestimate(y, here, all_videos, lam=1.0)[0]

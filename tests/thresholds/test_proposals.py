@@ -161,7 +161,7 @@ def test_the_queue_is_made_to_fit_the_minutes_left_and_says_so(rich, loosened):
     wanted = json.loads(loosened["forecast"])["reviewer_minutes"]["after"]
     no_score = 1.5 * rich["BR"][2]["score"].isna().sum()
     available = no_score + (wanted - no_score) / 2
-    config = make_config(minutes=available / (1 - make_config().sampling.audit_share))
+    config = make_config(minutes=available / (1 - make_config().sampling.minutes_share))
     row = run(rich, config)["BR"]
     minutes = json.loads(row["forecast"])["reviewer_minutes"]["after"]
     assert 0.97 * available <= minutes <= available
@@ -189,7 +189,7 @@ def test_cells_of_a_market_share_its_minutes():
 
     wanted = minutes(1e6)
     available = 0.6 * sum(wanted)
-    given = minutes(available / (1 - config.sampling.audit_share))
+    given = minutes(available / (1 - config.sampling.minutes_share))
     assert 0.95 * available <= sum(given) <= available
     assert given[0] / given[1] == pytest.approx(wanted[0] / wanted[1], rel=0.15)
 

@@ -227,6 +227,7 @@ def _design(cell: tuple[str, str, str]) -> list[dict[str, Any]]:
             "score_high": (last + 1) / 1000,
             "population": 1000,
             "population_views": 40_000,
+            "programme_probability": 0.02,
             "inclusion_probability": 0.02,
             "expected_labels": 20.0,
             "expected_minutes": 30.0,
