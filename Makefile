@@ -35,9 +35,11 @@ lint: install-dev ## Lint, check types, and check that generated docs are curren
 verify-ledger: install ## Check the ledger's chain, what is served, the samples, and one decision: VERSION=n, else the newest
 	@$(BIN)/python -m include.verification $(if $(VERSION),--version $(VERSION))
 
-bench: install-dev ## Measure speed against peers, ratios in one run (minutes)
+bench: install-dev ## Measure speed and errors against peers, ratios in one run (minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_scans
 	@$(BIN)/python -m tests.benchmarks.bench_consensus
+	@$(BIN)/python -m tests.benchmarks.bench_certify
+	@$(BIN)/python -m tests.benchmarks.bench_rates
 
 bench-guarantee: install-dev ## Check the certificate's promise on simulated days, beside what others do (10 minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_guarantee

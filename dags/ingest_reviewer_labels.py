@@ -9,12 +9,17 @@ reviewers. Runs daily at 02:00 UTC for the day before; its partition is the day 
 | task | what it means | what to do |
 |---|---|---|
 | `ingest_events` | storage failed, twice retried; events that cannot be read never fail a task, they are refused | read the log; clear the task once storage is back |
-| `gate_labels` | too many events were refused, or are about videos that were never sampled | look at `label_rejects` of the day: reason, file, line and raw text; have the review tool send the drop again, then clear from `ingest_events` |
+| `gate_labels` | too many events were refused, or are about videos that were never sampled, or every file is mostly garbage | look at `label_rejects` of the day: reason, file, line and raw text; have the review tool send the drop again, or correct and replay the events (docs/labels.md), then clear from `ingest_events` |
 | `form_consensus` | the consensus cannot be formed from the accepted events | the message names policy and column |
 | `gate_consensus` | the consensus is out of range or incomplete | clear from `ingest_events`; report it if it fails again |
 
 The log of `form_consensus` names reviewers below their policy's floor and what was done with their votes
-(docs/consensus.md); the daily report shows them. A day without labels passes with a warning. The events of a day whose gate failed count for nobody until it passes.
+(docs/consensus.md); the daily report shows them.
+
+A day without labels passes with a warning, and so does one with a file that is damaged or mostly garbage: the warning
+names the file, none of its events count, and those of the other files do. A region in which no draw was answered by the
+time it is final is a warning of `gate_consensus`: its policy's labels in that market are left out of all estimates. The
+events of a day whose gate failed count for nobody until it passes.
 A rerun replaces the day's partitions and is always safe.
 """
 

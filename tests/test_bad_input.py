@@ -461,25 +461,40 @@ def test_an_unreadable_label_line_is_refused_alone(site: Site, kind: str) -> Non
     pd.testing.assert_frame_equal(good.drop(columns="source_line"), events.drop(columns="source_line"))
 
 
-def test_a_garbage_drop_stops_at_the_labels_gate_and_heals(site: Site) -> None:
+def test_a_garbage_drop_stops_by_name_and_the_others_go_through(site: Site) -> None:
     site.ingest(DAY)
     before = _label_tables(site)
-    garbage = site.folder("reviewer_labels") / "vendor2.jsonl"
-    garbage.write_text("{not json\n" * 5_000, encoding="utf-8")
+    good = site.project.warehouse.read("label_events", DAY, DAY)
+    site.folder("reviewer_labels").joinpath("vendor2.jsonl").write_text("{not json\n" * 5_000, encoding="utf-8")
+    site.ingest(DAY)
+    results = site.project.warehouse.read("quality_results", DAY, DAY, slice_value="labels")
+    (failed,) = results[~results["success"]].to_dict("records")
+    assert failed["severity"] == "warning"
+    _says(failed["observed"], "source_file=vendor2.jsonl", "5000 refused, mostly vendor2.jsonl:1 unreadable_line")
+    pd.testing.assert_frame_equal(site.project.warehouse.read("label_events", DAY, DAY), good)
+    after = _label_tables(site)
+    assert {table for table in before if after[table] != before[table]} == {"label_rejects"}
+
+
+def test_a_day_of_garbage_alone_stops_at_the_labels_gate_and_heals(site: Site) -> None:
+    site.ingest(DAY)
+    before = _label_tables(site)
+    files = {file: file.read_bytes() for file in site.folder("reviewer_labels").iterdir()}
+    for file, content in files.items():
+        file.write_bytes(content.replace(b"violat", b"v\xffolat"))
     with pytest.raises(GateFailed) as failed:
         site.ingest(DAY)
-    refused = len(site.project.warehouse.read("label_rejects", DAY, DAY))
     _says(
         str(failed.value),
         f"gate labels of {DAY} failed 1 critical check:",
         f"reviewer_labels, {DAY}, column event_id:",
-        f"refused={refused}",
-        " unreadable_line, not JSON",
+        f"files_aside={len(files)}",
+        "files that are mostly garbage are not all there is",
     )
-    assert refused > 5_000
     assert site.accepted("label_events", "labels").empty
 
-    garbage.unlink()
+    for file, content in files.items():
+        file.write_bytes(content)
     site.ingest(DAY)
     assert _label_tables(site) == before
     assert len(site.accepted("label_events", "labels")) > 0
@@ -492,11 +507,13 @@ def test_a_damaged_label_file_is_refused_by_name_and_the_others_count(site: Site
     site.ingest(DAY)
     (found,) = site.project.warehouse.read("label_rejects", DAY, DAY).query("source_line == 0").to_dict("records")
     assert (found["source_file"], found["reason"]) == ("vendor3.parquet", "unreadable_file")
+    results = site.project.warehouse.read("quality_results", DAY, DAY, slice_value="labels")
+    _says(results.loc[~results["success"], "observed"].item(), "source_file=vendor3.parquet", "unreadable_file")
     assert len(site.project.warehouse.read("label_events", DAY, DAY)) == before
 
 
 def _label_tables(site: Site) -> dict[str, str | None]:
-    tables = ("label_events", "label_rejects", "label_consensus", "reviewer_quality")
+    tables = ("label_events", "label_rejects", "label_consensus", "label_completeness", "reviewer_quality")
     return {table: site.project.warehouse.fingerprint(table, DAY) for table in tables}
 
 

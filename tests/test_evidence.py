@@ -19,7 +19,9 @@ from include.evidence import (
     fingerprints,
     labelled_sample,
     passed_days,
+    probability_sample,
     thresholds_before,
+    training_picks,
     window_start,
 )
 from include.project import Project
@@ -77,10 +79,11 @@ def draw(video: int, policy: str = "violence", **values: Any) -> dict[str, Any]:
         "region": "remove",
         "score": 0.99,
         "views": 1,
+        "programme_probability": 0.5,
         "inclusion_probability": 0.5,
         "permanent_random": 0.1,
     } | values
-    return row | {"sample_id": f"{row['policy']}:{row['model_version']}:{video}"}
+    return row | {"sample_id": f"{row['programme']}:{row['policy']}:{row['model_version']}:{video}"}
 
 
 def sampled(project: Project, day: date, *rows: dict[str, Any], passed: bool = True) -> None:
@@ -155,7 +158,7 @@ def test_only_final_labels_of_draws_in_the_policys_own_window_count(project: Pro
         *((200 + days, back(days)) for days in (13, 5, 4)),
         (104, back(4)),
     }
-    assert {*TABLES["review_sample"].column_names, "p_violating", "sampled_on"} == set(found.columns)
+    assert {*TABLES["review_sample"].column_names, "p_violating", "golden", "sampled_on"} == set(found.columns)
     assert found["policy"].tolist() == sorted(found["policy"])
     violence = found[found["policy"] == "violence"]
     order = list(zip(violence["sampled_on"], violence["video_id"], strict=True))
@@ -175,6 +178,28 @@ def test_a_video_drawn_twice_counts_once_on_the_day_its_consensus_is_about(
     found = labelled_sample(project, DAY)
     assert found["sampled_on"].tolist() == [back(about)]
     assert found["inclusion_probability"].tolist() == [probability]
+
+
+def test_estimates_rest_on_what_audit_and_prevalence_drew_and_on_nothing_else(project: Project) -> None:
+    union: dict[str, Any] = {"inclusion_probability": 0.6}
+    alone: dict[str, Any] = {"inclusion_probability": None}
+    sampled(
+        project,
+        back(5),
+        draw(1, programme="prevalence", programme_probability=0.2, **union),
+        draw(1, **union),
+        draw(2, programme="prevalence", **union),
+        draw(2, programme="training", **alone),
+        draw(3, programme="training", **alone),
+        draw(4, programme="golden", **alone),
+    )
+    settled(project, DAY, *((video, "violence", "final", back(5)) for video in (1, 2, 3, 4)))
+    found = labelled_sample(project, DAY)
+    assert list(zip(found["video_id"], found["programme"], strict=True)) == [(1, "audit"), (2, "prevalence")]
+    assert found["inclusion_probability"].tolist() == [0.6, 0.6]
+    assert training_picks(project, DAY)["video_id"].tolist() == [3]
+    with pytest.raises(ValueError, match="inclusion_probability nan of audit:violence"):
+        probability_sample(found.assign(inclusion_probability=float("nan")))
 
 
 @pytest.mark.parametrize("what", ["sample", "consensus"])
@@ -222,3 +247,23 @@ def test_a_changed_configuration_has_another_digest(project: Project) -> None:
     other = replace(project, config=load_config())
     assert config_digest(project) == config_digest(replace(project))
     assert config_digest(project) != config_digest(other)
+
+
+def test_what_experts_settled_under_the_guideline_in_force_is_golden(project: Project) -> None:
+    """Video 4: no golden label; 5: one that came later; 6: another guideline's; 7: experts disagree."""
+    sampled(project, back(8), *(draw(video) for video in (1, 2, 4, 5, 6, 7)), draw(1, "pornography"))
+    settled(project, DAY, *((video, "violence", "final", back(8)) for video in (1, 2, 4, 5, 6, 7)))
+    for days, rows in (
+        (
+            0,
+            [(1, True, "2026-1"), (2, False, "2026-1"), (6, True, "2025-9"), (7, True, "2026-1"), (7, False, "2026-1")],
+        ),
+        (-1, [(5, True, "2026-1")]),
+    ):
+        folder = project.settings.landing / "golden_labels" / f"ds={back(days)}"
+        folder.mkdir(parents=True)
+        golden = pd.DataFrame(rows, columns=["video_id", "violating", "guideline_version"]).assign(policy="violence")
+        golden.to_parquet(folder / "part.parquet", index=False)
+    found = labelled_sample(project, DAY).set_index("video_id")["golden"]
+    assert found.dropna().to_dict() == {1: 1.0, 2: 0.0}
+    assert len(found) == 6

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import date
 from itertools import combinations
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from include.config.strict import Strict
 from include.contract.tables import N_BINS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Share = Annotated[float, Field(ge=0, le=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
@@ -69,6 +72,7 @@ class Policy(Strict):
     maturity_days: Annotated[int, Field(ge=0, le=60)]
     window_days: Annotated[int, Field(ge=1, le=90)]
     consensus: Literal["majority", "one_coin", "dawid_skene"]
+    correct_reviewer_error: bool = True
     reviewer_floor: ReviewerFloor = ReviewerFloor()
     below_floor: Literal["keep", "down_weight", "leave_out"] = "keep"
     guideline_version: str
@@ -90,9 +94,25 @@ class Market(Strict):
         return self
 
 
+class Programmes(Strict):
+    """How the sampling minutes are split; 0 switches a programme off."""
+
+    audit: Annotated[float, Field(gt=0, le=1)]
+    prevalence: Share
+    golden: Share
+    training: Share
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if (total := self.audit + self.prevalence + self.golden + self.training) > 1 + 1e-9:
+            raise ValueError(f"audit, prevalence, golden and training together are {total:g}, which exceeds 1")
+        return self
+
+
 class Sampling(Strict):
     salt: Annotated[int, Field(ge=0, lt=2**31)]
-    audit_share: OpenShare
+    minutes_share: OpenShare
+    programmes: Programmes
     remove_share: Share
     allow_share: Share
     defensive_share: Share
@@ -123,7 +143,15 @@ class Gates(Strict):
     max_invalid_share: Share
     max_reject_share: Share
     max_unsampled_share: Share
+    garbage_min_lines: Annotated[int, Field(ge=1)]
     sample_deviation: Positive
+
+    def garbage(self, lines: pd.Series, refused: pd.Series) -> pd.Series:
+        """Which files of label events are mostly garbage: so many `lines` that it is no accident, too many `refused`.
+
+        Events refused for an id that is taken are not counted as refused: a file sent twice is no garbage.
+        """
+        return (lines >= self.garbage_min_lines) & (refused > self.max_reject_share * lines)
 
 
 class Freeze(Strict):

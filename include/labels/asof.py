@@ -10,9 +10,13 @@ The rules, applied in this order to the events that arrived on or before the day
    answer does not change. `arrived_late` marks them, so that they can be counted and shown.
 4. An event that another one supersedes drops out, whichever arrived first, unless the correction came after the sample
    day of the corrected event had closed. Two that supersede each other both drop out.
-5. Of a reviewer's answers on one video for one policy the latest (labelled_at, then event_id) stands. An unsure answer
-   can thereby withdraw a vote.
-6. Unsure is no vote, but it is counted. A video with unsure answers only has no probability, so it has no consensus;
+5. Of a reviewer's answers on one video for one policy, asked for one purpose, the latest (labelled_at, then event_id)
+   stands. An unsure answer can thereby withdraw a vote. Purposes are estimation (the programmes audit and prevalence,
+   which ask the same question), training and golden: a reviewer who is shown a golden video again answers anew.
+6. The consensus on a video rests on the answers given for estimation; on those for training only where there are none,
+   so that a later draw for training neither displaces the estimate's draw nor changes its final answer. Answers to
+   golden draws are for grading reviewers alone: their truth is known, and their draws estimate nothing.
+7. Unsure is no vote, but it is counted. A video with unsure answers only has no probability, so it has no consensus;
    it is what `votes_asof` holds and `consensus_asof` does not.
 """
 
@@ -30,6 +34,7 @@ from include.labels.grading import counted
 
 _CONSENSUS = TABLES["label_consensus"]
 _ITEM = ["policy", "video_id"]
+_PURPOSE = {"audit": "estimation", "prevalence": "estimation", "training": "training", "golden": "golden"}
 
 
 def arrived_late(events: pd.DataFrame, config: Config) -> pd.Series:
@@ -38,7 +43,7 @@ def arrived_late(events: pd.DataFrame, config: Config) -> pd.Series:
 
 
 def votes_asof(events: pd.DataFrame, *, day: dt.date, config: Config) -> pd.DataFrame:
-    """The answers that stand at the end of `day` (rules 1 to 5), one row a reviewer, video and policy, sorted by these.
+    """The answers that stand at the end of `day` (rules 1 to 5), one row a policy, video, reviewer and purpose.
 
     Args:
         events: `label_events` of any arrival days with ds (the arrival day); days after `day` are ignored.
@@ -46,7 +51,8 @@ def votes_asof(events: pd.DataFrame, *, day: dt.date, config: Config) -> pd.Data
         config: policies, their guideline versions and maturity.
 
     Returns:
-        policy, video_id, reviewer_id, decision (unsure included), sampled_on (datetime64) and labelled_at.
+        policy, video_id, reviewer_id, purpose (estimation, training or golden), decision (unsure included), sampled_on
+        (datetime64) and labelled_at, sorted by the first four.
     """
     events = events[_days(events["ds"]) <= pd.Timestamp(day)]
     events = events.sort_values(["ds", "source_file", "source_line"], kind="stable").drop_duplicates("event_id")
@@ -54,15 +60,24 @@ def votes_asof(events: pd.DataFrame, *, day: dt.date, config: Config) -> pd.Data
     events = events[(events["guideline_version"] == guideline) & ~arrived_late(events, config)]
     corrected_on = _days(events["ds"]).groupby(events["supersedes"]).min().reindex(events["event_id"])
     events = events[~(corrected_on.to_numpy() <= _closed_on(events, config))]
-    answer = [*_ITEM, "reviewer_id"]
+    events = events.assign(purpose=events["programme"].map(_PURPOSE))
+    answer = [*_ITEM, "reviewer_id", "purpose"]
     events = events.sort_values([*answer, "labelled_at", "event_id"]).drop_duplicates(answer, keep="last")
     columns = [*answer, "decision", "sampled_on", "labelled_at"]
     return events[columns].assign(sampled_on=_days(events["sampled_on"])).reset_index(drop=True)
 
 
+def answers_that_count(answers: pd.DataFrame) -> pd.DataFrame:
+    """Of `answers` (of `votes_asof`) those the consensus rests on (rule 6)."""
+    asked = answers[answers["purpose"] != "golden"]
+    estimates = asked["purpose"] == "estimation"
+    estimated = estimates.groupby([asked[name] for name in _ITEM]).transform("any")
+    return asked[estimates | ~estimated]
+
+
 def cast_votes(answers: pd.DataFrame) -> pd.DataFrame:
     """`answers` (of `votes_asof`) without the unsure, as the consensus and the reviewers' grading take them: policy,
-    item, reviewer, violating (bool) and labelled_at.
+    item, reviewer, violating (bool) and labelled_at. Grading takes those to golden draws too, the consensus does not.
     """
     cast = answers[answers["decision"] != "unsure"]
     named = cast.rename(columns={"video_id": "item", "reviewer_id": "reviewer"})
@@ -94,7 +109,7 @@ def consensus_asof(
 ) -> pd.DataFrame:
     """`label_consensus` of `day`, sorted by (video_id, policy), each policy by its configured method.
 
-    `sampled_on` is the latest among the item's standing answers; the status is final when `sampled_on` +
+    `sampled_on` is the latest among the answers it rests on; the status is final when `sampled_on` +
     maturity_days <= `day`.
 
     Args:
@@ -104,7 +119,7 @@ def consensus_asof(
         config: policies.
         quality: `reviewer_quality` of `day`: its `action` says whose votes weigh less or are left out. None: nobody's.
     """
-    answers = votes_asof(events, day=day, config=config)
+    answers = answers_that_count(votes_asof(events, day=day, config=config))
     known = usable_golden(golden, config)
     votes = cast_votes(answers)
     by_item = answers.assign(unsure=answers["decision"] == "unsure").groupby(_ITEM, as_index=False)

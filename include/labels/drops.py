@@ -13,6 +13,7 @@ stay text until then, so a 64-bit video_id never passes through a float. What ca
   there, so `0,5` stays one value in a `;` file. A quoted field may hold line breaks; the record has the number of its
   first line. A quote that never closes costs its own line only. When a column is missing, every line is refused,
   line 1 included, with its text.
+- `push-*.jsonl` files hold what review tools pushed, one batch a file; `include.labels.push` writes them.
 - Parquet: `source_line` counts rows from 1, `raw` is the row as JSON. A damaged file is refused as a whole.
 - Label Studio: `.json` is its JSON or JSON-MIN export, and a CSV with the columns annotation_id and annotator its CSV
   export; `include.labels.label_studio` says how an annotation becomes an event. `source_line` counts annotations. An
@@ -56,6 +57,7 @@ class Reason(StrEnum):
     )
     EMPTY_FILE = "empty_file", "The file holds no byte."
     UNREADABLE_FILE = "unreadable_file", "The file as a whole cannot be read, such as a truncated Parquet file."
+    PUSH_TOO_LARGE = "push_too_large", "A pushed batch of more than 1 MiB; so much belongs into a file of its own."
     LINE_TOO_LONG = "line_too_long", "The line is longer than 1 MiB; only its beginning is kept."
     WRONG_ENCODING = "wrong_encoding", "The text is not UTF-8."
     UNREADABLE_LINE = "unreadable_line", "The line is not a JSON object, or not a CSV record with the header's columns."
@@ -79,16 +81,22 @@ class Reason(StrEnum):
         "labelled_before_sampled",
         "The label is not from a day after a day whose sample holds it.",
     )
+    MOSTLY_GARBAGE = (
+        "mostly_garbage",
+        "Nothing is wrong with the event, but too much of its file was refused for the rest to be believed.",
+    )
     DUPLICATE_EVENT = "duplicate_event", "An exact repeat of an event already accepted; it counts once."
     CONFLICTING_EVENT = "conflicting_event", "The event_id of an accepted event with other content; the first stands."
 
 
 FIELDS = TABLES["reviewer_labels"].column_names
 REQUIRED_FIELDS = tuple(c.name for c in TABLES["reviewer_labels"].columns if not c.nullable)
-RAW_COLUMNS = (*FIELDS, "source_file", "source_line", "raw")
+RAW_COLUMNS = (*FIELDS, "source_file", "source_line", "raw", "header")
 
 MAX_LINE_BYTES = 2**20
 MAX_EXPORT_BYTES = 2**28
+MAX_PUSH_BYTES = 2**20
+PUSH_PREFIX = "push-"
 _KEPT_OF_LONG_LINE = 1000
 _MAX_RECORD_LINES = 20
 _BOM = b"\xef\xbb\xbf"
@@ -114,9 +122,10 @@ def read_drops(folder: Path, *, max_line_bytes: int = MAX_LINE_BYTES) -> tuple[p
     """Everything in one arrival day's folder: (raw events, refused).
 
     Raw events have RAW_COLUMNS: the fields of `reviewer_labels` as text (NaN where absent), source_file (the file's
-    name), source_line (int64, from 1) and raw (the text as read, without line end). Refused has the columns of
-    `label_rejects`. Both in the order of (source_file, source_line); together they are all that was read. A folder
-    that does not exist holds nothing. No line longer than `max_line_bytes` is ever held in memory.
+    name), source_line (int64, from 1), raw (the text as read, without line end) and header (line 1 of a CSV file, else
+    NaN). Refused has the columns of `label_rejects`. Both in the order of (source_file, source_line); together they are
+    all that was read. A folder that does not exist holds nothing. No line longer than `max_line_bytes` is ever held in
+    memory.
     """
     drops = _Drops(max_line_bytes)
     paths = folder.iterdir() if folder.is_dir() else ()
@@ -139,9 +148,10 @@ class _Drops:
         self.events: list[tuple[Any, ...]] = []
         self.refused: list[tuple[Any, ...]] = []
         self._file = ""
+        self._header: str | None = None
 
     def read(self, name: str, path: Path) -> None:
-        self._file = name
+        self._file, self._header = name, None
         readers = {
             ".jsonl": self._read_jsonl,
             ".csv": self._read_csv,
@@ -154,6 +164,9 @@ class _Drops:
                 raise _Refusal(Reason.UNKNOWN_FILE_TYPE, f"{name}: expected a file ending in {', '.join(readers)}")
             if path.stat().st_size == 0:
                 raise _Refusal(Reason.EMPTY_FILE, f"{name}: 0 bytes")
+            if name.startswith(PUSH_PREFIX) and path.stat().st_size > MAX_PUSH_BYTES:
+                detail = f"{name}: {path.stat().st_size} bytes, at most {MAX_PUSH_BYTES} are read"
+                raise _Refusal(Reason.PUSH_TOO_LARGE, detail)
             reader(path)
         except _Refusal as refusal:
             self._refuse(0, refusal, "")
@@ -166,10 +179,10 @@ class _Drops:
         except _Refusal as refusal:
             self._refuse(line, refusal, raw)
         else:
-            self.events.append((*values, self._file, line, raw))
+            self.events.append((*values, self._file, line, raw, self._header))
 
     def _refuse(self, line: int, refusal: _Refusal, raw: str) -> None:
-        self.refused.append((self._file, line, refusal.reason.value, refusal.detail, raw))
+        self.refused.append((self._file, line, refusal.reason.value, refusal.detail, raw, self._header))
 
     def _read_jsonl(self, path: Path) -> None:
         for line in _lines(path, self.max_line_bytes):
@@ -188,7 +201,8 @@ class _Drops:
         first = next(lines, None)
         if first is None:
             return
-        columns, separator = _csv_header(first.text)
+        self._header = first.text
+        columns, separator = csv_header(first.text)
         exported = label_studio.is_row(columns)
         fault = _column_fault(columns, label_studio.ROW_COLUMNS) if exported else _column_fault(columns)
         if first.refusal is not None or fault is not None:
@@ -315,7 +329,7 @@ def _export_records(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _csv_header(text: str) -> tuple[list[str], str]:
+def csv_header(text: str) -> tuple[list[str], str]:
     """(column names, separator) of the separator that finds most of the contract's columns; the first wins ties."""
     candidates = []
     for separator in (",", ";", "\t"):

@@ -7,8 +7,13 @@
   float and may have been rounded, so it is refused, as is any exponent.
 - *Times* are ISO 8601 with a time of day; without an offset they are UTC, as the contract says. A decimal comma in the
   seconds is a point; digits beyond microseconds are cut.
-- *Sampled.* A day's sample is drawn when the day is over, so a label belongs to the latest sample day before the day
-  it was made (`sampled_on`). A sample_id, where given, must be one of the draws of that video for that policy.
+- *Sampled.* A day's sample is drawn when the day is over, so a label belongs to the latest draw of its video and
+  policy before the day it was made (`sampled_on`, `programme`). A sample_id, where given, must be one of these draws
+  and says which programme asked. Without one, of the programmes that drew the video on that latest day the first of
+  `PROGRAMMES_BY_PRECEDENCE` is taken to have asked.
+- *Garbage.* A file in which more than `gates.max_reject_share` of at least `gates.garbage_min_lines` events are refused
+  is set aside as a whole: the events that look right were written by the same hand. Repeats are judged afterwards, so
+  that no event of a good file falls as the repeat of one set aside, and a file sent twice is no garbage.
 - *Idempotent on event_id.* The first accepted event in the order (arrival day, file, line) stands. An exact repeat is a
   duplicate, in the same file, another file or on a later day; other content under the same id is a conflict. Only
   accepted events take an id: a refused event can be corrected and sent again under its own. Whoever gives the sample
@@ -40,6 +45,7 @@ _ORDER = ["source_file", "source_line"]
 
 _INTEGER = re.compile(r"([+-]?[0-9]{1,19})([.,]0)?")
 _EXACT_IN_FLOAT = 2**53
+PROGRAMMES_BY_PRECEDENCE = ("audit", "prevalence", "training", "golden")
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
 
 
@@ -86,10 +92,10 @@ def ingest(
     Args:
         raw, refused: what `include.labels.drops.read_drops` gave for the day.
         day: the day of arrival (UTC).
-        sample: draws of the days before: at least video_id, policy, sample_id and ds (the sample's day).
+        sample: draws of the days before: at least video_id, policy, programme, sample_id and ds (the sample's day).
         prior_events: `label_events` of earlier arrival days with ds (the arrival day); rows of `day` itself or later
             are ignored, so a rerun judges as the first run did.
-        config: policies and their guideline versions.
+        config: policies and their guideline versions, and what makes a file garbage.
     """
     rows = raw.sort_values(_ORDER, kind="stable", ignore_index=True)
     fields = rows[list(FIELDS)].apply(lambda column: column.astype("str").str.strip()).replace("", np.nan)
@@ -112,12 +118,13 @@ def ingest(
     verdicts.refuse(
         events["supersedes"] == events["event_id"], Reason.SUPERSEDES_ITSELF, "supersedes", fields["supersedes"]
     )
-    events["sampled_on"] = _sampled_on(events, sample, verdicts)
+    events[["sampled_on", "programme"]] = _draw_answered(events, sample, verdicts)
+    _set_garbage_aside(rows, refused, verdicts, config)
     _refuse_repeats(events, prior_events, day, verdicts)
 
     events = pd.concat([events, rows[_ORDER]], axis=1)[verdicts.open]
     events["sampled_on"] = events["sampled_on"].dt.date
-    found = rows[[*_ORDER, "raw"]].assign(reason=verdicts.reason, detail=verdicts.detail)[~verdicts.open]
+    found = rows[[*_ORDER, "raw", "header"]].assign(reason=verdicts.reason, detail=verdicts.detail)[~verdicts.open]
     rejects = pd.concat([refused, found]).sort_values(_ORDER, kind="stable")
     return Ingested(
         events=events[list(_EVENTS.column_names)].astype(empty_frame(_EVENTS).dtypes).reset_index(drop=True),
@@ -152,13 +159,13 @@ def _typed(fields: pd.DataFrame, verdicts: _Verdicts, config: Config) -> pd.Data
     )
 
 
-def _sampled_on(events: pd.DataFrame, sample: pd.DataFrame, verdicts: _Verdicts) -> pd.Series:
-    """The latest sample day before the day of the label, NaT where refused."""
+def _draw_answered(events: pd.DataFrame, sample: pd.DataFrame, verdicts: _Verdicts) -> pd.DataFrame:
+    """sampled_on and programme of the draw each event answers, NaT where refused."""
     draws = pd.DataFrame(
         {
             "video_id": sample["video_id"].astype("int64"),
-            "policy": sample["policy"].astype("str"),
-            "sample_id": sample["sample_id"].astype("str"),
+            # Not as pandas strings: merging an empty column of those that came from a file fails (pandas 3.1).
+            **{name: sample[name].astype("object") for name in ("policy", "sample_id", "programme")},
             "sampled_on": pd.to_datetime(sample["ds"]).astype("datetime64[us]"),
         }
     )
@@ -170,25 +177,58 @@ def _sampled_on(events: pd.DataFrame, sample: pd.DataFrame, verdicts: _Verdicts)
         "video_id",
         events["video_id"].astype("str") + " for " + events["policy"],
     )
-    named = [*video, "sample_id"]
-    is_draw = pd.MultiIndex.from_frame(events[named]).isin(pd.MultiIndex.from_frame(draws[named]))
-    verdicts.refuse(events["sample_id"].notna() & ~is_draw, Reason.OTHER_SAMPLE, "sample_id", events["sample_id"])
-    labelled = events.loc[verdicts.open, [*video, "labelled_at"]]
-    labelled["labelled_on"] = labelled["labelled_at"].dt.tz_localize(None).dt.floor("D")
-    labelled = labelled.reset_index().sort_values("labelled_on", kind="stable")
-    latest = pd.merge_asof(
-        labelled,
-        draws[[*video, "sampled_on"]].sort_values("sampled_on", kind="stable"),
+    named = draws.drop_duplicates([*video, "sample_id"]).set_index([*video, "sample_id"])["programme"]
+    named_by = named.reindex(pd.MultiIndex.from_frame(events[[*video, "sample_id"]])).set_axis(events.index)
+    unknown = events["sample_id"].notna() & named_by.isna()
+    verdicts.refuse(unknown, Reason.OTHER_SAMPLE, "sample_id", events["sample_id"])
+
+    labelled_on = events["labelled_at"].dt.tz_localize(None).dt.floor("D")
+    labelled = events[video].assign(programme=named_by, labelled_on=labelled_on)[verdicts.open]
+    labelled = labelled.astype({"policy": "object", "programme": "object"})
+    order = pd.Categorical(draws["programme"], PROGRAMMES_BY_PRECEDENCE[::-1], ordered=True)
+    draws = draws.assign(order=order).sort_values(["sampled_on", "order"], kind="stable")
+    asked = labelled["programme"].notna()
+    latest = pd.concat(
+        [
+            _latest(labelled[asked], draws, [*video, "programme"]),
+            _latest(labelled[~asked].drop(columns="programme"), draws, video),
+        ]
+    ).reindex(events.index)
+    verdicts.refuse(
+        latest["sampled_on"].isna(),
+        Reason.LABELLED_BEFORE_SAMPLED,
+        "labelled_at",
+        events["labelled_at"].astype("str"),
+    )
+    return latest
+
+
+def _latest(labelled: pd.DataFrame, draws: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """sampled_on and programme of the last of `draws`, in their order, before each `labelled_on`."""
+    found = pd.merge_asof(
+        labelled.reset_index(names="event").sort_values("labelled_on", kind="stable"),
+        draws[[*dict.fromkeys([*by, "programme"]), "sampled_on"]],
         left_on="labelled_on",
         right_on="sampled_on",
-        by=video,
+        by=by,
         allow_exact_matches=False,
-    ).set_index("index")["sampled_on"]
-    sampled_on = latest.reindex(events.index)
-    verdicts.refuse(
-        sampled_on.isna(), Reason.LABELLED_BEFORE_SAMPLED, "labelled_at", events["labelled_at"].astype("str")
     )
-    return sampled_on
+    return found.set_index("event")[["sampled_on", "programme"]]
+
+
+def _set_garbage_aside(rows: pd.DataFrame, refused: pd.DataFrame, verdicts: _Verdicts, config: Config) -> None:
+    """Refuse what is left of the files that are mostly garbage, each with the first thing wrong with its file."""
+    judged = rows[_ORDER].assign(reason=verdicts.reason, detail=verdicts.detail)
+    lines = pd.concat([refused[judged.columns], judged]).sort_values(_ORDER, kind="stable")
+    bad = lines[~lines["reason"].isin(["", Reason.SKIPPED_ANNOTATION.value])]
+    by_file = lines.groupby("source_file").size().to_frame("lines")
+    by_file["refused"] = bad.groupby("source_file").size().reindex(by_file.index, fill_value=0)
+    garbage = by_file[config.gates.garbage(by_file["lines"], by_file["refused"])]
+    first = bad.groupby("source_file").first()
+    for name, count in garbage.iterrows():
+        example = first.loc[str(name)]
+        said = f"{count['refused']} of {count['lines']} refused, the first as {example['reason']}, {example['detail']}"
+        verdicts.refuse(rows["source_file"] == name, Reason.MOSTLY_GARBAGE, str(name), pd.Series(said, rows.index))
 
 
 def _refuse_repeats(events: pd.DataFrame, prior_events: pd.DataFrame, day: dt.date, verdicts: _Verdicts) -> None:

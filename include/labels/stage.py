@@ -1,28 +1,58 @@
-"""The steps of `ingest_reviewer_labels`. Each reads partitions and replaces one."""
+"""The steps of `ingest_reviewer_labels`, each of which reads partitions and replaces its own, and of what feeds it."""
 
 from __future__ import annotations
 
 import logging
 from datetime import date, timedelta
+from pathlib import Path
 
+from include.config.settings import Settings
 from include.contract.tables import TABLES
 from include.evidence import accepted, window_start
-from include.labels.asof import cast_votes, consensus_asof, usable_golden, votes_asof
+from include.files import write_whole
+from include.labels.asof import arrived_late, cast_votes, consensus_asof, usable_golden, votes_asof
+from include.labels.completeness import label_completeness
 from include.labels.drops import read_drops
 from include.labels.grading import agreement, graded
 from include.labels.ingest import ingest
+from include.labels.push import Pushed
 from include.project import Project
 from include.quality import suites
 from include.quality.gate import judge, reopen
+from include.response import mature_draws, response_rates
 
 log = logging.getLogger(__name__)
+
+
+class IngestedBefore(ValueError):
+    """A drop came after its day had been ingested, and waits for that day to be ingested again."""
+
+
+def drop_folder(settings: Settings, day: date) -> Path:
+    """Where the label events that arrive on `day` lie."""
+    return settings.landing / "reviewer_labels" / f"ds={day}"
+
+
+def land(project: Project, batch: Pushed) -> None:
+    """The batch as a file in the folder of its day; ingestion never sees half of it."""
+    write_whole(drop_folder(project.settings, batch.day) / batch.name, batch.content)
+    log.info("Pushed at %s: %d bytes, landed as %s", batch.day, len(batch.content), batch.name)
+
+
+def missed(project: Project, day: date, name: str) -> None:
+    """Raises IngestedBefore if `day` has been ingested, but without the drop of that name."""
+    if day not in project.warehouse.days("label_events"):
+        return
+    read = (project.warehouse.read(table, day, day)["source_file"] for table in ("label_events", "label_rejects"))
+    if not any((files == name).any() for files in read):
+        raise IngestedBefore(f"{name} came after {day} had been ingested: run ingest_reviewer_labels of {day} again")
 
 
 def ingest_events(project: Project, day: date) -> int:
     """label_events and label_rejects of the day, and how many events were read."""
     warehouse = project.warehouse
     reopen(warehouse, "labels", day)
-    raw, refused = read_drops(project.settings.landing / "reviewer_labels" / f"ds={day}")
+    raw, refused = read_drops(drop_folder(project.settings, day))
     start, yesterday = _first_sample_day(project, day), day - timedelta(days=1)
     result = ingest(
         raw,
@@ -37,6 +67,9 @@ def ingest_events(project: Project, day: date) -> int:
     log.info("Read %d events: %d accepted, %d refused", result.read, len(result.events), len(result.rejects))
     for reason, count in result.rejects["reason"].value_counts().items():
         log.info("  refused as %s: %d", reason, count)
+    late = result.events.loc[arrived_late(result.events.assign(ds=day), project.config), "policy"].value_counts()
+    for policy, count in late.sort_index().items():
+        log.info("  of %s, %d arrived after their sample day had closed: they count for nothing", policy, count)
     return result.read
 
 
@@ -49,7 +82,7 @@ def gate_labels(project: Project, day: date, read: int) -> None:
 
 
 def form_consensus(project: Project, day: date) -> None:
-    """reviewer_quality, label_agreement and label_consensus as of the day."""
+    """reviewer_quality, label_agreement, label_consensus and label_completeness as of the day."""
     start = _first_sample_day(project, day)
     events = accepted(project, "label_events", "labels", start, day)
     golden = project.warehouse.read("golden_labels", end=day)
@@ -63,6 +96,12 @@ def form_consensus(project: Project, day: date) -> None:
     items = consensus_asof(events, known, day=day, config=project.config, quality=quality)
     reopen(project.warehouse, "consensus", day)
     project.warehouse.replace("label_consensus", day, items)
+    drawn = accepted(project, "review_sample", "sample", window_start(project, day), day)
+    draws = mature_draws(drawn, items, day=day, config=project.config)
+    project.warehouse.replace("label_completeness", day, label_completeness(draws, events, project.config))
+    for row in response_rates(draws).to_dict("records"):
+        place = f"{row['policy']}, {row['market']}, {row['region']}"
+        log.info("  %s: %d of %d draws answered %s", place, row["answered"], row["drawn"], row["refusal"] or "")
     project.warehouse.replace("reviewer_quality", day, quality)
     project.warehouse.replace("label_agreement", day, agreement(votes))
     log.info("Consensus on %d videos, %d of them final", len(items), (items["status"] == "final").sum())
@@ -71,7 +110,9 @@ def form_consensus(project: Project, day: date) -> None:
 def gate_consensus(project: Project, day: date) -> None:
     """Whether the consensus is sound. Raises GateFailed."""
     items = project.warehouse.read("label_consensus", day, day)
-    judge(project.warehouse, "consensus", day, suites.consensus(items), project.settings.quality_docs)
+    completeness = project.warehouse.read("label_completeness", day, day)
+    judged = [*suites.consensus(items), *suites.completeness(completeness)]
+    judge(project.warehouse, "consensus", day, judged, project.settings.quality_docs)
 
 
 def _first_sample_day(project: Project, day: date) -> date:

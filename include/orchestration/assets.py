@@ -1,4 +1,4 @@
-"""The assets that chain the Dags. Each is partitioned by day, key YYYY-MM-DD."""
+"""The assets that chain the Dags, partitioned by day, key YYYY-MM-DD; and the one that tools push to, which is not."""
 
 from airflow.sdk import Asset
 
@@ -6,3 +6,4 @@ REVIEW_SAMPLE = Asset("plumbline://review_sample")
 LABELS = Asset("plumbline://label_consensus")
 THRESHOLDS = Asset("plumbline://threshold_proposals")
 RETRAINING = Asset("plumbline://retraining_decisions")
+PUSHED_LABELS = Asset("plumbline://pushed_labels")

@@ -42,6 +42,9 @@ STORAGE: dict[str, Any] = {
 DAILY_RUN_TYPES: Any = ["scheduled", "backfill", "asset_triggered"]
 """No manual runs: the trigger form would let the day be forgotten. Managers have forms of their own."""
 
+PUSHED_RUN_TYPES: Any = ["asset_triggered"]
+"""A run without the asset events that triggered it would have nothing to do."""
+
 
 @task
 def resolve_day() -> str:

@@ -76,9 +76,9 @@ def at_least(larger: str, smaller: str, *, description: str, strict: bool = Fals
     return Check("ExpectColumnPairValuesAToBeGreaterThanB", kwargs, description, column=f"{larger}, {smaller}")
 
 
-def null(column: str, *, description: str, about: str | None = None) -> Check:
+def null(column: str, *, description: str, about: str | None = None, severity: Severity = "critical") -> Check:
     """Every value is NULL: for columns that hold a problem where there is one."""
-    return Check("ExpectColumnValuesToBeNull", {"column": column}, description, column=about or column)
+    return Check("ExpectColumnValuesToBeNull", {"column": column}, description, severity, about or column)
 
 
 def in_set(column: str, allowed: Sequence[str], *, description: str = "", about: str | None = None) -> Check:

@@ -12,6 +12,7 @@ from include.contract.tables import CELL, N_BINS
 from include.evidence import accepted, labelled_sample, window_start
 from include.project import Project
 from include.thresholds.certify import Goal, curve
+from include.thresholds.proposals import aims_of
 from include.thresholds.report import ReportData
 from include.thresholds.report.data import CURVE_COLUMNS, DAILY, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS, by_cell
 
@@ -29,12 +30,13 @@ def report_data(project: Project, day: date, *, origin: str = DAILY, title: str 
     if origin != DAILY:
         histogram = histogram.merge(proposals.loc[proposals["origin"] == origin, list(CELL)])
     start = window_start(project, day)
+    metrics = warehouse.read("policy_metrics", start, day)
     appeals = warehouse.read("appeals", day, day)
     return ReportData(
         day=day,
         config=project.config,
         proposals=proposals,
-        metrics=warehouse.read("policy_metrics", start, day),
+        metrics=metrics[metrics["population"] == "cell"],
         histogram=histogram,
         design=warehouse.read("sampling_design", day, day),
         quality=warehouse.read("quality_results", day, day),
@@ -45,6 +47,7 @@ def report_data(project: Project, day: date, *, origin: str = DAILY, title: str 
         curves=certified_curves(project, labelled_sample(project, day), histogram),
         sample_counts=sample_counts(project, day),
         outcomes=warehouse.read("forecast_outcomes", day - timedelta(days=OUTCOME_DAYS - 1), day),
+        completeness=warehouse.read("label_completeness", day, day),
         appeals=None if not warehouse.days("appeals") else appeals,
         enforcement=_enforcement(project, day),
         origin=origin,
@@ -54,15 +57,15 @@ def report_data(project: Project, day: date, *, origin: str = DAILY, title: str 
 
 def certified_curves(project: Project, sample: pd.DataFrame, histogram: pd.DataFrame) -> pd.DataFrame:
     """Estimated precision with its certified lower bound, and removals a day, by cell and candidate threshold."""
-    volumes = by_cell(histogram)
+    volumes, aims = by_cell(histogram), aims_of(sample, project.config)
     parts = [pd.DataFrame(columns=list(CURVE_COLUMNS))]
     for cell, rows in by_cell(sample.merge(histogram[list(CELL)].drop_duplicates())).items():
         policy = project.config.policies[cell[0]]
         judged = rows[rows["score"] >= policy.limits.lowest_remove_at]
-        goal = Goal("precision", at_least=policy.target_precision)
-        found = curve(
-            judged, goal, confidence=policy.confidence, candidates=_candidates(policy.limits.lowest_remove_at)
-        )
+        aim = aims[cell[0]]
+        goal = Goal("precision", at_least=aim.share)
+        found = curve(judged, goal, confidence=aim.confidence, candidates=_candidates(policy.limits.lowest_remove_at))
+        found["estimate"], found["bound"] = aim.true_estimate(found["estimate"]), aim.true_bound(found["bound"])
         bins = volumes[cell].set_index("bin")["n_videos"].reindex(range(N_BINS), fill_value=0)
         above = bins[::-1].cumsum()[::-1]
         found["removes"] = [int(above[round(threshold * N_BINS)]) for threshold in found["threshold"]]

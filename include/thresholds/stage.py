@@ -15,6 +15,7 @@ from include.evidence import (
     config_digest,
     fingerprints,
     labelled_sample,
+    of_cells,
     thresholds_before,
     window_start,
 )
@@ -41,7 +42,8 @@ def measure(project: Project, day: date) -> None:
     in_force = _in_force(project, day)
     scored = in_force[list(CELL)]  # a retired model version still has labels in the window
     histogram = accepted(project, "score_histogram", "scores", window_start(project, day), day).merge(scored)
-    metrics = policy_metrics(labelled_sample(project, day).merge(scored), histogram, in_force)
+    sample = of_cells(labelled_sample(project, day), scored)
+    metrics = policy_metrics(sample, histogram, in_force, project.config)
     project.warehouse.replace("policy_metrics", day, metrics)
     stated = int(metrics["value"].notna().sum())
     log.info("Stated %d metrics, refused %d by name", stated, len(metrics) - stated)

@@ -107,21 +107,26 @@ def test_a_broken_feed_stops_at_its_gate_and_the_good_rerun_heals(loop: Loop) ->
     assert (loop.settings.queue / f"ds={day}" / "queue.csv").exists()
 
 
-def test_a_drop_of_garbage_stops_at_the_labels_gate_and_counts_for_nobody(loop: Loop) -> None:
+def test_a_drop_of_garbage_stops_by_name_and_one_alone_stops_the_day(loop: Loop) -> None:
     index, day = DAYS, loop.day(DAYS)
     loop.platform.land_day(day)
     folder = loop.home / "data" / "landing" / "reviewer_labels" / f"ds={day}"
+    good = {file: file.read_bytes() for file in folder.iterdir()}
+    for file in good:
+        file.unlink()
     (folder / "vendor2.jsonl").write_text("{not json\n" * 20_000, encoding="utf-8")
 
     with pytest.raises(RunFailed, match="gate_labels"):
         loop.run("ingest_reviewer_labels", index)
-    rejects = loop.read("label_rejects", index)
-    assert (rejects["raw"] == "{not json").sum() == 20_000
+    assert (loop.read("label_rejects", index)["raw"] == "{not json").sum() == 20_000
     assert loop.read("label_consensus", index).empty
 
-    (folder / "vendor2.jsonl").unlink()
+    for file, content in good.items():
+        file.write_bytes(content)
     loop.run("ingest_reviewer_labels", index)
+    assert (loop.read("label_rejects", index)["raw"] == "{not json").sum() == 20_000
     assert not loop.read("label_consensus", index).empty
+    assert (loop.read("label_completeness", index)["completeness"] > 0.5).any()
 
 
 def test_a_model_that_lost_recall_is_handed_over_once(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ STORAGE_TASKS = {
     "draw_sample",
     "export_review_queue",
     "ingest_events",
+    "land_pushed_labels",
     "form_consensus",
     "measure",
     "lift_expired",

@@ -14,9 +14,17 @@ from include.config.load import load_config
 from include.config.model import Config
 from include.contract.schema import arrow_schema, empty_frame
 from include.contract.tables import TABLES
-from include.labels.asof import arrived_late, cast_votes, consensus_asof, usable_golden, votes_asof
+from include.labels.asof import (
+    answers_that_count,
+    arrived_late,
+    cast_votes,
+    consensus_asof,
+    usable_golden,
+    votes_asof,
+)
 from include.labels.drops import read_drops
 from include.labels.ingest import ingest
+from include.labels.reviewers import reviewer_quality
 
 CONFIG = load_config()
 SAMPLED = dt.date(2026, 1, 5)
@@ -41,6 +49,7 @@ def events_of(*rows: dict[str, Any]) -> pd.DataFrame:
         "guideline_version": "2026-1",
         "sample_id": None,
         "supersedes": None,
+        "programme": "audit",
         "sampled_on": SAMPLED,
         "source_file": "a.jsonl",
         "ds": DAYS[0],
@@ -72,6 +81,52 @@ def test_the_second_answer_replaces_the_first_by_time_then_event_id():
 
 def test_answers_on_other_videos_and_policies_stand_apart():
     assert len(decisions({}, {"video_id": 2}, {"policy": "fraud"}, {"reviewer_id": "ben"})) == 4
+
+
+GOLDEN_DRAW: dict[str, Any] = {
+    "programme": "golden",
+    "sampled_on": DAYS[2],
+    "ds": DAYS[3],
+    "labelled_at": "2026-01-09T10:00:00Z",
+    "decision": "not_violating",
+}
+
+
+def test_an_answer_to_a_golden_draw_is_for_grading_alone():
+    events = events_of({}, {"reviewer_id": "ben"}, GOLDEN_DRAW, {**GOLDEN_DRAW, "video_id": 2})
+    answers = votes_asof(events, day=DAYS[3], config=CONFIG)
+    assert list(zip(answers["video_id"], answers["reviewer_id"], answers["purpose"], strict=True)) == [
+        (1, "anna", "estimation"),
+        (1, "anna", "golden"),
+        (1, "ben", "estimation"),
+        (2, "anna", "golden"),
+    ]
+    assert len(cast_votes(answers)) == 4
+    graded = reviewer_quality(
+        cast_votes(answers), golden=usable_golden(golden_of((1, "violence", True, "2026-1")), CONFIG)
+    )
+    (anna,) = graded[(graded["reviewer_id"] == "anna") & (graded["basis"] == "golden")].to_dict("records")
+    assert (anna["golden_labels"], anna["sensitivity"]) == (2, 0.5)
+    found = consensus_asof(events, None, day=DAYS[3], config=MAJORITY)
+    assert list(found["video_id"]) == [1]
+    assert (found["p_violating"][0], found["votes"][0], found["sampled_on"][0]) == (1.0, 2, SAMPLED)
+
+
+def test_a_draw_for_training_does_not_displace_the_one_an_estimate_rests_on():
+    training = {**GOLDEN_DRAW, "programme": "training"}
+    prevalence = {"programme": "prevalence", "reviewer_id": "ben", "decision": "not_violating"}
+    alone = consensus_asof(events_of(training), None, day=DAYS[3], config=MAJORITY)
+    assert (alone["p_violating"][0], alone["sampled_on"][0]) == (0.0, DAYS[2])
+    both = consensus_asof(events_of({}, prevalence, training), None, day=DAYS[3], config=MAJORITY)
+    assert (both["p_violating"][0], both["votes"][0], both["sampled_on"][0]) == (0.5, 2, SAMPLED)
+    unsure = events_of({"decision": "unsure"}, training)
+    assert consensus_asof(unsure, None, day=DAYS[3], config=MAJORITY).empty
+    assert answers_that_count(votes_asof(unsure, day=DAYS[3], config=CONFIG))["decision"].tolist() == ["unsure"]
+
+
+def test_audit_and_prevalence_ask_the_same_question():
+    again = {"programme": "prevalence", "decision": "unsure", "labelled_at": "2026-01-06T11:00:00Z"}
+    assert decisions({}, again) == [("anna", "unsure")]
 
 
 def test_superseded_events_drop_out_whichever_arrived_first():
@@ -143,6 +198,17 @@ def test_only_unsure_answers_and_no_events_at_all():
         pd.testing.assert_frame_equal(found, empty_frame(TABLES["label_consensus"]))
 
 
+@pytest.mark.parametrize("method", ["majority", "one_coin", "dawid_skene"])
+def test_one_reviewer_who_labels_everything(method):
+    rows = [{"video_id": v, "decision": "violating" if v % 10 == 0 else "not_violating"} for v in range(200)]
+    found = consensus_asof(events_of(*rows), None, day=DAYS[0], config=with_method(method))
+    assert list(found["p_violating"] > 0.5) == [v % 10 == 0 for v in range(200)]
+    assert found["agreement"].isna().all()
+    (anna,) = reviewer_quality(cast_votes(votes_asof(events_of(*rows), day=DAYS[0], config=CONFIG))).to_dict("records")
+    assert (anna["labels"], anna["golden_labels"]) == (200, 0)
+    assert np.isnan(anna["sensitivity"])  # nobody to compare with
+
+
 def golden_of(*rows: tuple[int, str, bool, str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["video_id", "policy", "violating", "guideline_version"])
 
@@ -185,7 +251,7 @@ SAMPLE = pd.DataFrame(
         for policy in ("violence", "fraud")
     ],
     columns=["video_id", "policy", "market", "sample_id", "ds"],
-)
+).assign(programme="audit")
 
 
 @pytest.fixture(scope="module")

@@ -173,15 +173,20 @@ def test_a_line_over_the_limit_is_refused_and_the_next_is_read(tmp_path, name, f
     assert refused["raw"].str.len().max() <= 1000
 
 
-def test_a_huge_line_is_never_held_in_memory(tmp_path):
-    with (tmp_path / "a.jsonl").open("wb") as file:
-        file.truncate(64 * 2**20)  # sparse: 64 MiB of NUL, no line end
+@pytest.mark.parametrize(("name", "size"), [("a.jsonl", 2 * 2**30), ("a.csv", 2**26)])
+def test_a_line_of_two_gigabytes_is_never_held_in_memory(tmp_path, name, size):
+    first, good = (HEADER, ROW) if name == "a.csv" else (json.dumps(EVENT), json.dumps(EVENT))
+    with (tmp_path / name).open("wb") as file:
+        file.write(f"{first}\n".encode())
+        file.seek(size, 1)  # sparse: NUL bytes that take no room on disk
+        file.write(f"\n{good}\n".encode())
     tracemalloc.start()
-    _, refused = read_drops(tmp_path)
+    raw, refused = read_drops(tmp_path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert reasons(refused) == [("a.jsonl", 1, Reason.LINE_TOO_LONG)]
-    assert refused["detail"][0].startswith(f"{64 * 2**20} bytes")
+    assert reasons(refused) == [(name, 2, Reason.LINE_TOO_LONG)]
+    assert refused["detail"][0].startswith(f"{size + 1} bytes")
+    assert raw["source_line"].iloc[-1] == 3
     assert peak < 16 * 2**20
 
 

@@ -27,7 +27,7 @@ SAMPLE = pd.DataFrame(
         (-(2**63), "violence", "DE", "s5", dt.date(2026, 1, 6)),
     ],
     columns=["video_id", "policy", "market", "sample_id", "ds"],
-)
+).assign(programme="audit")
 EVENT: dict[str, Any] = {
     "event_id": "e1",
     "video_id": str(VIDEO),
@@ -152,6 +152,97 @@ def test_neighbouring_64_bit_ids_stay_apart():
 )
 def test_sampled_on_is_the_latest_sample_day_before_the_label(labelled_at, sampled_on):
     assert run({"labelled_at": labelled_at}).events["sampled_on"][0] == dt.date(2026, 1, sampled_on)
+
+
+PROGRAMMES = pd.DataFrame(
+    [
+        (1, "audit", "a4", 4),
+        (1, "golden", "g6", 6),
+        (2, "golden", "g6", 6),
+        (2, "training", "t6", 6),
+        (3, "training", "t6", 6),
+        (3, "prevalence", "p6", 6),
+        (4, "prevalence", "p6", 6),
+        (4, "audit", "a6", 6),
+        (5, "audit", "a4", 4),
+        (5, "audit", "a6", 6),
+    ],
+    columns=["video_id", "programme", "sample_id", "ds"],
+).assign(policy="violence", ds=lambda rows: [dt.date(2026, 1, day) for day in rows["ds"]])
+
+
+@pytest.mark.parametrize(
+    ("video", "named", "answered"),
+    [
+        (1, None, ("golden", 6)),  # the latest day holds it for golden alone
+        (1, "a4", ("audit", 4)),  # named: the programme that asked
+        (1, "g6", ("golden", 6)),
+        (2, None, ("training", 6)),
+        (2, "g6", ("golden", 6)),
+        (3, None, ("prevalence", 6)),
+        (4, None, ("audit", 6)),
+        (4, "p6", ("prevalence", 6)),
+        (5, None, ("audit", 6)),
+        (5, "a4", ("audit", 6)),  # the same programme asked again since
+    ],
+)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_draw_an_event_answers(video, named, answered, reverse):
+    raw = raw_of({"video_id": str(video), "sample_id": named})
+    sample = PROGRAMMES.iloc[::-1] if reverse else PROGRAMMES
+    found = ingest(raw, NO_REJECTS, day=DAY, sample=sample, prior_events=NO_EVENTS, config=CONFIG).events
+    assert [(found["programme"][0], found["sampled_on"][0].day)] == [answered]
+
+
+def in_file(name: str, *events: dict[str, Any]) -> pd.DataFrame:
+    return raw_of(*events).assign(source_file=name)
+
+
+def judged(*files: pd.DataFrame, refused: pd.DataFrame = NO_REJECTS) -> Ingested:
+    raw = pd.concat(files, ignore_index=True)
+    return ingest(raw, refused, day=DAY, sample=SAMPLE, prior_events=NO_EVENTS, config=CONFIG)
+
+
+def many(good: int, bad: int, start: int = 0) -> list[dict[str, Any]]:
+    """Events, the bad ones first."""
+    return [{"event_id": f"e{start + n}", **({"decision": "x"} if n < bad else {})} for n in range(good + bad)]
+
+
+@pytest.mark.parametrize(("good", "bad", "believed"), [(16, 4, 16), (15, 5, 0), (1, 18, 1), (1, 19, 0), (0, 20, 0)])
+def test_a_file_that_is_mostly_garbage_is_set_aside_as_a_whole(good, bad, believed):
+    found = judged(in_file("bad.jsonl", *many(good, bad)), in_file("good.jsonl", {"event_id": "good"}))
+    assert (found.events["source_file"] == "bad.jsonl").sum() == believed
+    assert (found.events["source_file"] == "good.jsonl").sum() == 1
+    aside = found.rejects[found.rejects["reason"] == Reason.MOSTLY_GARBAGE]
+    assert len(aside) == good - believed
+    assert (found.rejects["reason"] == Reason.UNKNOWN_DECISION).sum() == bad
+    expected = f"bad.jsonl: \"{bad} of {good + bad} refused, the first as unknown_decision, decision: 'x'\""
+    assert set(aside["detail"]) <= {expected}
+    assert all(json.loads(raw)["event_id"] for raw in aside["raw"])
+
+
+def test_lines_that_could_not_be_read_count_towards_garbage():
+    refused = in_file("bad.jsonl", *[{}] * 30).assign(reason="unreadable_line", detail="not JSON")
+    refused["source_line"] += 100
+    found = judged(in_file("bad.jsonl", {}), refused=refused[list(NO_REJECTS.columns)])
+    assert found.events.empty
+    assert found.rejects["reason"].value_counts().to_dict() == {"unreadable_line": 30, "mostly_garbage": 1}
+    assert found.read == 31
+
+
+def test_an_export_full_of_skipped_annotations_is_no_garbage():
+    refused = in_file("tool.json", *[{}] * 30).assign(reason="skipped_annotation", detail="skipped")
+    refused["source_line"] += 100
+    assert len(judged(in_file("tool.json", {}), refused=refused[list(NO_REJECTS.columns)]).events) == 1
+
+
+def test_a_repeated_file_is_no_garbage_and_garbage_takes_no_ids():
+    bad, good = in_file("a.jsonl", *many(5, 20)), in_file("b.jsonl", *many(25, 0))
+    found = judged(bad, good, in_file("c.jsonl", *many(25, 0)))
+    assert set(found.events["source_file"]) == {"b.jsonl"}
+    assert len(found.events) == 25
+    repeats = found.rejects[found.rejects["source_file"] == "c.jsonl"]
+    assert set(repeats["reason"]) == {"duplicate_event"}
 
 
 def test_repeats_and_conflicts_within_a_day():

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from copy import copy
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from include.config.settings import Settings
 from include.local.environment import airflow_environment
 from include.local.runs import DAILY_DAGS
 from include.local.server import Server, login, start, stop
+from include.orchestration.assets import PUSHED_LABELS
 from include.project import Project
 from include.simulation.platform import Platform
 from include.simulation.scenario import load_scenario
@@ -197,6 +199,28 @@ def test_what_the_server_cannot_know_is_refused_by_the_run_and_noted(airflow: tu
     assert run["note"].startswith("Not done. window_days: no final labels of violence in BR in the window, ")
     after = sorted(str(file) for file in (home / "data" / "warehouse" / "threshold_ledger").rglob("*.parquet"))
     assert after == before
+
+
+def test_labels_pushed_over_the_api_become_a_drop_of_their_day_of_arrival(airflow: tuple[Api, Path]) -> None:
+    api, home = airflow
+    (asset,) = api.get(f"/api/v2/assets?uri_pattern={urllib.parse.quote(PUSHED_LABELS.uri)}")["assets"]
+    events = [{"event_id": f"pushed-{n}", "video_id": 2**62 + n, "reviewer_id": "Åsa"} for n in range(3)]
+    body = {"asset_id": asset["id"], "extra": {"events": events}}
+    arrived = datetime.fromisoformat(api.send("POST", "/api/v2/assets/events", body)["timestamp"])
+    deadline = time.monotonic() + RUN_SECONDS
+    while not (runs := api.runs("land_pushed_labels")) or runs[0]["state"] not in {"success", "failed"}:
+        assert time.monotonic() < deadline, runs
+        time.sleep(2)
+    assert [run["state"] for run in runs] == ["success"]
+    folder = home / "data" / "landing" / "reviewer_labels" / f"ds={arrived.astimezone(UTC).date()}"
+    (drop,) = folder.glob("push-*.jsonl")
+    assert [json.loads(line) for line in drop.read_text(encoding="utf-8").splitlines()] == events
+
+    stranger = copy(api)
+    stranger.headers = api.headers | {"Authorization": "Bearer no token"}
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        stranger.send("POST", "/api/v2/assets/events", body)
+    assert refused.value.code == 403
 
 
 def test_nothing_is_open_without_a_login_and_nothing_failed_to_load(airflow: tuple[Api, Path]) -> None:

@@ -41,6 +41,7 @@ class ReportData:
     sample_counts: SAMPLE_COUNT_COLUMNS; per cell and day of the sample, the videos drawn, those of them with at
         least one counted vote, and those whose consensus is final. None: not available.
     outcomes: `forecast_outcomes` of the days the report sums up, with `ds`.
+    completeness: `label_completeness` as of the day. None: not available.
     appeals: `appeals` of the day; None: the platform delivers none.
     enforcement: ENFORCEMENT_COLUMNS; `enforcement_log` of the day, counted. None: the platform delivers none.
 
@@ -62,6 +63,7 @@ class ReportData:
     curves: pd.DataFrame
     outcomes: pd.DataFrame
     sample_counts: pd.DataFrame | None = None
+    completeness: pd.DataFrame | None = None
     appeals: pd.DataFrame | None = None
     enforcement: pd.DataFrame | None = None
     origin: str = DAILY
@@ -81,6 +83,7 @@ class ReportData:
             "curves": CURVE_COLUMNS,
             "outcomes": ("ds", *TABLES["forecast_outcomes"].column_names),
             "sample_counts": SAMPLE_COUNT_COLUMNS,
+            "completeness": TABLES["label_completeness"].column_names,
             "appeals": TABLES["appeals"].column_names,
             "enforcement": ENFORCEMENT_COLUMNS,
         }

@@ -99,6 +99,8 @@ def labels(data: ReportData) -> Section:
         ]
         headings = ("Policy and market", "Drawn", "Labelled", "Final", "Labelled share")
         tables.append(Table("Labels of the samples in the window", headings, rows, frozenset({1, 2, 3, 4})))
+    if data.completeness is not None and not data.completeness.empty:
+        tables.append(_completeness(data.completeness))
     if data.rejects.empty:
         lines.append("No label event was refused.")
     else:
@@ -114,6 +116,32 @@ def labels(data: ReportData) -> Section:
             Table("Refused label events by reason", ("Reason", "Events", "First example"), rejected, frozenset({1}))
         )
     return Section("labels", "Labels", remark, tables, lines=lines)
+
+
+def _completeness(rows: pd.DataFrame) -> Table:
+    """Answers to the draws old enough to be final, by policy, market and region, and what came too late to count."""
+    shown = []
+    for (policy, market, region), ages in rows.sort_values("age_days").groupby(["policy", "market", "region"]):
+        first, last = ages.iloc[0], ages.iloc[-1]
+        late = int(ages.loc[~ages["counted"], "arrived"].sum())
+        shown.append(
+            (
+                Value(f"{policy}, {market}", str(region)),
+                Value(wording.count(int(last["drawn"]))),
+                Value(wording.percent(float(first["completeness"]))),
+                Value(wording.percent(float(last["completeness"]))),
+                Value(wording.count(late)),
+            )
+        )
+    headings = (
+        "Policy, market and region",
+        "Drawn",
+        "Answered on the first day",
+        "Answered in time",
+        "Events too late",
+    )
+    title = "Labels of draws old enough to be final; estimates make up for those not answered in time"
+    return Table(title, headings, shown, frozenset({1, 2, 3, 4}))
 
 
 def gates(data: ReportData) -> Section:
