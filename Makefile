@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test lint bench bench-guarantee emulator browser docs lock clean install install-dev
+.PHONY: help demo up down test lint verify-ledger bench bench-guarantee emulator browser docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,9 +33,14 @@ lint: install-dev ## Lint, check types, and check that generated docs are curren
 	@$(BIN)/mypy
 	@$(BIN)/python -m include.local.docs --check
 
-bench: install-dev ## Measure speed against peers, ratios in one run (minutes)
+verify-ledger: install ## Check the ledger's chain, what is served, the samples, and one decision: VERSION=n, else the newest
+	@$(BIN)/python -m include.verification $(if $(VERSION),--version $(VERSION))
+
+bench: install-dev ## Measure speed and errors against peers, ratios in one run (minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_scans
 	@$(BIN)/python -m tests.benchmarks.bench_consensus
+	@$(BIN)/python -m tests.benchmarks.bench_certify
+	@$(BIN)/python -m tests.benchmarks.bench_rates
 
 bench-guarantee: install-dev ## Check the certificate's promise on simulated days, beside what others do (10 minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_guarantee

@@ -9,8 +9,17 @@ there; its partition is that day.
 ### Approvals
 
 Changes outside the guardrails wait under *Required Actions*. The table there shows each cell's old and new `remove_at`,
-the removals a day before and after, and what was certified. Approve publishes them as one version; reject, or no answer
-within `approval.timeout_hours`, keeps today's thresholds. Either way the answer is recorded in `threshold_proposals`.
+and what that does in a day: removals, wrongful removals, violative views prevented; below it, why a person is asked.
+Approve publishes them as one version; reject, or no answer within `approval.timeout_hours`, keeps today's thresholds.
+Either way the answer is recorded in `threshold_proposals`. After an approval the day is computed anew: what changed
+meanwhile, labels, thresholds in force or a guardrail's verdict, is not published and recorded as `stale`, with the
+reason among its verdicts.
+
+### Changes that expire
+
+A change published with `expires_on` holds its cell: the daily run leaves it alone (`held`, verdict `override`) up to and
+including that day. The run of that day, or the first later one, publishes a version with the reason `expired` that gives
+the cell its lasting thresholds back, unless anything newer was published for it.
 
 ### When a task fails
 
@@ -19,12 +28,24 @@ within `approval.timeout_hours`, keeps today's thresholds. Either way the answer
 | `measure` | the labels and the histograms do not fit together | the message names the column; clear from `ingest_reviewer_labels` of the day |
 | `propose_thresholds` | a cell has no policy or market in `policies.yaml`, or a column is missing | the message names it |
 | `gate_proposals` | a proposal breaks its own rules; nothing was published | keep today's thresholds and report it: this is a defect |
-| `publish_within_limits`, `settle_answer` | the ledger's chain is broken, or `thresholds.json` cannot be written | the message says which; the ledger decides, a rerun writes the file again |
+| `lift_expired`, `publish_within_limits`, `settle_answer` | the ledger or `thresholds.json` was changed by hand, or could not be written | the message names version and column, or the cell; see below |
 | `compare_forecasts` | the ledger or a later day's histogram cannot be read | thresholds are not affected; clear the task |
 | `write_report`, `write_final_report` | the report could not be built; thresholds are not affected | clear the task |
 
 "Not certifiable" is no failure: the cell keeps its threshold, and the report says how many labels are missing.
 A rerun publishes nothing twice.
+
+### When publication stops
+
+| message | what happened | what to do |
+|---|---|---|
+| `threshold_ledger: version 7: column reason was changed` | somebody edited the ledger | `make verify-ledger`; restore the file of that version from a backup |
+| `the ledger lost its end` | the ledger is shorter than what is served | restore it; only if `thresholds.json` itself is wrong, remove that |
+| `thresholds.json: differs from version 7`, `not valid JSON` | somebody edited the file that serving reads | find out who; remove it and clear the task: it is written from the ledger |
+| `No space left on device` | nothing was published, or the version stands and only the file is missing | make room, clear the task: nothing is published twice |
+
+A process killed between ledger and file needs nobody: the next run writes `thresholds.json` from the ledger, and the
+task's log and return value say so (`thresholds.json was at version 6: version 7 was written`).
 """
 
 from __future__ import annotations
@@ -63,6 +84,7 @@ with DAG(
         step("thresholds", "measure", **STORAGE)(day),
         step("thresholds", "propose_thresholds")(day),
         step("thresholds", "gate_proposals")(day),
+        step("thresholds", "lift_expired", **STORAGE)(day),
         step("thresholds", "publish_within_limits", outlets=[THRESHOLDS], **STORAGE)(day),
         step("thresholds", "compare_forecasts")(day),
         step("thresholds", "write_report")(day),

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
+from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN
 
 Array = npt.NDArray[np.float64]
@@ -35,7 +36,7 @@ _NUMBERS = ["score", "p_violating", "inclusion_probability"]
 _CENTRES = (np.arange(N_BINS) + 0.5) / N_BINS
 
 
-def calibrate(sample: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+def calibrate(sample: ProbabilitySample, cells: pd.DataFrame) -> pd.DataFrame:
     """Expected share of violating videos in every score bin of every cell.
 
     `sample`: one row per labelled draw: policy, market, model_version, score (0..1, null: none), p_violating (0..1),
@@ -52,7 +53,7 @@ def calibrate(sample: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     return frame.dropna().reset_index(drop=True)
 
 
-def curve_by_cell(sample: pd.DataFrame, cells: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], Array]:
+def curve_by_cell(sample: ProbabilitySample, cells: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], Array]:
     """`calibrate` as one array of shape (1 + N_BINS,) per cell: no score (NaN: nothing known) first, then the bins."""
     by_model = dict(list(sample.groupby(["policy", "model_version"], sort=False)[_NUMBERS]))
     by_cell = dict(list(sample.groupby(list(CELL), sort=False)[_NUMBERS]))

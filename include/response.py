@@ -25,20 +25,31 @@ MIN_CLASS_DRAWS = 30
 """A smaller class takes the rate of its policy in its market: its own would say more of chance than of response."""
 
 
-def mature_draws(drawn: pd.DataFrame, consensus: pd.DataFrame, *, day: date, config: Config) -> pd.DataFrame:
-    """Each policy's window of draws for estimation that are old enough to be final as of `day`, with their answers.
+def mature_draws(
+    drawn: pd.DataFrame,
+    consensus: pd.DataFrame,
+    *,
+    programmes: tuple[str, ...] = ESTIMATING_PROGRAMMES,
+    day: date,
+    config: Config,
+) -> pd.DataFrame:
+    """Each policy's window of draws that are old enough to be final as of `day`, with their answers.
 
-    A video drawn on several days counts once, on the day its consensus is about: its other draws are left out.
+    A video drawn by several of the programmes counts once, and so does one drawn on several days, on the day its
+    consensus is about.
 
     Args:
         drawn: `review_sample` with ds.
         consensus: `label_consensus` of `day`.
+        programmes: whose draws.
         day, config: as of when, and each policy's window and maturity.
 
     Returns:
         The columns of `review_sample`, sampled_on (the day of the draw) and p_violating, NaN without a final answer.
     """
-    draws = drawn[drawn["programme"].isin(ESTIMATING_PROGRAMMES)].rename(columns={"ds": "sampled_on"})
+    draws = drawn[drawn["programme"].isin(programmes)].rename(columns={"ds": "sampled_on"})
+    draws = draws.sort_values("programme", kind="stable")  # of two the same every time
+    draws = draws.drop_duplicates(["video_id", "policy", "model_version", "sampled_on"]).sort_index()
     age = (pd.Timestamp(day) - pd.to_datetime(draws["sampled_on"])).dt.days
     window = {name: policy.window_days for name, policy in config.policies.items()}
     maturity = {name: policy.maturity_days for name, policy in config.policies.items()}

@@ -7,12 +7,15 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 from include.local.environment import enter_airflow
+
+if TYPE_CHECKING:
+    from tests.loop import Loop
 
 settings.register_profile("ci", derandomize=True)  # CI judges a change, not the luck of new examples
 if os.environ.get("CI"):
@@ -39,6 +42,32 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty place for data that the settings' relative paths start from."""
     monkeypatch.setenv("PLUMBLINE_HOME", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def history(dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Loop:
+    """DAYS days of all daily Dags; a person has never been asked anything yet. Tests work on copies."""
+    from tests.loop import DAYS, Loop, reject
+
+    home = tmp_path_factory.mktemp("history")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLUMBLINE_HOME", str(home))
+        loop = Loop(home, dags)
+        for index in range(DAYS - 1):
+            loop.run_day(index, reject)
+        loop.platform.land_day(loop.day(DAYS - 1))
+        loop.run("sample_for_review", DAYS - 1)
+        loop.run("ingest_reviewer_labels", DAYS - 1)
+    return loop
+
+
+@pytest.fixture
+def loop(history: Loop, home: Path) -> Loop:
+    """A copy of `history` of the test's own."""
+    from tests.loop import Loop
+
+    shutil.copytree(history.home / "data", home / "data")
+    return Loop(home, history.dags)
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,30 @@ import pandas as pd
 from include.config.settings import Settings
 from include.contract.tables import TABLES
 from include.local.metadata import declared_settings
-from include.local.runs import DAILY_DAGS, Manager, run_dag
+from include.local.runs import DAILY_DAGS, Manager, run_dag, run_form
 from include.project import Project, open_project
 from include.simulation.platform import Platform
 from include.simulation.scenario import load_scenario
 
 START = date(2026, 11, 1)
+
+DAYS = 5
+"""Labels of the first day are final on the fourth; on the fifth the first changes wait for a person."""
+
+LAST = DAYS - 1
+
+FORM: dict[str, Any] = {
+    "policies": ["fraud"],
+    "markets": ["BR"],
+    "goal": "as_configured",
+    "precision_percent": None,
+    "window_days": None,
+    "mode": "what_if",
+    "emergency": False,
+    "reason": "election week",
+    "expires_on": None,
+}
+"""Every field of recalibrate_ad_hoc: a Dag run in this process keeps what the run before was given as its defaults."""
 
 
 def approve(subject: str, body: str) -> str:
@@ -65,6 +83,9 @@ class Loop:
 
     def run(self, dag_id: str, index: int, manager: Manager = approve) -> Any:
         return run_dag(self.dags[dag_id], self.day(index), manager)
+
+    def fill_in(self, dag_id: str, manager: Manager = approve, *, user: str = "ana", **form: Any) -> Any:
+        return run_form(self.dags[dag_id], form, manager, user)
 
     def run_day(self, index: int, manager: Manager = approve) -> None:
         self.platform.land_day(self.day(index))

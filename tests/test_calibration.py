@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from include.calibration import bin_of, calibrate
+from include.calibration import bin_of
+from include.calibration import calibrate as calibrate_sample
+from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL
 
 BR, DE = ("violence", "BR", "v3"), ("violence", "DE", "v3")
@@ -27,6 +29,10 @@ def drawn(cell, n, seed, truth) -> pd.DataFrame:
 
 def cells(*keys) -> pd.DataFrame:
     return pd.DataFrame(keys, columns=list(CELL))
+
+
+def calibrate(frame: pd.DataFrame, of: pd.DataFrame) -> pd.DataFrame:
+    return calibrate_sample(ProbabilitySample(frame), of)
 
 
 def curve(frame, cell) -> np.ndarray:

@@ -13,9 +13,20 @@ import pytest
 from include.config.load import load_config
 from include.config.settings import Settings
 from include.contract.tables import TABLES
-from include.evidence import accepted, labelled_sample, passed_days, thresholds_before, window_start
+from include.evidence import (
+    accepted,
+    config_digest,
+    fingerprints,
+    labelled_sample,
+    passed_days,
+    probability_sample,
+    thresholds_before,
+    training_picks,
+    window_start,
+)
 from include.project import Project, open_project
-from include.thresholds.ledger import publish
+from include.thresholds.publication import Act, publish
+from tests.thresholds.publishing import proposal
 
 DAY = date(2026, 11, 20)
 WINDOWS = {"violence": 14, "pornography": 14, "fraud": 5}
@@ -66,10 +77,11 @@ def draw(video: int, policy: str = "violence", **values: Any) -> dict[str, Any]:
         "region": "remove",
         "score": 0.99,
         "views": 1,
+        "programme_probability": 0.5,
         "inclusion_probability": 0.5,
         "permanent_random": 0.1,
     } | values
-    return row | {"sample_id": f"{row['policy']}:{row['model_version']}:{video}"}
+    return row | {"sample_id": f"{row['programme']}:{row['policy']}:{row['model_version']}:{video}"}
 
 
 def sampled(project: Project, day: date, *rows: dict[str, Any], passed: bool = True) -> None:
@@ -144,7 +156,7 @@ def test_only_final_labels_of_draws_in_the_policys_own_window_count(project: Pro
         *((200 + days, back(days)) for days in (13, 5, 4)),
         (104, back(4)),
     }
-    assert {*TABLES["review_sample"].column_names, "p_violating", "sampled_on"} == set(found.columns)
+    assert {*TABLES["review_sample"].column_names, "p_violating", "golden", "sampled_on"} == set(found.columns)
     assert found["policy"].tolist() == sorted(found["policy"])
     violence = found[found["policy"] == "violence"]
     order = list(zip(violence["sampled_on"], violence["video_id"], strict=True))
@@ -164,6 +176,28 @@ def test_a_video_drawn_twice_counts_once_on_the_day_its_consensus_is_about(
     found = labelled_sample(project, DAY)
     assert found["sampled_on"].tolist() == [back(about)]
     assert found["inclusion_probability"].tolist() == [probability]
+
+
+def test_estimates_rest_on_what_audit_and_prevalence_drew_and_on_nothing_else(project: Project) -> None:
+    union: dict[str, Any] = {"inclusion_probability": 0.6}
+    alone: dict[str, Any] = {"inclusion_probability": None}
+    sampled(
+        project,
+        back(5),
+        draw(1, programme="prevalence", programme_probability=0.2, **union),
+        draw(1, **union),
+        draw(2, programme="prevalence", **union),
+        draw(2, programme="training", **alone),
+        draw(3, programme="training", **alone),
+        draw(4, programme="golden", **alone),
+    )
+    settled(project, DAY, *((video, "violence", "final", back(5)) for video in (1, 2, 3, 4)))
+    found = labelled_sample(project, DAY)
+    assert list(zip(found["video_id"], found["programme"], strict=True)) == [(1, "audit"), (2, "prevalence")]
+    assert found["inclusion_probability"].tolist() == [0.6, 0.6]
+    assert training_picks(project, DAY)["video_id"].tolist() == [3]
+    with pytest.raises(ValueError, match="inclusion_probability nan of audit:violence"):
+        probability_sample(found.assign(inclusion_probability=float("nan")))
 
 
 @pytest.mark.parametrize("what", ["sample", "consensus"])
@@ -188,35 +222,46 @@ def test_thresholds_in_force_are_those_of_the_days_before(project: Project) -> N
         return float(value)
 
     assert remove_at(DAY) == initial.remove_at
-    proposal = {
-        **cells.iloc[0].to_dict(),
-        "proposal_id": "p1",
-        "origin": "daily",
-        "current_remove_at": initial.remove_at,
-        "current_review_at": initial.review_at,
-        "proposed_remove_at": 0.91,
-        "proposed_review_at": 0.5,
-        "target": 0.95,
-        "confidence": 0.9,
-        "population": "cell",
-        "method": "m",
-        "estimate": 0.97,
-        "bound": 0.951,
-        "n": 100,
-        "status": "within_limits",
-    }
-    publish(
-        project.warehouse,
-        DAY,
-        pd.DataFrame([proposal]),
-        project.config,
-        requester="test",
-        approver=None,
-        reason="test",
-        evidence={},
-        code_version="0",
-        now=datetime(2026, 11, 21, tzinfo=UTC),
-        serving=project.settings.thresholds,
-    )
+    change = proposal("p1", remove_at=0.91, review_at=0.5)
+    act = Act(day=DAY, requester="test", reason="test", request={"kind": "daily"})
+    publish(project, pd.DataFrame([change]), act, datetime(2026, 11, 21, tzinfo=UTC))
     assert remove_at(DAY) == initial.remove_at
     assert remove_at(DAY + timedelta(days=1)) == 0.91
+
+
+def test_the_fingerprints_name_every_partition_certificates_rest_on(project: Project) -> None:
+    sampled(project, DAY, draw(1))
+    sampled(project, back(13), draw(2))
+    sampled(project, back(14), draw(3))
+    settled(project, DAY, (1, "violence", "final", DAY))
+    before = fingerprints(project, DAY)
+    assert set(before) == {f"label_consensus/{DAY}", f"review_sample/{DAY}", f"review_sample/{back(13)}"}
+    sampled(project, back(13), draw(2, score=0.123))
+    changed = {name for name, digest in fingerprints(project, DAY).items() if digest != before[name]}
+    assert changed == {f"review_sample/{back(13)}"}
+
+
+def test_a_changed_configuration_has_another_digest(project: Project) -> None:
+    other = replace(project, config=load_config())
+    assert config_digest(project) == config_digest(replace(project))
+    assert config_digest(project) != config_digest(other)
+
+
+def test_what_experts_settled_under_the_guideline_in_force_is_golden(project: Project) -> None:
+    """Video 4: no golden label; 5: one that came later; 6: another guideline's; 7: experts disagree."""
+    sampled(project, back(8), *(draw(video) for video in (1, 2, 4, 5, 6, 7)), draw(1, "pornography"))
+    settled(project, DAY, *((video, "violence", "final", back(8)) for video in (1, 2, 4, 5, 6, 7)))
+    for days, rows in (
+        (
+            0,
+            [(1, True, "2026-1"), (2, False, "2026-1"), (6, True, "2025-9"), (7, True, "2026-1"), (7, False, "2026-1")],
+        ),
+        (-1, [(5, True, "2026-1")]),
+    ):
+        folder = project.settings.landing / "golden_labels" / f"ds={back(days)}"
+        folder.mkdir(parents=True)
+        golden = pd.DataFrame(rows, columns=["video_id", "violating", "guideline_version"]).assign(policy="violence")
+        golden.to_parquet(folder / "part.parquet", index=False)
+    found = labelled_sample(project, DAY).set_index("video_id")["golden"]
+    assert found.dropna().to_dict() == {1: 1.0, 2: 0.0}
+    assert len(found) == 6

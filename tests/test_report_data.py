@@ -50,6 +50,7 @@ def draws(cell: tuple[str, str, str], first: int) -> pd.DataFrame:
             "region": "review",
             "score": np.linspace(0.5, 0.999, N),
             "views": 1,
+            "programme_probability": 1.0,
             "inclusion_probability": 1.0,
             "permanent_random": 0.1,
         }

@@ -81,8 +81,8 @@ def test_a_class_that_nobody_answered_silences_its_policy_in_its_market_by_name(
 
 
 def drawn_on(days: int, video: int, **values: Any) -> dict[str, Any]:
-    row = {"video_id": video, "policy": "violence", "programme": "audit", "ds": DAY - timedelta(days=days)}
-    return row | values
+    row = {"video_id": video, "policy": "violence", "model_version": "violence-v3", "programme": "audit"}
+    return row | {"ds": DAY - timedelta(days=days)} | values
 
 
 def about(days: int, video: int, status: str = "final") -> dict[str, Any]:

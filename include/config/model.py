@@ -72,6 +72,7 @@ class Policy(Strict):
     maturity_days: Annotated[int, Field(ge=0, le=60)]
     window_days: Annotated[int, Field(ge=1, le=90)]
     consensus: Literal["majority", "one_coin", "dawid_skene"]
+    correct_reviewer_error: bool = True
     reviewer_floor: ReviewerFloor = ReviewerFloor()
     below_floor: Literal["keep", "down_weight", "leave_out"] = "keep"
     guideline_version: str
@@ -93,9 +94,25 @@ class Market(Strict):
         return self
 
 
+class Programmes(Strict):
+    """How the sampling minutes are split; 0 switches a programme off."""
+
+    audit: Annotated[float, Field(gt=0, le=1)]
+    prevalence: Share
+    golden: Share
+    training: Share
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if (total := self.audit + self.prevalence + self.golden + self.training) > 1 + 1e-9:
+            raise ValueError(f"audit, prevalence, golden and training together are {total:g}, which exceeds 1")
+        return self
+
+
 class Sampling(Strict):
     salt: Annotated[int, Field(ge=0, lt=2**31)]
-    audit_share: OpenShare
+    minutes_share: OpenShare
+    programmes: Programmes
     remove_share: Share
     allow_share: Share
     defensive_share: Share

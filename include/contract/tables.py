@@ -14,6 +14,9 @@ SqlType = Literal["INT64", "FLOAT64", "STRING", "BOOL", "TIMESTAMP", "DATE"]
 CELL = ("policy", "market", "model_version")
 """A cell: the unit a threshold belongs to."""
 
+ALL_MARKETS = "*"
+"""What stands for the market where those of several are pooled; no market can be named so."""
+
 N_BINS = 1000
 """Score histogram bins of equal width over [0, 1]; bin -1 holds videos without a usable score."""
 
@@ -90,8 +93,8 @@ OUTCOME_MEASURES = (
 )
 PROGRAMMES = ("audit", "prevalence", "golden", "training")
 ESTIMATING_PROGRAMMES = ("audit", "prevalence")
-"""Those whose labels estimates and certificates rest on."""
-_REGIONS = ("no_score", "allow", "review", "remove")
+"""Those whose draws estimates rest on; `inclusion_probability` in review_sample is that of their union."""
+_REGIONS = ("no_score", "allow", "review", "remove", "any")
 
 
 def _probability(name: str, meaning: str, *, nullable: bool = False) -> Column:
@@ -102,13 +105,9 @@ def _count(name: str, meaning: str, *, nullable: bool = False) -> Column:
     return Column(name, "INT64", meaning, nullable=nullable, minimum=0)
 
 
-_PI = Column(
-    "inclusion_probability",
-    "FLOAT64",
-    "Probability with which each video of the stratum is drawn",
-    above=0,
-    maximum=1,
-)
+def _pi(name: str, meaning: str, *, nullable: bool = False) -> Column:
+    return Column(name, "FLOAT64", meaning, nullable=nullable, above=0, maximum=1)
+
 
 _INPUTS = (
     Table(
@@ -233,15 +232,29 @@ _OWNED = (
             Column("programme", "STRING", "Sampling programme", allowed=PROGRAMMES),
             *_CELL_COLUMNS,
             Column("stratum", "STRING", "Name of the stratum within the cell"),
-            Column("region", "STRING", "What the thresholds in force do there", allowed=_REGIONS),
+            Column("region", "STRING", "What the thresholds in force do there; any: not kept apart", allowed=_REGIONS),
             Column("first_bin", "INT64", "First histogram bin of the stratum", minimum=-1, maximum=999),
             Column("last_bin", "INT64", "Last histogram bin of the stratum", minimum=-1, maximum=999),
             _probability("score_low", "Lower score bound, inclusive", nullable=True),
             _probability("score_high", "Upper score bound", nullable=True),
             _count("population", "Videos in the stratum"),
             _count("population_views", "Their views"),
-            _PI,
-            Column("expected_labels", "FLOAT64", "population x inclusion probability", minimum=0),
+            _pi(
+                "inclusion_probability",
+                "Probability with which each video is drawn; NULL: it grows with views",
+                nullable=True,
+            ),
+            _pi(
+                "probability_per_view",
+                "A video's inclusion probability is this times its views, at most 1; NULL: equal",
+                nullable=True,
+            ),
+            Column(
+                "expected_labels",
+                "FLOAT64",
+                "Labels expected; by views an upper bound, reached if no video is sure to be drawn",
+                minimum=0,
+            ),
             Column("expected_minutes", "FLOAT64", "Reviewer minutes they cost, overlap included", minimum=0),
             Column("reason", "STRING", "What fixed the inclusion probability"),
         ),
@@ -261,8 +274,15 @@ _OWNED = (
             Column("region", "STRING", "What the thresholds in force did with it", allowed=_REGIONS),
             _SCORE,
             _VIEWS,
-            _PI,
-            _probability("permanent_random", "The video's permanent random number; drawn because it is below pi"),
+            _pi("programme_probability", "Inclusion probability in this programme"),
+            _pi(
+                "inclusion_probability",
+                "Inclusion probability in the union of audit and prevalence; NULL: drawn by neither, so in no estimate",
+                nullable=True,
+            ),
+            _probability(
+                "permanent_random", "The video's permanent random number in this programme; below programme_probability"
+            ),
         ),
         key=("programme", "video_id", "policy", "model_version"),
         large=True,
@@ -399,23 +419,31 @@ _OWNED = (
     Table(
         "policy_metrics",
         "plumbline",
-        "One metric of one cell as of the day, or why it is not stated",
+        "One metric of one cell, or of several pooled, as of the day, or why it is not stated",
         (
-            *_CELL_COLUMNS,
+            _POLICY,
+            Column("market", "STRING", "Market of the videos, as named in policies.yaml; * where several are pooled"),
+            _MODEL,
+            Column("population", "STRING", "Whom it speaks for: cell, region and its name, or policy: all markets"),
             Column(
                 "metric",
                 "STRING",
-                "precision and recall of automatic removal at the threshold in force; prevalence; violative_view_rate",
-                allowed=("precision", "recall", "prevalence", "violative_view_rate"),
+                "precision, recall and false_positive_rate of automatic removal at the thresholds in force; "
+                "prevalence; violative_view_rate",
+                allowed=("precision", "recall", "false_positive_rate", "prevalence", "violative_view_rate"),
             ),
             _probability("value", "The estimate", nullable=True),
             _probability("low", "Lower end of its 95 % interval", nullable=True),
             _probability("high", "Upper end of its 95 % interval", nullable=True),
             _count("n", "Labels it rests on"),
             Column("refusal", "STRING", "Why no value is stated", nullable=True),
-            _probability("threshold", "remove_at it was measured at", nullable=True),
+            _probability("threshold", "remove_at it was measured at; NULL where cells are pooled", nullable=True),
+            _probability("corrected", "The estimate for true labels, reviewers' error being known", nullable=True),
+            _probability("corrected_low", "Lower end of its 95 % interval", nullable=True),
+            _probability("corrected_high", "Upper end of its 95 % interval", nullable=True),
+            Column("correction", "STRING", "Why no corrected value is stated", nullable=True),
         ),
-        key=(*CELL, "metric"),
+        key=(*CELL, "population", "metric"),
     ),
     Table(
         "threshold_proposals",
@@ -435,6 +463,12 @@ _OWNED = (
             Column("method", "STRING", "Test that certified", nullable=True),
             _probability("estimate", "Estimated precision at the proposed remove_at", nullable=True),
             _probability("bound", "Certified lower bound of it", nullable=True),
+            Column(
+                "basis",
+                "STRING",
+                "What they speak for: true labels, reviewers' error being known from golden ones, or the consensus",
+                allowed=("golden", "consensus"),
+            ),
             _count("n", "Labels at or above the proposed remove_at"),
             Column(
                 "refusal",
@@ -460,8 +494,11 @@ _OWNED = (
                     "awaiting_approval",
                     "rejected",
                     "timed_out",
+                    "self_approval",
+                    "stale",
                     "approved",
                     "within_limits",
+                    "what_if",
                 ),
             ),
             Column("answered_by", "STRING", "Who approved or rejected", nullable=True),
@@ -475,17 +512,20 @@ _OWNED = (
         "A published version of all thresholds: append-only, numbered without gaps, hash-chained",
         (
             Column("version", "INT64", "1, 2, 3 ... without gaps", minimum=1),
-            Column("hash", "STRING", "SHA-256 over previous_hash and every other column"),
+            Column("hash", "STRING", "SHA-256 over column_hashes, and so over every other column"),
+            Column("column_hashes", "STRING", "JSON: SHA-256 of ds and of every other column but hash"),
             Column("previous_hash", "STRING", "hash of the version before; empty for version 1"),
             Column("published_at", "TIMESTAMP", "When it was published (UTC)"),
             Column("thresholds", "STRING", "JSON: all cells with remove_at and review_at"),
-            Column("changes", "STRING", "JSON: cells that changed, with old and new values and certificate"),
+            Column("changes", "STRING", "JSON: cells that changed: old and new values, certificate, forecast, origin"),
             Column("proposal_ids", "STRING", "JSON: proposals it carries out; empty for version 1"),
-            Column("evidence", "STRING", "JSON: SHA-256 of the sample and label partitions it rests on"),
+            Column("evidence", "STRING", "JSON: SHA-256 of the configuration and of each partition it rests on"),
             Column("code_version", "STRING", "Version of Plumbline that published"),
             Column("requester", "STRING", "Who or what asked for it"),
             Column("approver", "STRING", "Who approved; NULL: within limits", nullable=True),
             Column("reason", "STRING", "Why"),
+            Column("expires_on", "DATE", "Last day the changes hold; NULL: until something newer", nullable=True),
+            Column("request", "STRING", "JSON: what was asked for, enough to compute the changes anew"),
         ),
         key=("version",),
     ),

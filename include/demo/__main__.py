@@ -65,7 +65,7 @@ def _run_days(state: State, days: int) -> None:
 
             def manager(subject: str, body: str, answers: list[str] = answers) -> str:
                 del subject
-                answers.append(f"scripted manager approves {body.count(chr(10)) - 1} changes")
+                answers.append(f"scripted manager approves {body.count(chr(10) + '| ')} changes")
                 return "Approve"
 
             landed = platform.land_day(day)

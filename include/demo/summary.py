@@ -79,6 +79,6 @@ def _certificates(ledger: pd.DataFrame) -> dict[tuple[str, ...], str]:
     found: dict[tuple[str, ...], str] = {}
     for changes in ledger.sort_values("version")["changes"]:
         for change in json.loads(changes):
-            bound = change["certificate"]["bound"]  # none where a change only leaves a refuted threshold
+            bound = change.get("certificate", {}).get("bound")  # none where a refuted threshold is left, or a rollback
             found[tuple(change[name] for name in CELL)] = "nothing" if bound is None else f">= {bound:.1%}"
     return found

@@ -20,7 +20,7 @@ from include.importing.pair import GUIDELINE, Columns, read_scores, read_votes
 from include.simulation.landing import replaced_day, write_frame
 
 _MOST_OVERLAP = 5
-_AUDIT_SHARE = 0.5
+_SAMPLING_SHARE = 0.5
 
 _HEADER = """\
 # Written by the importer for {scores} and {votes}. Yours to edit.
@@ -127,7 +127,7 @@ def _settings(
 ) -> dict[str, object]:
     """policies.yaml: the shipped one, with these names, everything drawn and nothing in force."""
     settings = yaml.safe_load(DEFAULT_CONFIG.read_text(encoding="utf-8"))
-    minutes = {market: round(items * len(versions) * overlap / _AUDIT_SHARE) for market, items in markets.items()}
+    minutes = {market: round(items * len(versions) * overlap / _SAMPLING_SHARE) for market, items in markets.items()}
     return {
         "defaults": {
             **settings["defaults"],
@@ -140,7 +140,11 @@ def _settings(
         },
         "policies": {policy: {"description": f"{policy}, imported", "model_versions": versions}},
         "markets": {market: {"region": market, "reviewer_minutes": need} for market, need in minutes.items()},
-        "sampling": {**settings["sampling"], "audit_share": _AUDIT_SHARE},
+        "sampling": {
+            **settings["sampling"],
+            "minutes_share": _SAMPLING_SHARE,
+            "programmes": {"audit": 1.0, "prevalence": 0.0, "golden": 0.0, "training": 0.0},
+        },
         "gates": settings["gates"],
         "guardrails": {**settings["guardrails"], "loosen_step": 1.0, "freezes": []},
         "approval": settings["approval"],

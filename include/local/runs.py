@@ -36,9 +36,27 @@ def run_dag(dag: Any, day: date, manager: Manager) -> Any:
         run = dag.test(
             logical_date=datetime(day.year, day.month, day.day, tzinfo=UTC), run_conf={"run_date": day.isoformat()}
         )
+    return _finished(dag, run, str(day))
+
+
+def run_form(dag: Any, form: dict[str, Any], manager: Manager, user: str) -> Any:
+    """One run of `dag` as if `user` had filled in its form; the finished run. Raises RunFailed."""
+    from airflow.models import dagrun
+
+    create = dagrun.get_or_create_dagrun
+
+    def created(**given: Any) -> Any:
+        return create(**given | {"triggering_user_name": user})
+
+    with _answered_by(manager), patch.object(dagrun, "get_or_create_dagrun", created):
+        run = dag.test(logical_date=None, run_conf=form)
+    return _finished(dag, run, user)
+
+
+def _finished(dag: Any, run: Any, about: str) -> Any:
     if run.state != "success":
         failed = sorted(ti.task_id for ti in run.get_task_instances() if ti.state == "failed")
-        raise RunFailed(f"{dag.dag_id} of {day} failed in {', '.join(failed)}")
+        raise RunFailed(f"{dag.dag_id} of {about} failed in {', '.join(failed)}")
     return run
 
 

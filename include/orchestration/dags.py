@@ -102,7 +102,18 @@ def _caller(day: str) -> Caller:
 
 @contextmanager
 def stage(day: str) -> Iterator[tuple[Project, date]]:
-    """The project and the day. What a rerun cannot heal, a failed gate or a wrong config, fails without retries."""
+    """The project and the day; fails as `opened` does."""
+    with opened(day) as project:
+        yield project, date.fromisoformat(day)
+
+
+@contextmanager
+def opened(day: str = "") -> Iterator[Project]:
+    """The project, for work on `day` if it has one.
+
+    What a rerun cannot heal, a failed gate or a tampered ledger, fails without retries. A task that waits for BigQuery
+    is deferred.
+    """
     import json
 
     from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
@@ -113,13 +124,14 @@ def stage(day: str) -> Iterator[tuple[Project, date]]:
     from include.config.settings import CONNECTION_ID, VARIABLES, settings_from
     from include.project import open_project
     from include.quality.gate import GateFailed
+    from include.thresholds.ledger import LedgerError
     from include.warehouse.base import MissingPartition, StillRunning, UnreadablePartition, WarehouseRefused
 
     try:
         extra = json.loads(Connection.get(CONNECTION_ID).extra or "{}")
         variables = {name: Variable.get(name, default="") for name in VARIABLES}
-        yield open_project(settings_from(extra, variables), _caller(day)), date.fromisoformat(day)
-    except (GateFailed, ConfigError, MissingPartition, UnreadablePartition, WarehouseRefused) as error:
+        yield open_project(settings_from(extra, variables), _caller(day))
+    except (GateFailed, ConfigError, LedgerError, MissingPartition, UnreadablePartition, WarehouseRefused) as error:
         raise AirflowFailException(str(error)) from error
     except StillRunning as error:
         log.info("%s; looking again in %d s", error, RETURN.total_seconds())

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from include.config.model import Config, Gates
-from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN, TABLES, Column, Table
+from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, N_BINS, NO_SCORE_BIN, TABLES, Column, Table
 from include.quality.checks import (
     Check,
     Judged,
@@ -146,10 +147,10 @@ def scores(profile: pd.DataFrame, history: pd.DataFrame, config: Config) -> list
 def sample(drawn: pd.DataFrame, design: pd.DataFrame, config: Config) -> list[Judged]:
     """Gate `sample`: the day's review_sample, `drawn`, against its sampling_design.
 
-    The realised size is held against the design's expectation, `sample_deviation` standard deviations (SD) wide.
-    Draws are independent within a cell, with variance sum N pi (1 - pi) over its strata (Poisson sampling). Between
+    Each programme's realised size is held against the design's expectation, `sample_deviation` standard deviations (SD)
+    wide. Draws are independent within a cell, with variance sum pi (1 - pi) over its videos (Poisson sampling). Between
     the cells of a market they are not: a video has one permanent random number for all its policies. A sum's SD never
-    exceeds the sum of the SDs, so cells add up by SD, and markets, which share no video, by variance.
+    exceeds the sum of the SDs, so cells add up by SD, and markets and programmes, which share no number, by variance.
     """
     design_contract = contract(
         TABLES["sampling_design"], design, min_rows(1, description="the design has at least one stratum")
@@ -167,18 +168,32 @@ def sample(drawn: pd.DataFrame, design: pd.DataFrame, config: Config) -> list[Ju
         ),
         between(
             "pi_difference",
-            0,
-            0,
-            about="inclusion_probability",
-            evidence=("inclusion_probability",),
-            description="every drawn row's inclusion_probability is its stratum's",
+            -ROUNDING,
+            ROUNDING,
+            about="programme_probability",
+            evidence=("programme_probability", "views"),
+            description="every drawn row's programme_probability is its stratum's",
             not_applicable=unplaced,
         ),
+        between(
+            "union_difference",
+            -ROUNDING,
+            ROUNDING,
+            about="inclusion_probability",
+            evidence=("inclusion_probability", "programme"),
+            description=f"inclusion_probability of {' and '.join(ESTIMATING_PROGRAMMES)} draws is that of their union",
+            not_applicable="no estimate may rest on the draw",
+        ),
+        null(
+            "not_estimating",
+            about="inclusion_probability",
+            description=f"only draws by {' or '.join(ESTIMATING_PROGRAMMES)} have an inclusion_probability",
+        ),
         at_least(
-            "inclusion_probability",
+            "programme_probability",
             "permanent_random",
             strict=True,
-            description="every drawn row's permanent_random is below its inclusion_probability",
+            description="every drawn row's permanent_random is below its programme_probability",
         ),
         between(
             "bins_outside",
@@ -204,7 +219,7 @@ def sample(drawn: pd.DataFrame, design: pd.DataFrame, config: Config) -> list[Ju
         1 + ROUNDING,
         about="expected_minutes",
         evidence=("expected_minutes", "budget"),
-        description="expected reviewer minutes are within the market's budget, reviewer_minutes x audit_share",
+        description="expected reviewer minutes are within the market's for sampling, reviewer_minutes x minutes_share",
         not_applicable="the market is not configured",
     )
     identify = ("sample_id", *CELL, "stratum")
@@ -392,21 +407,29 @@ def thresholds(proposals: pd.DataFrame, config: Config) -> list[Judged]:
 def snapshot(rows: pd.DataFrame, minimum: int) -> list[Judged]:
     """Gate `snapshot`: a training snapshot with at least `minimum` rows.
 
-    Columns: video_id, policy, model_version, score, p_violating, weight (1 / inclusion probability), sampled_on,
-    probability_sample (BOOL: drawn with a known probability).
+    Columns: video_id, policy, model_version, score, p_violating, weight (1 / inclusion probability; NULL where
+    probability_sample is not), sampled_on, probability_sample (BOOL: in the sample that estimates rest on).
     """
     key = ("video_id", "policy", "model_version")
-    required = (*key, "p_violating", "weight", "sampled_on", "probability_sample")
+    required = (*key, "p_violating", "sampled_on", "probability_sample")
     checks = (
-        has_columns((*required, "score")),
+        has_columns((*required, "weight", "score")),
         null("null_columns", about=", ".join(required), description=f"no NULL in {', '.join(required)}"),
         between("score", 0, 1, description="score is at least 0 and at most 1"),
         between("p_violating", 0, 1, description="p_violating is at least 0 and at most 1"),
         between("weight", 1, sys.float_info.max, description="weight is finite and at least 1"),
+        null(
+            "wrongly_weighted",
+            about="weight, probability_sample",
+            description="rows of the probability sample have a weight, others none",
+        ),
         unique(key),
         min_rows(minimum, description=f"the snapshot has at least {minimum:,} rows"),
     )
-    judged = rows.assign(null_columns=_null_columns(rows, required))
+    judged = rows.assign(null_columns=_null_columns(rows, required), wrongly_weighted=None)
+    if {"weight", "probability_sample"} <= set(rows.columns):
+        wrong = rows["weight"].notna() != rows["probability_sample"].fillna(value=False).astype(bool)
+        judged["wrongly_weighted"] = rows["weight"].notna().map({True: "has a weight", False: "has none"}).where(wrong)
     return [Judged("training_snapshots", judged, checks, identify=key)]
 
 
@@ -486,28 +509,72 @@ def _is_in(cells: pd.DataFrame, configured: set[tuple[str, str]]) -> pd.Series:
 
 
 def _placed(drawn: pd.DataFrame, design: pd.DataFrame) -> pd.DataFrame:
-    """The drawn rows with what they miss of their stratum: the stratum itself, its pi, by how many bins its scores."""
-    key = ["programme", *CELL, "stratum"]
-    strata = design[[*key, "design_id", "inclusion_probability", "first_bin", "last_bin"]].drop_duplicates(key)
-    rows = drawn.merge(strata, how="left", on=key, suffixes=("", "_designed"))
+    """The drawn rows with what they miss of their stratum: the stratum itself, its pi, by how many bins its scores; and
+    of the union of the programmes estimates rest on.
+    """
+    rows = _with_strata(drawn, design)
     known = rows["design_id"] == rows["design_id_designed"]
-    # A value that is no number fails the contract's bounds; here it must only not get in the way.
-    score = pd.to_numeric(rows["score"], errors="coerce")
-    pi = pd.to_numeric(rows["inclusion_probability"], errors="coerce")
-    score_bin = np.minimum(np.floor(score.to_numpy("float64") * N_BINS), N_BINS - 1)
-    score_bin = np.where(np.isnan(score_bin), NO_SCORE_BIN, score_bin)
-    below, above = rows["first_bin"].to_numpy() - score_bin, score_bin - rows["last_bin"].to_numpy()
+    below, above = rows["first_bin"].to_numpy() - rows["bin"], rows["bin"] - rows["last_bin"].to_numpy()
+    pi, union = (pd.to_numeric(rows[name], errors="coerce") for name in ("programme_probability", _UNION))
+    estimating = rows["programme"].isin(ESTIMATING_PROGRAMMES)
+    missed = np.ones(len(rows))
+    for programme in ESTIMATING_PROGRAMMES:
+        missed *= 1 - _probability_by(programme, rows, design)
     return rows.assign(
         unknown_stratum=rows["stratum"].where(~known),
-        pi_difference=pi - rows["inclusion_probability_designed"],
+        pi_difference=pi - _designed(rows),
+        union_difference=(union.fillna(0) - (1 - missed)).where(estimating),
+        not_estimating=union.where(~estimating),
         bins_outside=np.maximum(np.maximum(below, above), 0),
     )
+
+
+_UNION = "inclusion_probability"
+
+
+def _with_strata(drawn: pd.DataFrame, design: pd.DataFrame) -> pd.DataFrame:
+    """The drawn rows with their bin, and their stratum's columns (with the suffix _designed where both have them)."""
+    key = ["programme", *CELL, "stratum"]
+    strata = design[[*key, "design_id", _UNION, "probability_per_view", "first_bin", "last_bin"]].drop_duplicates(key)
+    rows = drawn.merge(strata, how="left", on=key, suffixes=("", "_designed"))
+    # A value that is no number fails the contract's bounds; here it must only not get in the way.
+    score = pd.to_numeric(rows["score"], errors="coerce").to_numpy("float64")
+    score_bin = np.minimum(np.floor(score * N_BINS), N_BINS - 1)
+    return rows.assign(bin=np.where(np.isnan(score_bin), NO_SCORE_BIN, score_bin))
+
+
+def _designed(rows: pd.DataFrame) -> pd.Series:
+    """The probability with which the stratum's programme draws the row."""
+    views = pd.to_numeric(rows["views"], errors="coerce")
+    return rows["inclusion_probability_designed"].fillna((rows["probability_per_view"] * views).clip(upper=1))
+
+
+def _probability_by(programme: str, rows: pd.DataFrame, design: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """The probability with which the programme draws each row's video, 0 where it has no stratum; shape (rows,)."""
+    strata = design.loc[
+        design["programme"] == programme, [*CELL, "first_bin", "last_bin", _UNION, "probability_per_view"]
+    ]
+    strata = strata.assign(bin=strata["first_bin"].astype("float64")).sort_values("bin")
+    asked = rows[[*CELL, "bin", "views"]].assign(position=np.arange(len(rows))).sort_values("bin")
+    found = pd.merge_asof(asked, strata.rename(columns={_UNION: f"{_UNION}_designed"}), on="bin", by=list(CELL))
+    inside = found["bin"] <= found["last_bin"]
+    return _designed(found).where(inside, 0.0).to_numpy()[np.argsort(found["position"].to_numpy())]
 
 
 def _sizes(drawn: pd.DataFrame, design: pd.DataFrame) -> pd.DataFrame:
     """Realised and expected sample size by programme and market, and overall, with the deviation in SDs."""
     pi, population = design["inclusion_probability"], design["population"]
-    strata = design.assign(expected=population * pi, variance=population * pi * (1 - pi))
+    by_views = design["population_views"] * design["probability_per_view"]
+    strata = design[["programme", *CELL]].assign(
+        expected=(population * pi).fillna(by_views), variance=(population * pi * (1 - pi)).fillna(by_views)
+    )
+    # Whoever is sure to be drawn is there, once, and adds no variance.
+    rows = _with_strata(drawn, design)
+    sure = rows.assign(chance=rows["probability_per_view"] * pd.to_numeric(rows["views"], errors="coerce"))
+    sure = sure[sure["chance"] >= 1]
+    strata = pd.concat(
+        [strata, sure[["programme", *CELL]].assign(expected=1 - sure["chance"], variance=-sure["chance"])]
+    )
     cells = strata.groupby(["programme", *CELL], as_index=False)[["expected", "variance"]].sum()
     cells["sd"] = np.sqrt(cells["variance"].clip(lower=0))
     sizes = cells.groupby(["programme", "market"], as_index=False)[["expected", "sd"]].sum()
@@ -528,7 +595,7 @@ def _sizes(drawn: pd.DataFrame, design: pd.DataFrame) -> pd.DataFrame:
 def _minutes(design: pd.DataFrame, config: Config) -> pd.DataFrame:
     """Expected reviewer minutes by market, and what part of the audit's budget they are."""
     minutes = design.groupby("market")["expected_minutes"].sum().reset_index()
-    budget = {name: market.reviewer_minutes * config.sampling.audit_share for name, market in config.markets.items()}
+    budget = {name: market.reviewer_minutes * config.sampling.minutes_share for name, market in config.markets.items()}
     minutes["budget"] = minutes["market"].map(budget).astype("float64")
     return minutes.assign(budget_used=minutes["expected_minutes"] / minutes["budget"])
 

@@ -1,4 +1,4 @@
-"""A weighted training set from the labelled probability sample. Pure: frames in, frames out."""
+"""A weighted training set from labelled draws. Pure: frames in, frames out."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def build_snapshot(sample: pd.DataFrame, policy: str, model_version: str) -> pd.
 
     Args:
         sample: labelled draws: video_id, policy, market, model_version, score, p_violating, inclusion_probability in
-            (0, 1], sampled_on. A video drawn on two days is two draws.
+            (0, 1], or NaN for what was picked for training alone, sampled_on. A video drawn on two days is two draws.
 
     Returns:
-        COLUMNS; weight is 1 / inclusion_probability, so that weighted sums estimate the platform's video-days;
-        probability_sample is True: rows picked without a known probability have no place here yet.
+        COLUMNS; weight is 1 / inclusion_probability, so that weighted sums estimate the platform's video-days.
+        probability_sample is False for what was picked for training alone; its weight is NaN.
 
     Raises:
         ValueError: no such rows, a video drawn twice on a day, or an inclusion probability out of range.
@@ -42,7 +42,8 @@ def build_snapshot(sample: pd.DataFrame, policy: str, model_version: str) -> pd.
     if rows.empty:
         raise ValueError(f"no labelled draws of {policy} {model_version}")
     pi = rows["inclusion_probability"].to_numpy(dtype=float)
-    bad = ~((pi > 0) & (pi <= 1))
+    picked = np.isnan(pi)
+    bad = ~(((pi > 0) & (pi <= 1)) | picked)
     if bad.any():
         row = rows.iloc[int(np.argmax(bad))]
         raise ValueError(f"inclusion_probability: {pi[bad][0]} of video {row['video_id']} is not in (0, 1]")
@@ -50,7 +51,7 @@ def build_snapshot(sample: pd.DataFrame, policy: str, model_version: str) -> pd.
     if twice.any():
         row = rows[twice].iloc[0]
         raise ValueError(f"video_id: {row['video_id']} is drawn twice on {row['sampled_on']}")
-    weighted = rows.assign(weight=1 / pi, probability_sample=True)
+    weighted = rows.assign(weight=1 / pi, probability_sample=~picked)
     return weighted.sort_values(_KEY, ignore_index=True)[list(COLUMNS)]
 
 
@@ -62,14 +63,14 @@ def snapshot_id(snapshot: pd.DataFrame) -> str:
 
 def snapshot_row(snapshot: pd.DataFrame, *, path: str, sha256: str, mlflow_run_id: str) -> dict[str, Any]:
     """The row of training_snapshots for a non-empty `snapshot`, written to `path` with that hash."""
-    weight = snapshot["weight"].to_numpy(dtype=float)
+    weight = snapshot.loc[snapshot["probability_sample"], "weight"].to_numpy(dtype=float)
     values = {
         "snapshot_id": snapshot_id(snapshot),
         "policy": snapshot["policy"].iloc[0],
         "model_version": snapshot["model_version"].iloc[0],
         "n_rows": len(snapshot),
         "n_positive": int((snapshot["p_violating"] >= 0.5).sum()),
-        "effective_n": float(weight.sum() ** 2 / (weight @ weight)),
+        "effective_n": float(weight.sum() ** 2 / (weight @ weight)) if len(weight) else 0.0,
         "path": path,
         "sha256": sha256,
         "mlflow_run_id": mlflow_run_id,

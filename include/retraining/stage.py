@@ -11,7 +11,7 @@ import pandas as pd
 
 from include.contract.schema import empty_frame
 from include.contract.tables import CELL, TABLES
-from include.evidence import accepted, labelled_sample
+from include.evidence import accepted, labelled_sample, training_picks
 from include.files import write_whole
 from include.project import Project
 from include.quality import suites
@@ -27,10 +27,10 @@ def decide_retraining(project: Project, day: date) -> int:
     """retraining_decisions of the day; how many models are to be retrained."""
     first = day - timedelta(days=project.config.retraining.reference_days)
     histogram = accepted(project, "score_histogram", "scores", day, day)
-    labelled = labelled_sample(project, day)
+    labelled = _trainable(project, day)
     metrics = project.warehouse.read("policy_metrics", first, day)
     decisions = decide(
-        at_certified_thresholds(metrics, project.warehouse.read("threshold_ledger")),
+        at_certified_thresholds(metrics[metrics["population"] == "cell"], project.warehouse.read("threshold_ledger")),
         histogram.groupby(list(CELL))["n_videos"].sum().reset_index(),
         labelled.groupby(["policy", "model_version"]).size().rename("labels").reset_index(),
         day=day,
@@ -72,8 +72,13 @@ def hand_over(project: Project, day: date) -> list[str]:
 def _snapshots(project: Project, day: date) -> list[pd.DataFrame]:
     decisions = project.warehouse.read("retraining_decisions", day, day)
     chosen = decisions[decisions["decision"] == "retrain"]
-    labelled = labelled_sample(project, day)
+    labelled = _trainable(project, day)
     return [
         build_snapshot(labelled, policy, version)
         for policy, version in zip(chosen["policy"], chosen["model_version"], strict=True)
     ]
+
+
+def _trainable(project: Project, day: date) -> pd.DataFrame:
+    """The labelled probability sample, and what was picked for training besides."""
+    return pd.concat([labelled_sample(project, day), training_picks(project, day)], ignore_index=True)

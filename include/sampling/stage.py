@@ -15,10 +15,11 @@ from include.project import Project
 from include.quality import suites
 from include.quality.gate import judge, reopen
 from include.sampling.design import design
+from include.sampling.draw import draw_parameters, sample_rows
+from include.sampling.golden import LOOKBACK_DAYS, draw_golden, golden_design, golden_pool
 from include.sampling.label_studio import labelling_configuration, tasks
 from include.sampling.profile import id_mask, score_histogram, score_profile
-from include.sampling.queue import review_queue, sample_ids
-from include.warehouse.base import Parameter
+from include.sampling.queue import review_queue
 
 log = logging.getLogger(__name__)
 
@@ -57,26 +58,28 @@ def design_sample(project: Project, day: date) -> None:
     cells = histogram[list(CELL)].drop_duplicates(ignore_index=True)
     calibration = calibrate(labelled_sample(project, day - timedelta(days=1)), cells)
     strata = design(histogram, thresholds_before(project, day, cells), calibration, project.config)
+    golden = golden_design(_golden_pool(project, day), project.config)
+    strata = strata if golden.empty else pd.concat([strata, golden], ignore_index=True)
     project.warehouse.replace("sampling_design", day, strata)
-    log.info("Designed %d strata, %.0f labels expected", len(strata), strata["expected_labels"].sum())
+    for programme, part in strata.groupby("programme"):
+        log.info("%s: %d strata, %.0f labels expected", programme, len(part), part["expected_labels"].sum())
 
 
 def draw_sample(project: Project, day: date) -> None:
     """The second scan: review_sample."""
-    strata = project.warehouse.read("sampling_design", day, day)
-    parameters: dict[str, Parameter] = {
-        "ds": day,
-        "programme": "audit",
-        "salt": project.config.sampling.salt,
-        "max_probability": float(strata["inclusion_probability"].max()),
-    }
-    drawn = project.warehouse.query("draw", parameters)
-    identity = drawn["programme"] + f":{day}:" + drawn["policy"] + ":" + drawn["model_version"] + ":"
-    drawn["sample_id"] = sample_ids(identity + drawn["video_id"].astype(str))
-    drawn = drawn[list(TABLES["review_sample"].column_names)]
+    drawn = drawn_sample(project, day)
     reopen(project.warehouse, "sample", day)
-    project.warehouse.replace("review_sample", day, drawn.sort_values("sample_id", ignore_index=True))
-    log.info("Drew %d videos", len(drawn))
+    project.warehouse.replace("review_sample", day, drawn)
+    for programme, count in drawn["programme"].value_counts().items():
+        log.info("%s: drew %d videos", programme, count)
+
+
+def drawn_sample(project: Project, day: date) -> pd.DataFrame:
+    """The rows of review_sample that the day's design draws from its scores, whenever it is asked."""
+    strata = project.warehouse.read("sampling_design", day, day)
+    drawn = project.warehouse.query("draw", draw_parameters(strata, day, project.config.sampling.salt))
+    golden = draw_golden(_golden_pool(project, day), strata, project.config, day)
+    return sample_rows(drawn if golden.empty else pd.concat([drawn, golden], ignore_index=True), day)
 
 
 def gate_sample(project: Project, day: date) -> None:
@@ -99,3 +102,9 @@ def export_review_queue(project: Project, day: date) -> None:
     log.info("Exported %d reviews, %.0f reviewer minutes, to %s", len(queue), minutes, folder)
     if nobody := len(drawn.drop_duplicates(["video_id", "policy"])) - len(queue):
         log.warning("%d videos are not asked: everybody on the roster has answered them before", nobody)
+
+
+def _golden_pool(project: Project, day: date) -> pd.DataFrame:
+    yesterday = day - timedelta(days=1)
+    drawn = accepted(project, "review_sample", "sample", day - timedelta(days=LOOKBACK_DAYS), yesterday)
+    return golden_pool(project.warehouse.read("golden_labels", end=yesterday), drawn, project.config, day)

@@ -20,7 +20,7 @@ import pandas as pd
 from include import __version__
 from include.config.load import ConfigError
 from include.contract.tables import CELL
-from include.evidence import accepted, labelled_sample, passed_days, thresholds_before
+from include.evidence import accepted, enforced_removals, labelled_sample, passed_days, thresholds_before
 from include.files import write_whole
 from include.project import Project, open_project
 from include.thresholds.ledger import LedgerError, verify
@@ -79,7 +79,7 @@ def account(project: Project, first: date, last: date) -> Account:
         levels = thresholds_before(project, day, histogram[list(CELL)].drop_duplicates())
         histograms.append(folded(histogram, levels))
         in_force.append(levels.assign(sampled_on=day)[["sampled_on", *CELL, "remove_at"]])
-        enforced.append(_enforced(project, day))
+        enforced.append(enforced_removals(project, day))
     sample = _final_labels(project, first, last)
     means = automated_means(total(histograms), sample, pd.concat(in_force, ignore_index=True))
     labelled = set(sample["sampled_on"])
@@ -134,14 +134,6 @@ def _final_labels(project: Project, first: date, last: date) -> pd.DataFrame:
     if not found:
         raise PeriodError(f"no label drawn from {first} to {last} is final yet")
     return pd.concat(found).drop_duplicates(["sampled_on", "sample_id"], ignore_index=True)
-
-
-def _enforced(project: Project, day: date) -> pd.Series | None:
-    """Videos the platform logged as removed on `day`, by cell; None: it logged nothing that day."""
-    if day not in project.warehouse.days("enforcement_log"):
-        return None
-    rows = project.warehouse.read("enforcement_log", day, day)
-    return rows[rows["action"] == "remove"].groupby(list(CELL)).size()
 
 
 def _enforced_of(means: pd.DataFrame, days: list[pd.Series | None]) -> pd.api.extensions.ExtensionArray:

@@ -29,13 +29,13 @@ class Background:
     Attributes:
         usual_removals: by cell, videos a day at or above the remove_at in force, mean of the days before.
         tightened: by cell, the day of the last version that raised remove_at.
-        contested: by policy and market, what became of earlier removals; None: the platform does not say.
+        contested: by policy, what became of earlier removals; None: the platform delivers no appeals.
         emergency: whether a person asks for the changes as an emergency.
     """
 
     usual_removals: Mapping[Cell, float] = field(default_factory=dict)
     tightened: Mapping[Cell, date] = field(default_factory=dict)
-    contested: Mapping[tuple[str, str], Contested] | None = None
+    contested: Mapping[str, Contested] | None = None
     emergency: bool = False
 
 
@@ -67,15 +67,17 @@ def last_tightened(ledger: pd.DataFrame) -> dict[Cell, date]:
     return found
 
 
-def contested(removed: pd.DataFrame, appeals: pd.DataFrame) -> dict[tuple[str, str], Contested]:
-    """By policy and market, removals and how many of them an appeal overturned.
+def contested(removals: Iterable[pd.Series], appeals: pd.DataFrame) -> dict[str, Contested]:
+    """By policy, removals of CONTESTED_DAYS days and how many an appeal overturned in as many days, APPEAL_DAYS later.
+
+    Appeals do not say in which market; matching them to single removals would read a log as large as the scores.
 
     Args:
-        removed: video_id, policy, market of the removals, old enough that appeals against them are decided.
-        appeals: video_id, policy, outcome of the appeals decided since.
+        removals: `removals_at` of each day.
+        appeals: video_id, policy, outcome of the appeals decided in those days.
     """
-    once = removed[["video_id", "policy", "market"]].drop_duplicates(["video_id", "policy"])
+    days = list(removals)
+    total = pd.concat(days).groupby(level="policy").sum() if days else pd.Series(dtype="int64")
     overturned = appeals.loc[appeals["outcome"] == "overturned", ["video_id", "policy"]].drop_duplicates()
-    marked = once.merge(overturned.assign(overturned=1), on=["video_id", "policy"], how="left")
-    counts = marked.groupby(["policy", "market"]).agg(removals=("video_id", "size"), overturned=("overturned", "sum"))
-    return {key: Contested(int(row.removals), int(row.overturned)) for key, row in counts.iterrows()}  # type: ignore[misc]
+    counts = overturned["policy"].value_counts()
+    return {str(policy): Contested(int(n), int(counts.get(policy, 0))) for policy, n in total.items() if n}

@@ -6,7 +6,8 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from include.evidence import accepted
+from include.contract.tables import CELL
+from include.evidence import accepted, thresholds_before
 from include.project import Project
 from include.thresholds.background import (
     APPEAL_DAYS,
@@ -34,16 +35,15 @@ def background(project: Project, day: date, in_force: pd.DataFrame, *, emergency
     )
 
 
-def _contested(project: Project, day: date) -> dict[tuple[str, str], Contested] | None:
-    warehouse = project.warehouse
-    if not (warehouse.days("appeals") and warehouse.days("enforcement_log")):
+def _contested(project: Project, day: date) -> dict[str, Contested] | None:
+    if not project.warehouse.days("appeals"):
         return None
     last = day - timedelta(days=APPEAL_DAYS)
-    first = last - timedelta(days=CONTESTED_DAYS - 1)
-    removed = [
-        rows.loc[rows["action"] == "remove", ["video_id", "policy", "market"]]
-        for logged in warehouse.days("enforcement_log")
-        if first <= logged <= last
-        for rows in [warehouse.read("enforcement_log", logged, logged)]
-    ]
-    return contested(pd.concat(removed), warehouse.read("appeals", first, day)) if removed else {}
+    removals = []
+    for back in range(CONTESTED_DAYS):
+        earlier = last - timedelta(days=back)
+        histogram = accepted(project, "score_histogram", "scores", earlier, earlier)
+        if len(histogram):
+            cells = histogram[list(CELL)].drop_duplicates(ignore_index=True)
+            removals.append(removals_at(histogram, thresholds_before(project, earlier, cells)))
+    return contested(removals, project.warehouse.read("appeals", day - timedelta(days=CONTESTED_DAYS - 1), day))

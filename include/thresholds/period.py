@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from include.calibration import bin_of
+from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN
 from include.thresholds.metrics import policy_metrics
 
@@ -76,10 +77,10 @@ def automated_means(population: pd.DataFrame, sample: pd.DataFrame, thresholds: 
 def _indicators(draws: pd.DataFrame, population: pd.DataFrame) -> pd.DataFrame:
     cells = population[list(CELL)].drop_duplicates(ignore_index=True).assign(remove_at=_HALF / N_BINS)
     histogram = population.assign(ds=0)
-    measured = policy_metrics(draws, histogram, cells)
+    measured = policy_metrics(ProbabilitySample(draws), histogram, cells, None)
     # The share of wrong decisions is a prevalence: of the removed that do not violate, and of the others that do.
     wrong = draws["p_violating"].where(~(draws["score"] >= _HALF / N_BINS), 1 - draws["p_violating"])
-    errors = policy_metrics(draws.assign(p_violating=wrong), histogram, cells)
+    errors = policy_metrics(ProbabilitySample(draws.assign(p_violating=wrong)), histogram, cells, None)
     errors = errors[errors["metric"] == "prevalence"]
     accuracy = errors.assign(
         metric="accuracy",

@@ -11,6 +11,11 @@ the cell's own labels refute the target at that threshold, or show that more of 
 disagree, a person is asked (`guardrails`). The confidence is each certificate's own: over a chain of three populations
 the chance of a wrong one may, in the worst case, be up to three times as large.
 
+**Reviewers err.** Where experts settled enough of the policy's draws, the certificate of remove_at speaks for true
+labels (`reviewer_error`), and `basis` is golden; elsewhere it speaks for the reviewers' consensus. Recall is that of
+the consensus: reviewers who overlook a share of what violates, whatever its score, do not change it, and false alarms,
+which mostly score low, only make it look worse.
+
 **review_at** is the highest threshold at which removal and review together find the asked share of what violates,
 raised until the market's queues fit into the minutes the audit sample leaves.
 """
@@ -29,6 +34,7 @@ import numpy as np
 import pandas as pd
 
 from include.config.model import Config, Policy
+from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, N_BINS, TABLES
 from include.thresholds.background import Background
 from include.thresholds.certify import Decision, Goal, certify
@@ -44,16 +50,17 @@ from include.thresholds.forecast import (
 )
 from include.thresholds.guardrails import Change, Queue, Verdict, breaker, judge, overall, status_of
 from include.thresholds.ledger import canonical_json
+from include.thresholds.reviewer_error import Aim, aim_at, settled
 
 Cell = tuple[str, str, str]
 _COUNTS = ("n", "labels_needed", "removes_before", "removes_after", "reviews_before", "reviews_after")
 _SAMPLE_COLUMNS = (*CELL, "sample_id", "score", "views", "inclusion_probability", "p_violating")
-NO_APPEALS = "switched off: the platform delivers no appeals, or no enforcement_log to count removals in"
+NO_APPEALS = "switched off: the platform delivers no appeals"
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """What certification says: the decision, whom it speaks for, and that population's labels.
+    """What certification says: the decision, whom it speaks for, that population's labels, and the precision aimed at.
 
     `own_needed`: labels the cell itself lacked, where others' were pooled.
     """
@@ -61,6 +68,7 @@ class _Answer:
     decision: Decision
     population: str
     sample: pd.DataFrame
+    aim: Aim
     own_needed: int | None = None
 
 
@@ -96,7 +104,7 @@ class _Plan:
 
 
 def propose(
-    sample: pd.DataFrame,
+    sample: ProbabilitySample,
     histogram: pd.DataFrame,
     current: pd.DataFrame,
     config: Config,
@@ -104,18 +112,21 @@ def propose(
     day: date,
     origin: str = "daily",
     background: Background | None = None,
+    other_minutes: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """One row of threshold_proposals for each cell of `current`, sorted by cell.
 
     Args:
         sample: labelled draws of the window: policy, market, model_version, sample_id, score in [0, 1] or missing,
-            views >= 0, inclusion_probability in (0, 1], p_violating in [0, 1]. Further columns count as evidence.
+            views >= 0, inclusion_probability in (0, 1], p_violating in [0, 1]; where experts settled some, also
+            video_id and golden (1, 0, or NaN: not settled). Further columns count as evidence.
         histogram: score_histogram of the newest day.
         current: thresholds in force: policy, market, model_version, remove_at, review_at.
         config: targets, limits, guardrails and staffed minutes.
         day: what the proposals are for.
         origin: daily, or the id of an ad-hoc run.
         background: days before, appeals, earlier changes; None: nothing is known of them.
+        other_minutes: reviewer minutes a day that the queues of cells outside `current` take, by market.
 
     Raises:
         ValueError: a missing column, a value out of range, a cell whose policy or market is not configured, or a
@@ -123,13 +134,14 @@ def propose(
     """
     _check(sample, current, config)
     background = background or Background()
+    aims = aims_of(sample, config)
     answers = {
         (policy, version): _certifier(
-            sample[(sample["policy"] == policy) & (sample["model_version"] == version)], config
+            sample[(sample["policy"] == policy) & (sample["model_version"] == version)], aims[policy], config
         )
         for policy, version in sorted(set(current[["policy", "model_version"]].itertuples(index=False, name=None)))
     }
-    samples, histograms = _by_cell(sample), _by_cell(histogram)
+    samples, histograms, golden = _by_cell(sample), _by_cell(histogram), settled(sample)
     plans = []
     for row in current.sort_values(list(CELL)).to_dict("records"):
         cell = (row["policy"], row["market"], row["model_version"])
@@ -145,14 +157,15 @@ def propose(
         )
     evidence = {
         key: _digest(
-            *(frame[(frame["policy"] == key[0]) & (frame["model_version"] == key[1])] for frame in (sample, histogram))
+            *(frame[(frame["policy"] == key[0]) & (frame["model_version"] == key[1])] for frame in (sample, histogram)),
+            golden[golden["policy"] == key[0]],
         )
         for key in answers
     }
     judged = []
     for market in sorted({plan.cell[1] for plan in plans}):
         local = [plan for plan in plans if plan.cell[1] == market]
-        queue = _fit_queue(local, config, market)
+        queue = _fit_queue(local, config, market, (other_minutes or {}).get(market, 0.0))
         judged += [_judged(plan, queue, config, day, background) for plan in local]
     changes = [(done.change, overall(done.verdicts)) for done in judged if done.change is not None]
     tripped = breaker(changes, config.guardrails)
@@ -168,16 +181,30 @@ def propose(
     return frame.sort_values(list(CELL), ignore_index=True)
 
 
+def aims_of(sample: pd.DataFrame, config: Config) -> dict[str, Aim]:
+    """What each policy's certificates have to show, with all its settled draws that may be removed; as `propose`."""
+    golden = settled(sample)
+    return {
+        name: aim_at(
+            golden[(golden["policy"] == name) & (golden["score"] >= policy.limits.lowest_remove_at)],
+            policy.target_precision,
+            confidence=policy.confidence,
+            correct=policy.correct_reviewer_error,
+        )
+        for name, policy in config.policies.items()
+    }
+
+
 Certifier = Callable[[str, str], _Answer]
 
 
-def _certifier(sample: pd.DataFrame, config: Config) -> Certifier:
+def _certifier(sample: pd.DataFrame, aim: Aim, config: Config) -> Certifier:
     """Answers for one policy and model version, by market and metric; a pool is certified once for all its markets."""
 
     @cache
     def decide(population: str, markets: frozenset[str], metric: str) -> _Answer:
         rows = sample[sample["market"].isin(markets)]
-        return _Answer(_decide(rows, config, metric), population, rows)
+        return _Answer(_decide(rows, aim, config, metric), population, rows, aim)
 
     def answer(market: str, metric: str) -> _Answer:
         region = config.markets[market].region
@@ -200,19 +227,21 @@ def _certifier(sample: pd.DataFrame, config: Config) -> Certifier:
         refutation = _refutation(own, last, config) if metric == "precision" and last is not own else None
         if refutation:
             needed = own.decision.labels_needed
-            return _Answer(Decision(None, refutation, needed, None, None, None, own.decision.n), "cell", own.sample)
+            return _Answer(
+                Decision(None, refutation, needed, None, None, None, own.decision.n), "cell", own.sample, aim
+            )
         return last if last is own else replace(last, own_needed=own.decision.labels_needed)
 
     return answer
 
 
-def _decide(sample: pd.DataFrame, config: Config, metric: str) -> Decision:
+def _decide(sample: pd.DataFrame, aim: Aim, config: Config, metric: str) -> Decision:
     """Certify one population, on thresholds that are histogram bin edges."""
     if sample.empty:
         return Decision(None, "no labels", None, None, None, None, 0)
     policy = config.policies[sample["policy"].iloc[0]]
     if metric == "precision":
-        return _certify_precision(sample, policy, policy.limits.lowest_remove_at)
+        return _certify_precision(sample, aim, policy.limits.lowest_remove_at)
     # Videos without a score are found if they go to review, and missed otherwise.
     scored = sample.assign(score=sample["score"].fillna(1.0 if policy.no_score == "review" else 0.0))
     goal = Goal("recall", at_least=policy.target_recall)
@@ -220,10 +249,10 @@ def _decide(sample: pd.DataFrame, config: Config, metric: str) -> Decision:
     return certify(scored, goal, confidence=policy.confidence, candidates=edges)
 
 
-def _certify_precision(sample: pd.DataFrame, policy: Policy, lowest: float) -> Decision:
-    goal = Goal("precision", at_least=policy.target_precision)
+def _certify_precision(sample: pd.DataFrame, aim: Aim, lowest: float) -> Decision:
+    goal = Goal("precision", at_least=aim.share)
     judged = sample[sample["score"] >= lowest]  # labels further down say nothing about a precision above
-    return certify(judged, goal, confidence=policy.confidence, candidates=_edges(lowest))
+    return aim.on_truth(certify(judged, goal, confidence=aim.confidence, candidates=_edges(lowest)))
 
 
 def _edges(lowest: float) -> np.ndarray:
@@ -244,7 +273,7 @@ def _refutation(own: _Answer, pooled: _Answer, config: Config) -> str | None:
         return None
     policy = config.policies[own.sample["policy"].iloc[0]]
     local = precision_at(own.sample, at, level=_two_sided(policy.confidence))
-    if local.value is None or local.high >= policy.target_precision:
+    if local.value is None or local.high >= own.aim.refuted_below:
         return None
     return (
         f"{pooled.population} certifies {at:g}, but this cell's own {local.n} labels above it give a precision of "
@@ -252,13 +281,13 @@ def _refutation(own: _Answer, pooled: _Answer, config: Config) -> str | None:
     )
 
 
-def _supported(answer: _Answer, old: Pair, own: pd.DataFrame, policy: Policy, config: Config) -> _Answer:
+def _supported(answer: _Answer, old: Pair, own: pd.DataFrame, config: Config) -> _Answer:
     """`answer`, or a refusal where labels of other markets alone would remove more of this cell's videos."""
     at = answer.decision.threshold
     if answer.population == "cell" or at is None or at >= old.remove_at:
         return answer
     local, needed = precision_at(own, at), config.guardrails.min_labels
-    if local.n >= needed and local.value is not None and local.value >= policy.target_precision:
+    if local.n >= needed and local.value is not None and local.value >= answer.aim.expected:
         return answer
     found = f"a precision of {local.value:.3f}" if local.value is not None else "no precision"
     refusal = (
@@ -266,26 +295,30 @@ def _supported(answer: _Answer, old: Pair, own: pd.DataFrame, policy: Policy, co
         f"labels bear it out; {local.n} above it give {found}"
     )
     missing = answer.own_needed or max(needed - local.n, 0) or None
-    return _Answer(Decision(None, refusal, missing, None, None, None, local.n), "cell", own)
+    return _Answer(Decision(None, refusal, missing, None, None, None, local.n), "cell", own, answer.aim)
 
 
 def _plan(
     cell: Cell, old: Pair, *, sample: pd.DataFrame, histogram: pd.DataFrame, answer: Certifier, config: Config
 ) -> _Plan:
     policy = config.policies[cell[0]]
-    precision = _supported(answer(cell[1], "precision"), old, sample, policy, config)
-    decision = precision.decision
+    precision = _supported(answer(cell[1], "precision"), old, sample, config)
+    decision, basis = precision.decision, Verdict("reviewer_error", "publish", precision.aim.reason)
     if decision.threshold is None:
-        refuted = _refuted(sample, old.remove_at, policy, config)
+        refuted = _refuted(sample, old.remove_at, precision.aim, policy, config)
         if refuted is not None:
-            own = _Answer(decision, "cell", sample)
+            own = _Answer(decision, "cell", sample, precision.aim)
             evidence, new = _tightened(own, old, policy)
-            return _Plan(cell, policy, old, sample, histogram, own, evidence, new, [], refuted=refuted)
-        notes = [Verdict("certificate", "hold", f"{decision.refusal}; the thresholds in force stay")]
-        return _Plan(cell, policy, old, sample, histogram, precision, decision, old, notes)
-    evidence = _step(old.remove_at, precision, policy, config.guardrails.loosen_step)
-    remove_at = _on_edge(evidence.threshold)
+            return _Plan(cell, policy, old, sample, histogram, own, evidence, new, [basis], refuted=refuted)
     recall, goal = answer(cell[1], "recall"), f"recall of removal and review of {policy.target_recall:g}"
+    if decision.threshold is None:
+        if recall.decision.threshold is None and not _lacks_labels(recall, config):
+            both = f"{decision.refusal}; {goal} cannot be certified either ({recall.decision.refusal})"
+            decision = replace(decision, refusal=both)
+        notes = [Verdict("certificate", "hold", f"{decision.refusal}; the thresholds in force stay"), basis]
+        return _Plan(cell, policy, old, sample, histogram, precision, decision, old, notes)
+    evidence = _step(old.remove_at, precision, config.guardrails.loosen_step)
+    remove_at = _on_edge(evidence.threshold)
     if recall.decision.threshold is None:
         review_at = old.review_at
         note = f"{goal} cannot be certified ({recall.decision.refusal}); review_at starts from the one in force"
@@ -293,15 +326,14 @@ def _plan(
         review_at = _on_edge(recall.decision.threshold)
         note = f"{goal} is certified at {review_at:g} for {recall.population}"
     new = Pair(remove_at, min(review_at, remove_at))
-    return _Plan(
-        cell, policy, old, sample, histogram, precision, evidence, new, [Verdict("recall_goal", "publish", note)]
-    )
+    notes = [basis, Verdict("recall_goal", "publish", note)]
+    return _Plan(cell, policy, old, sample, histogram, precision, evidence, new, notes)
 
 
-def _refuted(own: pd.DataFrame, remove_at: float, policy: Policy, config: Config) -> Estimate | None:
+def _refuted(own: pd.DataFrame, remove_at: float, aim: Aim, policy: Policy, config: Config) -> Estimate | None:
     """Precision at `remove_at`, where enough of the cell's own labels say that it is below the target."""
     found = precision_at(own, remove_at, level=_two_sided(policy.confidence))
-    return found if found.n >= config.guardrails.min_labels and found.high < policy.target_precision else None
+    return found if found.n >= config.guardrails.min_labels and found.high < aim.refuted_below else None
 
 
 def _tightened(own: _Answer, old: Pair, policy: Policy) -> tuple[Decision, Pair]:
@@ -309,9 +341,10 @@ def _tightened(own: _Answer, old: Pair, policy: Policy) -> tuple[Decision, Pair]
     first = max(first_bin(old.remove_at) + 1, first_bin(policy.initial.remove_at))
     for edge in range(min(first, N_BINS), N_BINS + 1):
         found = precision_at(own.sample, edge / N_BINS, level=_two_sided(policy.confidence))
-        if found.high >= policy.target_precision:
+        if found.high >= own.aim.refuted_below:
             break
-    evidence = replace(own.decision, estimate=found.value, bound=None, method=None, n=found.n)
+    estimate = None if found.value is None else float(own.aim.true_estimate(found.value))
+    evidence = replace(own.decision, estimate=estimate, bound=None, method=None, n=found.n)
     return evidence, Pair(edge / N_BINS, old.review_at)
 
 
@@ -320,7 +353,7 @@ def _two_sided(confidence: float) -> float:
     return max(2 * confidence - 1, 0.0)
 
 
-def _step(current: float, answer: _Answer, policy: Policy, loosen_step: float) -> Decision:
+def _step(current: float, answer: _Answer, loosen_step: float) -> Decision:
     """The certificate at the proposed remove_at: all the way up, but only a step of the way down.
 
     The step ends where the same search, cut off at the step, ends. If that search tests nothing below the threshold in
@@ -331,7 +364,7 @@ def _step(current: float, answer: _Answer, policy: Policy, loosen_step: float) -
     if way <= 1:
         return certified
     lowest = first_bin(current) - max(math.floor(way * loosen_step + 1e-9), 1)
-    stepped = _certify_precision(answer.sample, policy, lowest / N_BINS)
+    stepped = _certify_precision(answer.sample, answer.aim, lowest / N_BINS)
     return stepped if stepped.threshold is not None and stepped.threshold < current else certified
 
 
@@ -342,24 +375,24 @@ def _on_edge(threshold: float | None) -> float:
     return first_bin(threshold) / N_BINS
 
 
-def _fit_queue(plans: list[_Plan], config: Config, market: str) -> Queue:
+def _fit_queue(plans: list[_Plan], config: Config, market: str, others: float) -> Queue:
     """Raise review_at in `plans`, in place, until the market's queues fit; the minutes before, after, and staffed.
 
     Every cell keeps the same share of the minutes it wants. Videos without a score are reviewed whatever the
     thresholds, and a refused cell keeps its own, so the queue may still not fit; guardrails then tell.
     """
-    staffed = config.markets[market].reviewer_minutes * (1 - config.sampling.audit_share)
+    staffed = config.markets[market].reviewer_minutes * (1 - config.sampling.minutes_share)
     available = staffed * config.guardrails.max_review_ratio
-    before = sum(plan.review_minutes(plan.old) for plan in plans)
+    before = others + sum(plan.review_minutes(plan.old) for plan in plans)
     fixed = {plan.cell: plan.review_minutes(Pair(plan.new.remove_at, plan.new.remove_at)) for plan in plans}
     wanted = {plan.cell: plan.review_minutes(plan.new) - fixed[plan.cell] for plan in plans}
-    total = sum(wanted.values())
-    if sum(fixed.values()) + total > available:
-        kept = max(available - sum(fixed.values()), 0.0) / total if total else 0.0
+    total, kept_back = sum(wanted.values()), others + sum(fixed.values())
+    if kept_back + total > available:
+        kept = max(available - kept_back, 0.0) / total if total else 0.0
         for plan in plans:
             if plan.proposes:
                 _raise_review(plan, fixed[plan.cell] + kept * wanted[plan.cell])
-    return Queue(before, sum(plan.review_minutes(plan.new) for plan in plans), available)
+    return Queue(before, others + sum(plan.review_minutes(plan.new) for plan in plans), available)
 
 
 def _raise_review(plan: _Plan, minutes: float) -> None:
@@ -399,7 +432,7 @@ def _judged(plan: _Plan, queue: Queue, config: Config, day: date, background: Ba
         plan.new,
         no_score=policy.no_score,
         minutes_per_label=policy.minutes_per_label,
-        contested=NO_APPEALS if before is None else before.get(plan.cell[:2], Contested(0, 0)),
+        contested=NO_APPEALS if before is None else before.get(plan.cell[0], Contested(0, 0)),
     )
     effect["market_minutes"] = vars(queue)
     if not plan.proposes:
@@ -412,7 +445,7 @@ def _judged(plan: _Plan, queue: Queue, config: Config, day: date, background: Ba
         certified=_on_edge(plan.answer.decision.threshold) if plan.certified else None,
         labels=plan.evidence.n,
         precision_now=plan.refuted or precision_at(plan.answer.sample, plan.old.remove_at),
-        target=policy.target_precision,
+        target=plan.answer.aim.expected,  # as precision_now is, on reviewers' labels
         removes_before=effect["removes"]["before"],
         removes_after=effect["removes"]["after"],
         reviews_before=effect["reviews"]["before"],
@@ -446,6 +479,7 @@ def _row(done: _Judged, identity: Mapping[str, str]) -> dict[str, Any]:
         "method": decision.method,
         "estimate": decision.estimate,
         "bound": decision.bound,
+        "basis": "consensus" if plan.answer.aim.errors is None else "golden",
         "n": decision.n,
         "refusal": decision.refusal,
         "labels_needed": decision.labels_needed,

@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from include.contract.tables import CELL, N_BINS
-from include.evidence import accepted, labelled_sample, window_start
+from include.evidence import accepted, enforced, labelled_sample, window_start
 from include.project import Project
 from include.thresholds.certify import Goal, curve
+from include.thresholds.proposals import aims_of
 from include.thresholds.report import ReportData
-from include.thresholds.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS, by_cell
-from include.warehouse.base import MissingPartition
+from include.thresholds.report.data import CURVE_COLUMNS, DAILY, SAMPLE_COUNT_COLUMNS, by_cell
 
 OUTCOME_DAYS = 90
 """Days whose comparisons of forecasts the report sums up."""
@@ -22,17 +22,21 @@ _FINE_FROM = 900
 """Bin from which a curve has a point every 0.004; below, every 0.02. Thresholds mostly lie above."""
 
 
-def report_data(project: Project, day: date) -> ReportData:
-    """Everything the report of `day` is built from."""
+def report_data(project: Project, day: date, *, origin: str = DAILY, title: str = "") -> ReportData:
+    """Everything the report of `day` is built from; for another `origin`, of its cells alone."""
     warehouse = project.warehouse
+    proposals = warehouse.read("threshold_proposals", day, day)
     histogram = warehouse.read("score_histogram", day, day)
+    if origin != DAILY:
+        histogram = histogram.merge(proposals.loc[proposals["origin"] == origin, list(CELL)])
     start = window_start(project, day)
+    metrics = warehouse.read("policy_metrics", start, day)
     appeals = warehouse.read("appeals", day, day)
     return ReportData(
         day=day,
         config=project.config,
-        proposals=warehouse.read("threshold_proposals", day, day),
-        metrics=warehouse.read("policy_metrics", start, day),
+        proposals=proposals,
+        metrics=metrics[metrics["population"] == "cell"],
         histogram=histogram,
         design=warehouse.read("sampling_design", day, day),
         quality=warehouse.read("quality_results", day, day),
@@ -45,21 +49,23 @@ def report_data(project: Project, day: date) -> ReportData:
         outcomes=warehouse.read("forecast_outcomes", day - timedelta(days=OUTCOME_DAYS - 1), day),
         completeness=warehouse.read("label_completeness", day, day),
         appeals=None if not warehouse.days("appeals") else appeals,
-        enforcement=_enforcement(project, day),
+        enforcement=enforced(project, day),
+        origin=origin,
+        title=title,
     )
 
 
 def certified_curves(project: Project, sample: pd.DataFrame, histogram: pd.DataFrame) -> pd.DataFrame:
     """Estimated precision with its certified lower bound, and removals a day, by cell and candidate threshold."""
-    volumes = by_cell(histogram)
+    volumes, aims = by_cell(histogram), aims_of(sample, project.config)
     parts = [pd.DataFrame(columns=list(CURVE_COLUMNS))]
     for cell, rows in by_cell(sample.merge(histogram[list(CELL)].drop_duplicates())).items():
         policy = project.config.policies[cell[0]]
         judged = rows[rows["score"] >= policy.limits.lowest_remove_at]
-        goal = Goal("precision", at_least=policy.target_precision)
-        found = curve(
-            judged, goal, confidence=policy.confidence, candidates=_candidates(policy.limits.lowest_remove_at)
-        )
+        aim = aims[cell[0]]
+        goal = Goal("precision", at_least=aim.share)
+        found = curve(judged, goal, confidence=aim.confidence, candidates=_candidates(policy.limits.lowest_remove_at))
+        found["estimate"], found["bound"] = aim.true_estimate(found["estimate"]), aim.true_bound(found["bound"])
         bins = volumes[cell].set_index("bin")["n_videos"].reindex(range(N_BINS), fill_value=0)
         above = bins[::-1].cumsum()[::-1]
         found["removes"] = [int(above[round(threshold * N_BINS)]) for threshold in found["threshold"]]
@@ -81,11 +87,3 @@ def sample_counts(project: Project, day: date) -> pd.DataFrame:
     counts = rows.assign(labelled=rows["votes"] > 0, is_final=rows["status"] == "final").groupby([*CELL, "ds"])
     found = counts.agg(drawn=("video_id", "size"), labelled=("labelled", "sum"), final=("is_final", "sum"))
     return found.reset_index()[list(SAMPLE_COUNT_COLUMNS)]
-
-
-def _enforcement(project: Project, day: date) -> pd.DataFrame | None:
-    try:
-        counts = project.warehouse.query("enforcement_counts", {"ds": day})
-    except MissingPartition:
-        return None
-    return counts[list(ENFORCEMENT_COLUMNS)].sort_values(list(ENFORCEMENT_COLUMNS), ignore_index=True)

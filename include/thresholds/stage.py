@@ -9,23 +9,33 @@ from typing import Any
 
 import pandas as pd
 
-from include import __version__
 from include.contract.tables import CELL
-from include.evidence import accepted, labelled_sample, thresholds_before, window_start
+from include.evidence import (
+    accepted,
+    config_digest,
+    enforced_removals,
+    fingerprints,
+    labelled_sample,
+    of_cells,
+    thresholds_before,
+    window_start,
+)
 from include.files import write_whole
 from include.project import Project
 from include.quality import suites
 from include.quality.gate import judge
-from include.thresholds.approval import already_answered, answered, request_text
+from include.thresholds.approval import already_answered, answered, refused, request_text, validated
 from include.thresholds.background_data import background
-from include.thresholds.ledger import publish
+from include.thresholds.ledger import TABLE, in_order
 from include.thresholds.metrics import policy_metrics
 from include.thresholds.outcomes import NO_DRAWS, by_cell, due, frame_of, outcome
+from include.thresholds.overrides import lifting, overrides, respecting
 from include.thresholds.proposals import propose
+from include.thresholds.publication import DAILY, Act, publish, publish_changes, published_ids
 
 log = logging.getLogger(__name__)
 
-DAILY = "daily"
+REQUESTER = "recalibrate_thresholds"
 
 
 def measure(project: Project, day: date) -> None:
@@ -33,7 +43,8 @@ def measure(project: Project, day: date) -> None:
     in_force = _in_force(project, day)
     scored = in_force[list(CELL)]  # a retired model version still has labels in the window
     histogram = accepted(project, "score_histogram", "scores", window_start(project, day), day).merge(scored)
-    metrics = policy_metrics(labelled_sample(project, day).merge(scored), histogram, in_force)
+    sample = of_cells(labelled_sample(project, day), scored)
+    metrics = policy_metrics(sample, histogram, in_force, project.config)
     project.warehouse.replace("policy_metrics", day, metrics)
     stated = int(metrics["value"].notna().sum())
     log.info("Stated %d metrics, refused %d by name", stated, len(metrics) - stated)
@@ -41,6 +52,18 @@ def measure(project: Project, day: date) -> None:
 
 def propose_thresholds(project: Project, day: date) -> None:
     """threshold_proposals of the day: certified, forecast and judged by the guardrails."""
+    rows = already_answered(daily_proposals(project, day), project.warehouse.read(TABLE))
+    project.warehouse.replace("threshold_proposals", day, rows, slice_value=DAILY)
+    for status, count in rows["status"].value_counts().items():
+        log.info("%s: %d cells", status, count)
+
+
+def daily_proposals(project: Project, day: date) -> pd.DataFrame:
+    """What the daily run proposes on `day`, from the partitions as they are; nothing is written.
+
+    A cell that an override of an earlier day holds is held, up to and including the day on which it is lifted.
+    """
+    earlier = [row for row in in_order(project.warehouse.read(TABLE)) if row["ds"] < day]
     in_force = _in_force(project, day)
     rows = propose(
         labelled_sample(project, day),
@@ -50,10 +73,7 @@ def propose_thresholds(project: Project, day: date) -> None:
         day=day,
         background=background(project, day, in_force),
     )
-    rows = already_answered(rows, project.warehouse.read("threshold_ledger"))
-    project.warehouse.replace("threshold_proposals", day, rows, slice_value=DAILY)
-    for status, count in rows["status"].value_counts().items():
-        log.info("%s: %d cells", status, count)
+    return respecting(rows, overrides(earlier), "held")
 
 
 def gate_proposals(project: Project, day: date) -> None:
@@ -62,10 +82,18 @@ def gate_proposals(project: Project, day: date) -> None:
     judge(project.warehouse, "thresholds", day, judged, project.settings.quality_docs)
 
 
-def publish_within_limits(project: Project, day: date) -> None:
+def lift_expired(project: Project, day: date) -> str:
+    """Publishes the version that lifts the overrides whose last day is over; what it came to."""
+    act = Act(day, REQUESTER, "expired", {"kind": "expiry", "day": day.isoformat()})
+    result = publish_changes(project, lambda chain: lifting(chain, day), act, datetime.now(UTC))
+    log.info("%s", result)
+    return str(result)
+
+
+def publish_within_limits(project: Project, day: date) -> str:
     """Publishes what no guardrail asks a person about, and brings the serving file in line with the ledger."""
     proposals = _proposals(project, day)
-    _publish(project, day, proposals[proposals["status"] == "within_limits"], None, "within the guardrails")
+    return _publish(project, day, proposals, "within_limits")
 
 
 def compare_forecasts(project: Project, day: date) -> None:
@@ -75,7 +103,7 @@ def compare_forecasts(project: Project, day: date) -> None:
     sample, rows = by_cell(labelled_sample(project, day)) if items else {}, []
     for later in sorted({item.measured_on for item in items}):
         histogram = accepted(project, "score_histogram", "scores", later, later)
-        of_day, removed = by_cell(histogram), _removed(project, later)
+        of_day, removed = by_cell(histogram), enforced_removals(project, later)
         some = [item for item in items if item.measured_on == later]
         cells = pd.DataFrame([item.cell for item in some], columns=list(CELL))
         in_force = thresholds_before(project, later, cells).set_index(list(CELL))
@@ -97,16 +125,18 @@ def approval_request(project: Project, day: date) -> str:
     return request_text(_proposals(project, day))
 
 
-def settle_answer(project: Project, day: date, answer: Mapping[str, Any]) -> None:
-    """Records the answer in threshold_proposals, and publishes what was approved."""
-    proposals = answered(_proposals(project, day), answer)
-    project.warehouse.replace("threshold_proposals", day, proposals.drop(columns="ds"), slice_value=DAILY)
+def settle_answer(project: Project, day: date, answer: Mapping[str, Any]) -> str:
+    """Records the answer in threshold_proposals, and publishes what was approved and still holds."""
+    proposals = answered(_proposals(project, day), answer, REQUESTER)
     approved = proposals[proposals["status"] == "approved"]
+    if not approved.empty:
+        done = published_ids(in_order(project.warehouse.read(TABLE)))
+        proposals = validated(proposals, daily_proposals(project, day), done)
+    project.warehouse.replace("threshold_proposals", day, proposals.drop(columns="ds"), slice_value=DAILY)
     if approved.empty:
         log.info("Nothing approved: today's thresholds stay")
-        return
-    approver = approved["answered_by"].iloc[0]
-    _publish(project, day, approved, approver, f"approved by {approver}")
+        return "nothing approved: the thresholds stay"
+    return _publish(project, day, proposals, "approved")
 
 
 def write_report(project: Project, day: date) -> str:
@@ -126,41 +156,25 @@ def _in_force(project: Project, day: date) -> pd.DataFrame:
     return thresholds_before(project, day, cells)
 
 
-def _removed(project: Project, day: date) -> pd.Series | None:
-    """Videos the platform removed on `day`, by cell; None: it does not say."""
-    if day not in project.warehouse.days("enforcement_log"):
-        return None
-    log_rows = project.warehouse.read("enforcement_log", day, day)
-    return log_rows[log_rows["action"] == "remove"].groupby(list(CELL)).size()
-
-
 def _proposals(project: Project, day: date) -> pd.DataFrame:
     return project.warehouse.read("threshold_proposals", day, day, slice_value=DAILY)
 
 
-def _publish(project: Project, day: date, proposals: pd.DataFrame, approver: str | None, reason: str) -> None:
-    result = publish(
-        project.warehouse,
-        day,
-        proposals,
-        project.config,
-        requester="recalibrate_thresholds",
+def _publish(project: Project, day: date, proposals: pd.DataFrame, status: str) -> str:
+    """Publishes the proposals of that status, and records those the ledger no longer lets through; what it came to."""
+    carried = proposals[proposals["status"] == status]
+    approver = carried["answered_by"].iloc[0] if status == "approved" and len(carried) else None
+    act = Act(
+        day=day,
+        requester=REQUESTER,
         approver=approver,
-        reason=reason,
-        evidence=_evidence(project, day),
-        code_version=__version__,
-        now=datetime.now(UTC),
-        serving=project.settings.thresholds,
+        reason=f"approved by {approver}" if approver else "within the guardrails",
+        request={"kind": DAILY, "day": day.isoformat()},
+        evidence=fingerprints(project, day) | config_digest(project),
     )
-    log.info("%s: serving has version %d; %s", result.outcome, result.version, result.serving)
-    for proposal, why in result.refused.items():
-        log.warning("Not published: %s %s", proposal, why)
-
-
-def _evidence(project: Project, day: date) -> dict[str, str]:
-    """SHA-256 of every partition the day's certificates rest on."""
-    found = {f"label_consensus/{day}": project.warehouse.fingerprint("label_consensus", day)}
-    for sampled in project.warehouse.days("review_sample"):
-        if window_start(project, day) <= sampled <= day:
-            found[f"review_sample/{sampled}"] = project.warehouse.fingerprint("review_sample", sampled)
-    return {name: digest for name, digest in found.items() if digest}
+    result = publish(project, carried, act, datetime.now(UTC))
+    if result.refused:
+        outdated = refused(proposals, result.refused).drop(columns="ds")
+        project.warehouse.replace("threshold_proposals", day, outdated, slice_value=DAILY)
+    log.info("%s", result)
+    return str(result)

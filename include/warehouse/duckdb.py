@@ -175,11 +175,14 @@ class DuckDBWarehouse(Warehouse):
         staging = self._staging()
         _sweep(staging)
         staged = staging / f"{uuid.uuid4().hex}.parquet"
-        pq.write_table(content, staged, compression="zstd")
-        with staged.open("rb") as file:
-            os.fsync(file.fileno())
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staged.replace(target)
+        try:
+            pq.write_table(content, staged, compression="zstd")
+            with staged.open("rb") as file:
+                os.fsync(file.fileno())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staged.replace(target)
+        finally:
+            staged.unlink(missing_ok=True)  # a disk that is full is not made fuller
         _fsync_folder(target.parent)
 
 

@@ -27,7 +27,9 @@ import pandas as pd
 from include.config.load import load_config
 from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN, TABLES
 from include.sampling.design import design
+from include.sampling.draw import draw_parameters
 from include.sampling.profile import id_mask, score_histogram, score_profile
+from include.sampling.salts import programme_salt
 from include.simulation.platform import Platform
 from include.simulation.scenario import load_scenario
 from include.warehouse.duckdb import DuckDBWarehouse
@@ -98,15 +100,7 @@ def profile_and_histogram(home: Path) -> None:
 
 def draw(home: Path) -> None:
     store = warehouse(home)
-    store.query(
-        "draw",
-        {
-            "ds": DAY,
-            "programme": "audit",
-            "salt": load_config().sampling.salt,
-            "max_probability": float(store.read("sampling_design", DAY, DAY)["inclusion_probability"].max()),
-        },
-    )
+    store.query("draw", draw_parameters(store.read("sampling_design", DAY, DAY), DAY, load_config().sampling.salt))
 
 
 def plan(home: Path) -> None:
@@ -140,10 +134,16 @@ def pandas_peer(home: Path) -> int:
     rows.duplicated(list(TABLES["video_scores"].key)).sum()
     strata = store.read("sampling_design", DAY, DAY)
     strata["bin"] = [list(range(a, b + 1)) for a, b in zip(strata["first_bin"], strata["last_bin"], strict=True)]
-    strata = strata.explode("bin").astype({"bin": "int64"})[[*CELL, "bin", "stratum", "inclusion_probability"]]
-    rows["permanent_random"] = permanent_random(rows["video_id"].to_numpy(), load_config().sampling.salt)
-    candidates = rows[rows["permanent_random"] < strata["inclusion_probability"].max()]
-    candidates.merge(strata, on=[*CELL, "bin"]).query("permanent_random < inclusion_probability")
+    strata = strata.explode("bin").astype({"bin": "int64"})
+    salt, columns = load_config().sampling.salt, [*CELL, "bin", "inclusion_probability", "probability_per_view"]
+    for programme, part in strata.groupby("programme"):
+        # As much work as one of Plumbline's numbers, though not the same one.
+        rows["number"] = permanent_random(rows["video_id"].to_numpy(), programme_salt(salt, str(programme)))
+        most = part["inclusion_probability"].max(), part["probability_per_view"].max() * rows["views"]
+        candidates = rows[(rows["number"] < most[0]) | (rows["number"] < most[1])]
+        found = candidates.merge(part[columns], on=[*CELL, "bin"])
+        by_views = (found["probability_per_view"] * found["views"]).clip(upper=1)
+        found[found["number"] < found["inclusion_probability"].fillna(by_views)]
     return len(rows)
 
 

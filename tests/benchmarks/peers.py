@@ -13,15 +13,28 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from include.thresholds.certify import Goal, certify
+from include.thresholds.reviewer_error import aim_at
 from tests.benchmarks.worlds import EDGES
 
 Array = NDArray[np.float64]
+
+MAY_REMOVE = 0.5
+"""The shipped lowest_remove_at; golden labels count from there on."""
 
 _MAPIE_GRID = np.arange(100) / 100  # its default
 
 
 def plumbline(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:
     return certify(sample, goal, confidence=confidence, candidates=EDGES).threshold
+
+
+def corrected(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:
+    """As in production where experts settle some of the draws: `plumbline`, with reviewers' error corrected for."""
+    golden = sample[sample["golden"].notna() & (sample["score"] >= MAY_REMOVE)]
+    aim = aim_at(golden, goal.share, confidence=confidence, correct=True)
+    edges = EDGES[EDGES >= MAY_REMOVE]
+    judged = sample[sample["score"] >= MAY_REMOVE]
+    return certify(judged, Goal("precision", at_least=aim.share), confidence=aim.confidence, candidates=edges).threshold
 
 
 def unweighted(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:

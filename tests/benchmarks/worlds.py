@@ -21,7 +21,8 @@ from scipy.special import expit, logit
 from include.calibration import bin_of, calibrate
 from include.config.load import load_config
 from include.config.model import Config, Market, ThresholdLimits
-from include.contract.tables import CELL, N_BINS
+from include.contract.sample import ProbabilitySample
+from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, N_BINS
 from include.sampling.design import design
 from include.thresholds.certify import Goal, certify
 
@@ -70,7 +71,9 @@ def population(
 
 
 def configure(labels: dict[str, float], goal: Goal, confidence: float) -> Config:
-    """The shipped configuration with one policy and so many labels a day in each market, one minute each."""
+    """The shipped configuration with one policy and so many labels a day in each market, by audit and
+    prevalence together, one minute each.
+    """
     shipped = load_config()
     policy = shipped.policies[POLICY].model_copy(
         update={
@@ -82,7 +85,9 @@ def configure(labels: dict[str, float], goal: Goal, confidence: float) -> Config
             "limits": ThresholdLimits(lowest_remove_at=0.05, lowest_review_at=0.01),
         }
     )
-    minutes = {name: n / shipped.sampling.audit_share for name, n in labels.items()}
+    programmes = shipped.sampling.programmes
+    share = shipped.sampling.minutes_share * (programmes.audit + programmes.prevalence)
+    minutes = {name: n / share for name, n in labels.items()}
     markets = {name: Market(region="all", reviewer_minutes=value) for name, value in minutes.items()}
     return shipped.model_copy(update={"policies": {POLICY: policy}, "markets": markets})
 
@@ -98,55 +103,67 @@ def histogram(world: World) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).query("n_videos > 0")
 
 
-@dataclass(frozen=True)
 class Draw:
-    """A design ready to draw from a world: per stratum its units (a slice of the market's) and their probability."""
+    """A design ready to draw from a world by audit and prevalence; `probability`: of the union, by market and unit.
 
-    world: World
-    strata: list[tuple[str, int, int, float]]
+    `golden`: the share of the draws that experts settle.
+    """
+
+    def __init__(self, world: World, strata: pd.DataFrame, golden: float = 0.0) -> None:
+        self.world = world
+        self.golden = golden
+        self.probability = {
+            market: union_probability(units, strata[strata["market"] == market]) for market, units in world.items()
+        }
+        self._reached = {market: np.cumsum(pi) for market, pi in self.probability.items()}
 
     def sample(self, rng: np.random.Generator) -> pd.DataFrame:
-        """One day's labels: market, score, p_violating (0 or 1), inclusion_probability, views."""
-        parts: dict[str, list[Array]] = {"score": [], "p_violating": [], "inclusion_probability": [], "views": []}
-        markets: list[str] = []
-        for market, first, stop, pi in self.strata:
-            units = self.world[market]
-            drawn = rng.integers(first, stop, rng.poisson((stop - first) * pi))
-            parts["score"].append(units.score[drawn])
-            parts["p_violating"].append((rng.random(drawn.size) < units.chance[drawn]).astype(float))
-            parts["inclusion_probability"].append(np.full(drawn.size, pi))
-            parts["views"].append(units.views[drawn])
-            markets += [market] * drawn.size
-        return pd.DataFrame({"market": markets, **{name: np.concatenate(part) for name, part in parts.items()}})
+        """One day's labels: market, score, p_violating (0 or 1), inclusion_probability, views, golden (NaN: unsettled).
+
+        Golden labels are there only where experts settle any.
+        """
+        parts = []
+        for market, units in self.world.items():
+            reached = self._reached[market]
+            drawn = np.searchsorted(reached, rng.random(rng.poisson(reached[-1])) * reached[-1], side="right")
+            truth = (rng.random(drawn.size) < units.chance[drawn]).astype(float)
+            columns = {"market": market, "score": units.score[drawn], "p_violating": truth}
+            pi = self.probability[market][drawn]
+            rows = pd.DataFrame({**columns, "inclusion_probability": pi, "views": units.views[drawn]})
+            if self.golden:
+                unsettled = rng.random(drawn.size) >= self.golden
+                rows["golden"] = np.where(unsettled, np.nan, units.violating[drawn])
+            parts.append(rows)
+        return pd.concat(parts, ignore_index=True)
 
 
-def draw_by(world: World, strata: pd.DataFrame) -> Draw:
-    """The rows of `sampling_design` as a Draw from `world`, which need not be the one they were made for."""
-    columns = ("market", "first_bin", "last_bin", "inclusion_probability")
-    rows = []
-    for market, first, last, pi in zip(*(strata[name].tolist() for name in columns), strict=True):
-        start, stop = np.searchsorted(bin_of(world[market].score), [first, last + 1]).tolist()
-        if stop > start:
-            rows.append((market, start, stop, pi))
-    return Draw(world, rows)
+def union_probability(units: Population, strata: pd.DataFrame) -> Array:
+    """Each unit's inclusion probability by audit or prevalence under the `strata` of its market."""
+    missed = np.ones_like(units.score)
+    bins = bin_of(units.score)
+    for row in strata[strata["programme"].isin(ESTIMATING_PROGRAMMES)].to_dict("records"):
+        inside = slice(*np.searchsorted(bins, [row["first_bin"], row["last_bin"] + 1]))
+        by_views = np.minimum(1.0, row["probability_per_view"] * units.views[inside])
+        missed[inside] *= 1 - (by_views if row["programme"] == "prevalence" else row["inclusion_probability"])
+    return 1 - missed
 
 
 def first_draw(world: World, config: Config) -> Draw:
     """The design of the day on which nothing is known yet: the shipped thresholds, no calibration."""
     nothing = pd.DataFrame(columns=[*CELL, "bin", "p_violating"]).astype({"bin": int, "p_violating": float})
     initial = config.policies[POLICY].initial
-    return draw_by(world, design(histogram(world), _thresholds(world, initial.remove_at), nothing, config))
+    return Draw(world, design(histogram(world), _thresholds(world, initial.remove_at), nothing, config))
 
 
-def next_draw(worlds: Worlds, seen: pd.DataFrame, goal: Goal, config: Config) -> Draw:
+def next_draw(worlds: Worlds, seen: pd.DataFrame, goal: Goal, config: Config, golden: float = 0.0) -> Draw:
     """The design of the day after `seen` was labelled in the world before, for the videos of the day labelled now."""
     cells = pd.DataFrame({"policy": POLICY, "market": sorted(worlds.before), "model_version": VERSION})
     policy = config.policies[POLICY]
-    curve = calibrate(seen.assign(policy=POLICY, model_version=VERSION), cells)
+    curve = calibrate(ProbabilitySample(seen.assign(policy=POLICY, model_version=VERSION)), cells)
     found = certify(seen, goal, confidence=policy.confidence, candidates=EDGES).threshold
     in_force = policy.initial.remove_at if found is None else found
     strata = design(histogram(worlds.labelled), _thresholds(worlds.before, in_force), curve, config)
-    return draw_by(worlds.labelled, strata)
+    return Draw(worlds.labelled, strata, golden)
 
 
 def _thresholds(world: World, remove_at: float) -> pd.DataFrame:
@@ -191,7 +208,10 @@ BY_VIEWS = Goal("precision", at_least=0.9, weight="views")
 
 @dataclass(frozen=True)
 class Scenario:
-    """A platform, built with so many units. `holds`: the certificate's assumptions do. `labels` a day by market."""
+    """A platform, built with so many units. `holds`: the certificate's assumptions do. `labels` a day by market.
+
+    `golden`: the share of them that experts settle, so that reviewers' error is corrected for.
+    """
 
     name: str
     says: str
@@ -200,13 +220,14 @@ class Scenario:
     goal: Goal = PRECISION
     confidence: float = 0.9
     labels: tuple[tuple[str, float], ...] = (("all", 4_000.0),)
+    golden: float = 0.0
 
 
-_Parts = list[tuple[float, float, float]]
+Mixture = list[tuple[float, float, float]]
 """Share, a and b of each beta of a mixture of risks."""
 
 
-def _risks(rng: np.random.Generator, n: int, parts: _Parts) -> Array:
+def risks(rng: np.random.Generator, n: int, parts: Mixture) -> Array:
     """n risks from a mixture."""
     share = np.array([part[0] for part in parts])
     kind = rng.choice(len(parts), n, p=share / share.sum())
@@ -214,12 +235,12 @@ def _risks(rng: np.random.Generator, n: int, parts: _Parts) -> Array:
     return rng.beta(a, b)
 
 
-_SHARP: _Parts = [(0.977, 0.3, 80.0), (0.007, 1.0, 3.0), (0.016, 4.0, 0.3)]  # 2 % violating; so is the next
-_BLUNT: _Parts = [(0.976, 0.4, 60.0), (0.010, 2.0, 5.0), (0.014, 12.0, 1.2)]
+_SHARP: Mixture = [(0.977, 0.3, 80.0), (0.007, 1.0, 3.0), (0.016, 4.0, 0.3)]  # 2 % violating; so is the next
+_BLUNT: Mixture = [(0.976, 0.4, 60.0), (0.010, 2.0, 5.0), (0.014, 12.0, 1.2)]
 
 
-def _calibrated(rng: np.random.Generator, n: int, parts: _Parts = _SHARP) -> Population:
-    risk = _risks(rng, n, parts)
+def _calibrated(rng: np.random.Generator, n: int, parts: Mixture = _SHARP) -> Population:
+    risk = risks(rng, n, parts)
     return population(risk, rng.random(n) < risk)
 
 
@@ -237,7 +258,7 @@ def _blunt(rng: np.random.Generator, n: int) -> Worlds:
 
 def _distorted(rng: np.random.Generator, n: int, slope: float, shift: float, noise: float) -> Population:
     """Scores that are not probabilities: the logit of the risk, stretched, shifted, with Student noise (3 d.f.)."""
-    risk = _risks(rng, n, _SHARP)
+    risk = risks(rng, n, _SHARP)
     latent = logit(np.clip(risk, 1e-9, 1 - 1e-9)) + noise * rng.standard_t(3, n)
     return population(expit(slope * latent + shift), rng.random(n) < risk)
 
@@ -247,13 +268,13 @@ def _miscalibrated(rng: np.random.Generator, n: int) -> Worlds:
 
 
 def _rare(rng: np.random.Generator, n: int) -> Worlds:
-    risk = _risks(rng, n, [(0.9982, 0.1, 400.0), (0.0010, 1.0, 6.0), (0.0008, 10.0, 1.2)])
+    risk = risks(rng, n, [(0.9982, 0.1, 400.0), (0.0010, 1.0, 6.0), (0.0008, 10.0, 1.2)])
     return _same({"all": population(risk, rng.random(n) < risk)})
 
 
 def _with_views(rng: np.random.Generator, n: int, viral: float) -> World:
     """Lognormal views; what is wrongly suspected is watched twice as much, and may go viral (1,000 times)."""
-    risk = _risks(rng, n, _SHARP)
+    risk = risks(rng, n, _SHARP)
     violating = rng.random(n) < risk
     views = np.exp(1.0 * rng.standard_normal(n)) * np.where(violating, 1.0, 2.0)
     views *= np.where(~violating & (rng.random(n) < viral), 1e3, 1.0)
@@ -272,7 +293,7 @@ def _ties(rng: np.random.Generator, n: int) -> Worlds:
     """Scores of two decimals, a third of what violates in the lump at .99, and look-alikes (news, satire) near .9."""
     violating = rng.random(n) < 0.02
     found = np.where(rng.random(n) < 0.35, 0.99, rng.beta(8.0, 1.3, n))
-    others = _risks(rng, n, [(0.9868, 0.5, 30.0), (0.0120, 3.0, 6.0), (0.0012, 25.0, 3.5)])
+    others = risks(rng, n, [(0.9868, 0.5, 30.0), (0.0120, 3.0, 6.0), (0.0012, 25.0, 3.5)])
     others = np.where(rng.random(n) < 0.0003, 0.99, others)
     score = np.round(np.where(violating, found, others).astype(float), 2)
     return _same({"all": population(score, violating)})
@@ -280,8 +301,8 @@ def _ties(rng: np.random.Generator, n: int) -> Worlds:
 
 def _markets(rng: np.random.Generator, n: int) -> Worlds:
     """A well-staffed market with a good classifier, and one of twice the size, short of reviewers, with a poor one."""
-    good = _risks(rng, n // 3, [(0.970, 0.4, 60.0), (0.030, 14.0, 0.5)])
-    poor = _risks(rng, n - n // 3, [(0.970, 0.4, 60.0), (0.010, 2.0, 5.0), (0.020, 9.0, 1.6)])
+    good = risks(rng, n // 3, [(0.970, 0.4, 60.0), (0.030, 14.0, 0.5)])
+    poor = risks(rng, n - n // 3, [(0.970, 0.4, 60.0), (0.010, 2.0, 5.0), (0.020, 9.0, 1.6)])
     return _same(
         {
             "staffed": population(good, rng.random(good.size) < good),
@@ -339,6 +360,10 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("scores fell", "every logit fell by 1.5 after the design's labels", _lower_scores),
     Scenario("scores rose", "every logit rose by 0.7 after the design's labels", _higher_scores),
     Scenario("noisy reviewers", "each label wrong with chance .015: fewer look violating than are", _slips),
+    Scenario("slips settled", "as noisy reviewers, but experts settle two draws in five", _slips, golden=0.4),
+    Scenario(
+        "credulity settled", "as credulous reviewers, but experts settle two draws in five", _credulous, golden=0.4
+    ),
     Scenario("drift after labels", "a harmless look-alike trend starts after labelling", _later_drift, holds=False),
     Scenario("credulous reviewers", "four in ten harmless look-alikes are labelled violating", _credulous, holds=False),
     Scenario(

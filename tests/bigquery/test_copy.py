@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from include.config.load import load_config
 from include.config.settings import BigQueryPlace
 from include.contract.tables import TABLES
 from include.local import copy_to_bigquery
 from include.local.metadata import declared_settings
 from include.project import open_project
-from include.thresholds.ledger import publish, verify
+from include.thresholds.ledger import verify
+from include.thresholds.publication import Act, publish
 from include.warehouse.base import Warehouse
 from tests.bigquery.proxy import error
 from tests.warehouse.frames import DAY, rows_of
@@ -22,27 +22,15 @@ from tests.warehouse.frames import DAY, rows_of
 
 @pytest.fixture
 def source(home: Path) -> Warehouse:
-    settings = declared_settings()
-    warehouse = open_project(settings).warehouse
+    project = open_project(declared_settings())
+    warehouse = project.warehouse
     warehouse.replace("score_histogram", DAY, rows_of(TABLES["score_histogram"], 4))
     for gate in ("scores", "labels"):
         warehouse.replace(
             "quality_results", DAY, rows_of(TABLES["quality_results"], 2).assign(gate=gate), slice_value=gate
         )
-    nothing = rows_of(TABLES["threshold_proposals"], 0)
-    publish(
-        warehouse,
-        DAY,
-        nothing,
-        load_config(),
-        requester="test",
-        approver=None,
-        reason="start",
-        evidence={},
-        code_version="0",
-        now=datetime(2026, 11, 2, tzinfo=UTC),
-        serving=settings.thresholds,
-    )
+    act = Act(day=DAY, requester="test", reason="start", request={"kind": "daily"})
+    publish(project, rows_of(TABLES["threshold_proposals"], 0), act, datetime(2026, 11, 2, tzinfo=UTC))
     return warehouse
 
 

@@ -14,12 +14,13 @@ import pytest
 
 from include.contract.schema import arrow_schema
 from include.contract.tables import TABLES
-from include.warehouse.base import MissingPartition, Parameter, WarehouseRefused
+from include.sampling.draw import draw_parameters
+from include.warehouse.base import MissingPartition, WarehouseRefused
 from include.warehouse.bigquery import BigQueryWarehouse
 from include.warehouse.duckdb import DuckDBWarehouse
 from tests.bigquery.landing import deliver
 from tests.bigquery.proxy import Proxy
-from tests.sampling.test_draw import PI, SALT, strata
+from tests.sampling.test_draw import PI, SALT, design
 from tests.warehouse.frames import DAY, rows_of, scores
 
 OWNED = [table for table in TABLES.values() if table.owner == "plumbline"]
@@ -145,10 +146,11 @@ def test_both_scans_give_what_the_embedded_engine_gives(opened: Opened, embedded
         pd.testing.assert_frame_equal(found[0], found[1], check_dtype=False, rtol=1e-12)
     drawn = []
     for engine in (warehouse, embedded):
-        engine.replace("sampling_design", DAY, strata(PI))
-        asked: dict[str, Parameter] = {"ds": DAY, "programme": "audit", "salt": SALT, "max_probability": 1.0}
-        drawn.append(engine.query("draw", asked).sort_values([*key, "video_id"], ignore_index=True))
+        engine.replace("sampling_design", DAY, design(PI))
+        asked = draw_parameters(design(PI), DAY, SALT)
+        drawn.append(engine.query("draw", asked).sort_values(["programme", *key, "video_id"], ignore_index=True))
     assert 500 < len(drawn[0]) < 4000
+    assert set(drawn[0]["programme"]) == {"audit", "prevalence", "training"}
     pd.testing.assert_frame_equal(drawn[0], drawn[1], check_dtype=False, check_exact=True)
 
 

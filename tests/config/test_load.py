@@ -66,7 +66,7 @@ MISTAKES: dict[str, tuple[str, Any, str]] = {
     "no model": ("policies.violence.model_versions", [], "at least 1 item"),
     "bad name": ("policies.violence.model_versions", ["v 3;"], "should match pattern"),
     "no market": ("markets", {}, "at least 1 item"),
-    "shares exceed 1": ("sampling.remove_share", 0.9, "remove_share and allow_share together exceed 1"),
+    "shares exceed 1": ("sampling.remove_share", 0.95, "remove_share and allow_share together exceed 1"),
     "off the grid": (
         "policies.violence.initial",
         {"remove_at": 0.9805, "review_at": 0.8},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +11,11 @@ import pytest
 
 from include.contract.tables import CELL
 from include.local.runs import RunFailed
-from include.thresholds.ledger import read_serving, verify
-from tests.loop import Loop, approve, nobody, reject
+from include.thresholds.ledger import verify
+from include.thresholds.serving import read_serving
+from tests.loop import DAYS, LAST, Loop, approve, nobody, reject
 
 pytestmark = pytest.mark.airflow
-
-DAYS = 5
-"""Labels of the first day are final on the fourth; on the fifth the first changes wait for a person."""
-
-
-@pytest.fixture(scope="module")
-def history(dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Loop:
-    """DAYS days of all daily Dags; a person has never been asked anything yet. Tests work on copies."""
-    home = tmp_path_factory.mktemp("history")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PLUMBLINE_HOME", str(home))
-        loop = Loop(home, dags)
-        for index in range(DAYS - 1):
-            loop.run_day(index, reject)
-        loop.platform.land_day(loop.day(DAYS - 1))
-        loop.run("sample_for_review", DAYS - 1)
-        loop.run("ingest_reviewer_labels", DAYS - 1)
-    return loop
-
-
-@pytest.fixture
-def loop(history: Loop, home: Path) -> Loop:
-    shutil.copytree(history.home / "data", home / "data")
-    return Loop(home, history.dags)
-
-
-LAST = DAYS - 1
 
 
 def test_the_loop_turns_labels_into_certified_thresholds(loop: Loop) -> None:

@@ -23,8 +23,10 @@ STORAGE_TASKS = {
     "land_pushed_labels",
     "form_consensus",
     "measure",
+    "lift_expired",
     "publish_within_limits",
     "settle_answer",
+    "roll_back",
     "hand_over",
 }
 
@@ -52,7 +54,7 @@ def test_parsing_imports_nothing_heavy(name: str) -> None:
 def test_operators_find_every_task_and_a_tag(dags: dict[str, Any], name: str) -> None:
     dag = dags[name]
     assert {"plumbline"} < set(dag.tags)
-    shown = set(dag.task_ids) - {"resolve_day", "approval_request", "anybody_to_ask", "ask_for_approval"}
+    shown = set(dag.task_ids) - {"resolve_day", "approval_request", "anybody_to_ask", "ask_for_approval", "confirm"}
     undocumented = [task_id for task_id in sorted(shown) if f"`{task_id}`" not in dag.doc_md]
     assert undocumented == []
 
@@ -63,17 +65,27 @@ def test_only_storage_is_retried(dags: dict[str, Any], name: str) -> None:
     assert retried == STORAGE_TASKS & set(dags[name].task_ids)
 
 
-@pytest.mark.parametrize("name", sorted(DAILY))
-def test_every_step_exists_in_its_stage(dags: dict[str, Any], name: str) -> None:
-    package = {
-        "sample_for_review": "sampling",
-        "ingest_reviewer_labels": "labels",
-        "recalibrate_thresholds": "thresholds",
-        "hand_off_retraining": "retraining",
+@pytest.mark.parametrize("name", FILES)
+def test_every_step_exists_in_its_module(dags: dict[str, Any], name: str) -> None:
+    place = {
+        "sample_for_review": "sampling.stage",
+        "ingest_reviewer_labels": "labels.stage",
+        "recalibrate_thresholds": "thresholds.stage",
+        "recalibrate_ad_hoc": "thresholds.ad_hoc",
+        "roll_back_thresholds": "thresholds.roll_back",
+        "hand_off_retraining": "retraining.stage",
     }[name]
-    stage = import_module(f"include.{package}.stage")
-    own = {"resolve_day", "anybody_to_ask", "ask_for_approval", "write_final_report"}
-    assert [t for t in dags[name].task_ids if t not in own and not callable(getattr(stage, t, None))] == []
+    module = import_module(f"include.{place}")
+    own = {"resolve_day", "anybody_to_ask", "ask_for_approval", "confirm", "write_final_report"}
+    assert [t for t in dags[name].task_ids if t not in own and not callable(getattr(module, t, None))] == []
+
+
+@pytest.mark.parametrize("name", ["recalibrate_ad_hoc", "roll_back_thresholds"])
+def test_every_field_of_a_form_explains_itself_with_an_example(dags: dict[str, Any], name: str) -> None:
+    for field in map(dags[name].params.get_param, dags[name].params):
+        assert field.schema["title"]
+        text = field.schema["description_md"]
+        assert "e.g." in text or "`" in text or "enum" in field.schema, field.schema
 
 
 def test_the_dags_are_chained_by_partitioned_assets(dags: dict[str, Any]) -> None:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from include.config.load import ConfigError
 from include.config.settings import settings_from
 from include.local.runs import RunFailed, run_dag
-from include.orchestration.dags import approval_settings, stage
+from include.orchestration.dags import RETURN, _StepOperator, approval_settings, stage
 from include.project import Project
 from include.quality.checks import Judged, between
 from include.quality.gate import GateFailed, run_gate
-from include.warehouse.base import MissingPartition, UnreadablePartition
+from include.thresholds.ledger import LedgerError
+from include.warehouse.base import Caller, MissingPartition, StillRunning, UnreadablePartition, WarehouseRefused
 
 pytestmark = pytest.mark.airflow
 
@@ -35,6 +37,9 @@ def declared(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AIRFLOW_CONN_PLUMBLINE_WAREHOUSE", json.dumps(connection))
     for name, value in VARIABLES.items():
         monkeypatch.setenv(f"AIRFLOW_VAR_{name.upper()}", value)
+    run = SimpleNamespace(dag_id="sample_for_review", run_id="scheduled-1", clear_number=2)
+    context = {"dag_run": run, "ti": SimpleNamespace(task_id="scan_scores")}
+    monkeypatch.setattr("include.orchestration.dags.get_current_context", lambda: context)
     return home
 
 
@@ -57,8 +62,10 @@ def test_a_stage_gets_the_project_and_the_day() -> None:
     [
         gate_failed(),
         ConfigError("policies.yaml: x"),
+        LedgerError("threshold_ledger: version 3: column reason was changed"),
         MissingPartition("video_scores", DAY),
         UnreadablePartition("video_scores", DAY, "a.parquet", "damaged"),
+        WarehouseRefused("permission missing"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -67,6 +74,27 @@ def test_what_no_retry_can_heal_is_final_and_keeps_its_message(error: Exception)
         raise error
     assert str(failed.value) == str(error)
     assert failed.value.__cause__ is error
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_task_that_waits_for_a_query_holds_no_worker() -> None:
+    with pytest.raises(TaskDeferred) as deferred, stage("2026-11-03"):
+        raise StillRunning("job 1 is still running")
+    assert deferred.value.method_name == "take_up"
+    assert hasattr(_StepOperator, deferred.value.method_name)
+    due = deferred.value.trigger.moment - datetime.now(UTC)
+    assert timedelta(0) < due <= RETURN
+
+
+@pytest.mark.usefixtures("declared")
+def test_the_warehouse_is_told_who_asks_and_retries_of_a_run_are_one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    callers = []
+    monkeypatch.setattr("include.project.open_project", lambda settings, caller: callers.append(caller))
+    with stage("2026-11-03"):
+        pass
+    assert callers == [
+        Caller("sample_for_review", "scan_scores", "2026-11-03", "sample_for_review scheduled-1 2", 30.0)
+    ]
 
 
 @pytest.mark.usefixtures("declared")

@@ -51,6 +51,7 @@ def design() -> pd.DataFrame:
                 | {"design_id": "d1", "programme": "audit", "stratum": stratum, "region": "allow"}
                 | {"first_bin": first, "last_bin": last, "score_low": None, "score_high": None}
                 | {"population": population, "population_views": 5 * population, "inclusion_probability": pi}
+                | {"probability_per_view": None}
                 | {"expected_labels": population * pi, "expected_minutes": population * pi * minutes, "reason": "test"}
             )
     return frame("sampling_design", rows)
@@ -73,7 +74,7 @@ def review_sample() -> pd.DataFrame:
                         | {"video_id": offset[market] + video, "policy": policy, "market": market}
                         | {"model_version": version, "stratum": stratum, "region": "allow"}
                         | {"score": None if first < 0 else (first + (video % (last - first + 1))) / 1000 + 0.0005}
-                        | {"views": 5, "inclusion_probability": pi, "permanent_random": u}
+                        | {"views": 5, "programme_probability": pi, "inclusion_probability": pi, "permanent_random": u}
                     )
             first_video += population
     return frame("review_sample", rows)
@@ -113,7 +114,14 @@ def label_consensus(n: int = 50) -> pd.DataFrame:
 def threshold_proposals() -> pd.DataFrame:
     """Every second cell certified, the others refused."""
     common = {"origin": "daily", "current_remove_at": 0.98, "current_review_at": 0.8, "target": 0.9, "confidence": 0.9}
-    common |= {"population": "cell", "removes_before": 10, "reviews_before": 50, "forecast": "{}", "verdicts": "{}"}
+    common |= {
+        "population": "cell",
+        "basis": "consensus",
+        "removes_before": 10,
+        "reviews_before": 50,
+        "forecast": "{}",
+        "verdicts": "{}",
+    }
     certified = {"proposed_remove_at": 0.95, "proposed_review_at": 0.7, "method": "binomial", "estimate": 0.95}
     certified |= {"bound": 0.92, "n": 120, "removes_after": 11, "reviews_after": 49, "status": "within_limits"}
     refused = {"n": 3, "refusal": "needs about 40 more labels", "labels_needed": 40, "status": "refused"}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.contract.tables import TABLES, Table
+from include.contract.tables import CELL, TABLES, Table
 from include.quality import suites
 from include.quality.checks import Check, Judged
 from include.quality.gate import GateOutcome, run_gate
@@ -240,8 +240,10 @@ def test_rows_without_a_policy_are_judged_by_their_share_of_the_day(policy: str 
 BROKEN_ROWS = [
     ("inclusion_probability", 0.0, ("inclusion_probability", "is above 0", "2 of", "inclusion_probability=0,")),
     ("inclusion_probability", 1.2, ("inclusion_probability", "at most 1", "2 of", "inclusion_probability=1.2")),
-    ("inclusion_probability", 0.5, ("inclusion_probability", "is its stratum's", "3 of", "pi_difference=0.49")),
-    ("permanent_random", 0.999, ("permanent_random is below", "2 of", "permanent_random=0.999", "sample_id=")),
+    ("inclusion_probability", 0.5, ("inclusion_probability", "that of their union", "union_difference=0.49")),
+    ("inclusion_probability", None, ("inclusion_probability", "that of their union", "union_difference=-0.0")),
+    ("programme_probability", 0.5, ("programme_probability", "is its stratum's", "1 of", "pi_difference=0.49")),
+    ("permanent_random", 0.999, ("permanent_random is below", "1 of", "permanent_random=0.999", "sample_id=")),
     ("score", 0.999, ("column score", "lies in its stratum", "score=0.999", "1 of")),
     ("stratum", "elsewhere", ("column stratum", "4 of", "unknown_stratum=elsewhere")),
     ("design_id", "d2", ("column stratum", "under its design_id", "4 of")),
@@ -303,11 +305,53 @@ def test_a_stratum_drawn_with_certainty_must_be_complete():
     every = design["stratum"] == "action"
     design = design[every & (design["policy"] == "violence")].assign(population=20, inclusion_probability=1.0)
     drawn = frames.review_sample()
-    drawn = drawn[(drawn["stratum"] == "action") & (drawn["policy"] == "violence")].assign(inclusion_probability=1.0)
+    drawn = drawn[(drawn["stratum"] == "action") & (drawn["policy"] == "violence")].assign(
+        programme_probability=1.0, inclusion_probability=1.0
+    )
     drawn = drawn.groupby("market").head(10)
     design["population"] = 10
     assert sample(drawn, design).passed
     one_failure(sample(drawn.iloc[1:], design).failures, "deviation=-inf")
+
+
+def _by_views(views: list[int], per_view: float, *, drawn: list[bool]) -> GateOutcome:
+    """The gate over the frames' audit, and a prevalence stratum of fraud-v2 in BR over bins 100 to 199."""
+    design, audit = frames.design(), frames.review_sample()
+    stratum = design[(design["stratum"] == "allow") & (design["model_version"] == "fraud-v2")].head(1)
+    stratum = stratum.assign(programme="prevalence", stratum="p", first_bin=100, last_bin=199, population=len(views))
+    stratum = stratum.assign(population_views=sum(views), probability_per_view=per_view, expected_labels=1.0)
+    stratum = stratum.assign(inclusion_probability=None, expected_minutes=1.0).astype({"inclusion_probability": float})
+    rows = audit.head(1).loc[[0] * len(views)].reset_index(drop=True).assign(programme="prevalence", stratum="p")
+    rows = rows.assign(video_id=range(len(views)), sample_id=[f"p{i}" for i in range(len(views))], views=views)
+    chance = np.minimum(1.0, per_view * np.array(views))
+    rows = rows.assign(score=0.15, permanent_random=0.0, programme_probability=chance)
+    rows["inclusion_probability"] = 0.002 + chance - 0.002 * chance  # the audit draws .002 of what is allowed
+    inside = (audit["model_version"] == "fraud-v2") & audit["market"].eq("BR") & audit["score"].between(0.1, 0.2)
+    rows = rows[np.array(drawn)].assign(**{name: stratum[name].iloc[0] for name in CELL})
+    return sample(pd.concat([audit[~inside], rows], ignore_index=True), pd.concat([design, stratum], ignore_index=True))
+
+
+def test_draws_by_views_are_held_against_their_views():
+    views = [100_000, 2_000, *[10] * 1_000]  # the first two are sure, of the others five are expected
+    five = [True, True, *[i % 200 == 0 for i in range(1_000)]]
+    assert _by_views(views, 0.0005, drawn=five).passed
+    unexpected = [True, True, *[i % 20 == 0 for i in range(1_000)]]
+    some_failure(_by_views(views, 0.0005, drawn=unexpected).failures, "total=prevalence/BR", "drawn=52", "expected=7")
+    some_failure(_by_views(views, 0.0005, drawn=[False, False, *five[2:]]).failures, "total=prevalence/BR", "drawn=5")
+
+
+def test_only_draws_that_estimates_may_rest_on_have_an_inclusion_probability():
+    design = frames.design()
+    golden = design.head(1).assign(programme="golden", stratum="golden", first_bin=-1, last_bin=999, population=1)
+    golden = golden.assign(inclusion_probability=1.0, expected_labels=1.0, expected_minutes=1.0)
+    drawn = frames.review_sample()
+    asked = drawn.head(1).assign(programme="golden", stratum="golden", sample_id="g", programme_probability=1.0)
+    asked = asked.assign(**{name: golden[name].iloc[0] for name in CELL})
+    both = pd.concat([design, golden], ignore_index=True)
+    right = pd.concat([drawn, asked.assign(inclusion_probability=np.nan)], ignore_index=True)
+    assert sample(right, both).passed
+    wrong = pd.concat([drawn, asked.assign(inclusion_probability=1.0)], ignore_index=True)
+    one_failure(sample(wrong, both).failures, "only draws by audit or prevalence have an inclusion_probability", "1 of")
 
 
 def test_design():
@@ -319,7 +363,7 @@ def test_design():
         "column expected_minutes",
         "1 of 3 markets",
         "market=BR",
-        f"budget={frames.CONFIG.markets['BR'].reviewer_minutes * frames.CONFIG.sampling.audit_share:.0f}",
+        f"budget={frames.CONFIG.markets['BR'].reviewer_minutes * frames.CONFIG.sampling.minutes_share:.0f}",
     )
     unknown = frames.design().assign(market=lambda d: d["market"].replace("DE", "FR"))
     some_failure(sample(frames.review_sample(), unknown).failures, "sampling_design", "market=FR")
@@ -457,7 +501,8 @@ def test_thresholds_as_a_whole():
     [
         (put("weight", 0.5), ("column weight", "weight=0.5")),
         (put("weight", float("inf")), ("column weight", "weight=inf")),
-        (put("weight", float("nan")), ("null_columns=weight",)),
+        (put("weight", float("nan")), ("column weight, probability_sample", "wrongly_weighted=has none")),
+        (put("probability_sample", False), ("column weight, probability_sample", "wrongly_weighted=has a weight")),
         (put("p_violating", -0.1), ("column p_violating", "p_violating=-0.1")),
         (put("score", 1.7), ("column score", "score=1.7")),
         (again, ("column video_id, policy, model_version", "2 of 101")),

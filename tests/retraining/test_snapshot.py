@@ -76,6 +76,21 @@ def test_the_row_fits_the_contract_and_states_the_effective_size():
     )
 
 
+def test_picks_are_marked_and_have_no_weight():
+    sample = draws()
+    picked = sample["video_id"] % 5 == 0
+    mixed = sample.assign(inclusion_probability=sample["inclusion_probability"].mask(picked))
+    snapshot = build_snapshot(mixed, "fraud", "v2")
+    assert len(snapshot) == (sample["model_version"] == "v2").sum()
+    assert (snapshot["probability_sample"] == (snapshot["video_id"] % 5 != 0)).all()
+    assert (snapshot["weight"].isna() == ~snapshot["probability_sample"]).all()
+    without = build_snapshot(mixed[~picked], "fraud", "v2")
+    rows = [snapshot_row(part, path="", sha256="", mlflow_run_id="") for part in (snapshot, without)]
+    assert rows[0]["effective_n"] == rows[1]["effective_n"]
+    alone = build_snapshot(mixed[picked], "fraud", "v2")
+    assert snapshot_row(alone, path="", sha256="", mlflow_run_id="")["effective_n"] == 0
+
+
 def test_bad_input_is_named():
     sample = draws()
     with pytest.raises(ValueError, match="no labelled draws of fraud v9"):

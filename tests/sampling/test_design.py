@@ -1,4 +1,4 @@
-"""The audit design: its published oracle, and what must hold of any design whatever the platform looks like."""
+"""The design: its published oracle, and what must hold of any design whatever the platform looks like."""
 
 from __future__ import annotations
 
@@ -25,10 +25,15 @@ CELLS = [
 ]
 
 
-def config(**markets: float) -> Config:
-    """The shipped policies and markets with these reviewer minutes, default BR 900 and DE 600, of which 60 % audit."""
+ALONE = {"audit": 1.0, "prevalence": 0.0, "golden": 0.0, "training": 0.0}
+ALL = {"audit": 0.5, "prevalence": 0.4, "golden": 0.0, "training": 0.1}
+
+
+def config(programmes: dict[str, float] = ALONE, /, **markets: float) -> Config:
+    """The shipped policies and markets with these reviewer minutes, default BR 900, DE 600, of which 60 % sampling."""
     raw = load_config().model_dump()
-    raw["sampling"] |= {"audit_share": 0.6, "remove_share": 0.2, "allow_share": 0.2, "defensive_share": 0.2}
+    raw["sampling"] |= {"minutes_share": 0.6, "remove_share": 0.2, "allow_share": 0.2, "defensive_share": 0.2}
+    raw["sampling"]["programmes"] = programmes
     for market, minutes in {"BR": 900, "DE": 600, **markets}.items():
         raw["markets"][market]["reviewer_minutes"] = minutes
     return Config.model_validate(raw)
@@ -117,29 +122,35 @@ def test_shares_are_max_min_fair(claims, budget):
     st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)).map(lambda at: sorted(part / 10**6 for part in at)),
     st.floats(0.1, 1e5),
     st.sampled_from([None, 0.0, 0.5, 1.0]),
+    st.sampled_from([ALONE, ALL]),
 )
-def test_every_design_is_sound(cells, bins, limits, minutes, p):
+def test_every_design_is_sound(cells, bins, limits, minutes, p, programmes):  # noqa: PLR0917
     counts = dict(bins)
     videos = np.array([counts.get(b, 0) for b in range(1000)])
     population = histogram(cells, videos, unscored=counts.get(-1, 0))
     known = NO_CURVE if p is None else curve(cells, np.full(1000, p))
-    settings_ = config(BR=minutes, DE=minutes)
+    settings_ = config(programmes, BR=minutes, DE=minutes)
     review_at, remove_at = limits
     rows = design(population, thresholds(cells, remove_at, review_at), known, settings_)
 
     assert list(rows.columns) == list(TABLES["sampling_design"].column_names)
     assert not rows.duplicated(list(TABLES["sampling_design"].key)).any()
-    pi = rows["inclusion_probability"]
-    assert ((pi > 0) & (pi <= 1)).all()
     assert rows.groupby("market")["expected_minutes"].sum().max() <= minutes * 0.6 * (1 + 1e-9)
     minutes_each = rows["policy"].map(lambda name: settings_.policies[name].minutes_per_label)
-    assert rows["expected_minutes"].to_numpy() == pytest.approx((rows["population"] * pi * minutes_each).to_numpy())
-    for cell, strata in rows.groupby(list(CELL)):
+    assert rows["expected_minutes"].to_numpy() == pytest.approx((rows["expected_labels"] * minutes_each).to_numpy())
+    by_views = rows["programme"] == "prevalence"
+    equal = rows[~by_views]
+    assert equal["inclusion_probability"].between(0, 1, inclusive="right").all()
+    assert (equal["population"] * equal["inclusion_probability"]).tolist() == pytest.approx(
+        equal["expected_labels"].tolist()
+    )
+    assert rows[by_views]["probability_per_view"].between(0, 1, inclusive="right").all()
+    assert (rows["inclusion_probability"].isna() == by_views).all()
+    assert (rows["probability_per_view"].isna() == ~by_views).all()
+    for (programme, *cell), strata in rows.groupby(["programme", *CELL]):
         of_cell = population[(population[list(CELL)] == cell).all(axis=1)]
         covering = [int(((strata["first_bin"] <= b) & (b <= strata["last_bin"])).sum()) for b in of_cell["bin"]]
-        assert covering == [1] * len(of_cell)
-        assert strata["population"].sum() == of_cell["n_videos"].sum()
-        assert strata["population_views"].sum() == of_cell["n_views"].sum()
+        assert set(covering) <= {0, 1}
         low, high = strata["first_bin"] / 1000, (strata["last_bin"] + 1) / 1000
         region = strata["region"]
         assert (region[strata["first_bin"] < 0] == "no_score").all()
@@ -147,8 +158,14 @@ def test_every_design_is_sound(cells, bins, limits, minutes, p):
         assert (low[region == "review"] >= review_at).all()
         assert (high[region == "review"] < remove_at + 1e-3).all()
         assert (high[region == "allow"] < review_at + 1e-3).all()
-        action = strata[strata["region"].eq("remove") | strata["last_bin"].eq(999)]
-        assert action.empty or np.ptp(action["inclusion_probability"]) == 0
+        if programme == "audit":
+            assert covering == [1] * len(of_cell)
+            assert strata["population"].sum() == of_cell["n_videos"].sum()
+            assert strata["population_views"].sum() == of_cell["n_views"].sum()
+            action = strata[strata["region"].eq("remove") | strata["last_bin"].eq(999)]
+            assert action.empty or np.ptp(action["inclusion_probability"]) == 0
+        if programme == "prevalence":
+            assert strata["last_bin"].max() < 999
 
 
 def test_whole_budget_is_used_and_shared_fairly():
@@ -250,14 +267,86 @@ def test_what_the_budget_cannot_afford_is_said():
     )
 
 
+def test_minutes_are_split_among_the_programmes():
+    rows = design(histogram(CELLS, FALLING, unscored=300), thresholds(CELLS), NO_CURVE, config(ALL))
+    minutes = rows.groupby(["market", "programme"])["expected_minutes"].sum()
+    assert minutes["BR"].to_dict() == pytest.approx({"audit": 270, "prevalence": 216, "training": 54})
+    assert minutes["DE"].to_dict() == pytest.approx({"audit": 180, "prevalence": 144, "training": 36})
+    alone = design(histogram(CELLS, FALLING, unscored=300), thresholds(CELLS), NO_CURVE, config())
+    assert set(alone["programme"]) == {"audit"}
+
+
+def test_prevalence_is_by_views_and_deviation_below_the_candidate_region():
+    cell = CELLS[-2]
+    p = np.where(np.arange(1000) >= 700, 0.97, np.where(np.arange(1000) >= 400, 0.09, 0.0025))
+    rows = design(histogram([cell], FALLING, unscored=500), thresholds([cell]), curve([cell], p), config(ALL))
+    by_views, audit = (rows[rows["programme"] == name] for name in ("prevalence", "audit"))
+    region = audit[audit["reason"].str.contains("candidate action region")]
+    assert by_views["last_bin"].max() == region["first_bin"].min() - 1
+    assert "no_score" in set(by_views["stratum"])
+    low = by_views.loc[by_views["last_bin"].between(0, 399), "probability_per_view"]
+    high = by_views.loc[by_views["first_bin"] >= 400, "probability_per_view"]
+    deviation = np.sqrt([0.09 * 0.91, 0.0025 * 0.9975])
+    views = by_views["population_views"].sum()
+    labels = by_views["expected_labels"].sum()
+    # A fifth of the labels ignores the scores, the rest goes by the deviation.
+    optimal = [value - 0.2 * labels / views for value in (high.iloc[-1], low.iloc[0])]
+    assert optimal[0] / optimal[1] == pytest.approx(deviation[0] / deviation[1])
+    assert 1 / by_views["probability_per_view"].min() <= views / (0.2 * labels) * (1 + 1e-9)  # the cap of the weights
+
+
+def test_labels_of_the_action_region_are_a_share_of_all_that_estimates_rest_on():
+    cell = CELLS[-2]
+    p = np.where(np.arange(1000) >= 600, 0.96, 1e-4)
+    rows = design(histogram([cell], np.full(1000, 500)), thresholds([cell], 0.7), curve([cell], p), config(ALL))
+    estimating = rows[rows["programme"] != "training"]
+    action = rows["reason"].str.contains("candidate action region")
+    share = rows[action]["expected_labels"].sum() / estimating["expected_labels"].sum()
+    assert share == pytest.approx(5 / 9 * (1 - 0.2), rel=0.01)  # .45, had the audit's share of what is allowed left it
+    assert share > 0.4
+
+
+def test_training_picks_what_the_curve_is_least_sure_of():
+    cell = CELLS[-2]
+    p = np.where(np.arange(1000) < 500, 0.001, np.where(np.arange(1000) < 900, 0.5, 0.99))
+    rows = design(histogram([cell], np.full(1000, 50)), thresholds([cell], 0.9, 0.5), curve([cell], p), config(ALL))
+    pi = rows[rows["programme"] == "training"].groupby("region")["inclusion_probability"].mean()
+    assert pi["review"] / pi["allow"] == pytest.approx(0.25 / 0.000999, rel=1e-6)
+    assert pi["review"] / pi["remove"] == pytest.approx(0.25 / 0.0099, rel=1e-6)
+
+
+def test_where_minutes_suffice_the_audit_draws_every_video():
+    rows = design(histogram(CELLS[-2:], np.eye(1000)[500] * 30), thresholds(CELLS), NO_CURVE, config(ALL))
+    assert set(rows["programme"]) == {"audit"}
+    assert (rows["inclusion_probability"] == 1).all()
+
+
+def test_without_views_the_labels_go_to_the_audit():
+    cells = CELLS[-2:]
+    rows = design(histogram(cells, FALLING, views=0), thresholds(cells), NO_CURVE, config(ALL))
+    minutes = rows.groupby(["market", "programme"])["expected_minutes"].sum()
+    assert minutes["BR"].to_dict() == pytest.approx({"audit": 486, "training": 54})
+
+
+def test_a_rate_the_budget_cannot_afford_is_said():
+    cell = CELLS[-2]
+    few, many = (
+        design(histogram([cell], FALLING), thresholds([cell]), curve([cell], np.full(1000, 0.002)), config(ALL, BR=m))
+        for m in (5, 5_000)
+    )
+    for rows, said in ((few, True), (many, False)):
+        reasons = rows.loc[rows["programme"] == "prevalence", "reason"]
+        assert (reasons.str.contains("not afforded: a violative view rate of this cell alone") == said).all()
+
+
 def test_order_of_rows_is_irrelevant_and_the_design_names_itself():
     population, limits = histogram(CELLS, FALLING, unscored=40), thresholds(CELLS)
     known = curve(CELLS, np.linspace(0, 1, 1000))
-    first = design(population, limits, known, config())
+    first = design(population, limits, known, config(ALL))
     shuffled = [frame.sample(frac=1, random_state=3) for frame in (population, limits, known)]
-    pd.testing.assert_frame_equal(first, design(shuffled[0], shuffled[1], shuffled[2], config()))
+    pd.testing.assert_frame_equal(first, design(shuffled[0], shuffled[1], shuffled[2], config(ALL)))
     assert len(set(first["design_id"])) == 1
-    other = design(population, limits, known, config(BR=901))
+    other = design(population, limits, known, config(ALL, BR=901))
     assert other["design_id"].iloc[0] != first["design_id"].iloc[0]
 
 

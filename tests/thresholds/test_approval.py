@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from include.thresholds.approval import already_answered, answered, asked, request_text
+from include.thresholds.approval import already_answered, answered, asked, request_text, validated
 
 
 def proposal(identity: str, status: str, **values: Any) -> dict[str, Any]:
@@ -18,17 +18,25 @@ def proposal(identity: str, status: str, **values: Any) -> dict[str, Any]:
         "market": "BR",
         "model_version": "violence-v3",
         "current_remove_at": 0.98,
+        "current_review_at": 0.8,
         "proposed_remove_at": 0.9,
         "removes_before": 1_200,
         "removes_after": 15_000,
         "bound": 0.9512,
+        "confidence": 0.9,
         "population": "cell",
         "n": 412,
+        "forecast": json.dumps(
+            {
+                "wrongful_removals_change": {"estimate": 41.6, "low": 12.2, "high": 120.0},
+                "violative_views_prevented_change": {"estimate": None, "low": 0.0, "high": 90_000.0},
+            }
+        ),
         "verdicts": json.dumps(
             [
-                {"guardrail": "volume", "outcome": "ask", "reason": "removals change by 1150 %"},
-                {"guardrail": "labels", "outcome": "pass", "reason": "412 labels"},
-                {"guardrail": "review", "outcome": "ask", "reason": "review load grows"},
+                {"name": "volume", "outcome": "ask", "reason": "removals change by 1150 %"},
+                {"name": "labels", "outcome": "publish", "reason": "412 labels"},
+                {"name": "review", "outcome": "ask", "reason": "review load grows"},
             ]
         ),
         "status": status,
@@ -48,21 +56,27 @@ def proposals() -> pd.DataFrame:
     )
 
 
-def test_the_request_shows_what_waits_and_why_and_nothing_else(proposals: pd.DataFrame) -> None:
+def test_the_request_shows_what_waits_what_it_does_and_why_and_nothing_else(proposals: pd.DataFrame) -> None:
     assert asked(proposals)["proposal_id"].tolist() == ["p2", "p4"]
     heading, rule, *rows = request_text(proposals).splitlines()
-    assert heading.count("|") == rule.count("|") == rows[0].count("|") == 6
-    assert len(rows) == 2
+    assert heading.count("|") == rule.count("|") == rows[0].count("|") == 4
     assert rows[0] == (
-        "| violence BR violence-v3 | 0.980 → 0.900 | 1,200 → 15,000 | ≥ 95.1% precise (cell, 412 labels) "
-        "| removals change by 1150 %; review load grows |"
+        "| violence BR violence-v3 | 0.980 → 0.900 | 15,000 removals (+13,800, +1150%); "
+        "wrongful removals +42 (12 to 120); violative views prevented unknown (0 to 90,000) |"
     )
     assert rows[1].startswith("| violence IN violence-v3 |")
+    assert rows[2:5] == ["", "Why you are asked:", ""]
+    assert rows[5] == (
+        "- **violence BR violence-v3**: removals change by 1150 %; review load grows. Certified at least 95.1% "
+        "precise at 90% confidence (cell, 412 labels)"
+    )
+    assert len(rows) == 7
 
 
 def test_a_request_without_a_certificate_says_so() -> None:
-    row = proposal("p1", "awaiting_approval", proposed_remove_at=0.99, bound=None)
-    assert "| nothing |" in request_text(pd.DataFrame([row, proposal("p2", "refused")]))
+    row = proposal("p1", "awaiting_approval", bound=None)
+    text = request_text(pd.DataFrame([row, proposal("p2", "refused")]))
+    assert text.splitlines()[-1].endswith("review load grows. Nothing is certified")
 
 
 def test_nobody_is_asked_when_nothing_waits(proposals: pd.DataFrame) -> None:
@@ -86,7 +100,7 @@ def test_an_answer_settles_what_waits_and_only_that(
     proposals: pd.DataFrame, answer: dict[str, Any], status: str, by: str | None
 ) -> None:
     before = proposals.copy()
-    settled = answered(proposals, answer)
+    settled = answered(proposals, answer, "recalibrate_thresholds")
     assert settled["status"].tolist() == ["within_limits", status, "refused", status]
     names = [None if pd.isna(name) else name for name in settled["answered_by"]]
     assert names == [None, by, None, by]
@@ -104,9 +118,45 @@ def test_what_was_approved_is_not_asked_again(proposals: pd.DataFrame) -> None:
     settled = already_answered(proposals, ledger(([], None), (["p2", "p9"], "ines"), (["p1"], None)))
     assert settled["status"].tolist() == ["within_limits", "approved", "refused", "awaiting_approval"]
     assert settled.loc[1, "answered_by"] == "ines"
-    assert request_text(settled).count("violence") == request_text(proposals).count("violence") - 2
+    assert request_text(settled).count("violence BR") == 0 < request_text(proposals).count("violence BR")
 
 
 @pytest.mark.parametrize("found", [ledger(), ledger((["p2"], None)), ledger((["p3", "p1"], "ines"))])
 def test_only_an_approval_of_what_waits_counts(proposals: pd.DataFrame, found: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(already_answered(proposals, found), proposals)
+
+
+def test_nobody_approves_what_they_asked_for(proposals: pd.DataFrame) -> None:
+    def settled(choice: str, user: str) -> set[str]:
+        answer = {"chosen_options": [choice], "responded_by_user": {"id": "7", "name": user}}
+        return set(answered(proposals, answer, "ines")["status"]) - {"within_limits", "refused"}
+
+    assert settled("Approve", "ines") == {"self_approval"}
+    assert settled("Approve", "ana") == {"approved"}
+    assert settled("Reject", "ines") == {"rejected"}
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [
+        (None, "the cell has no scores any more"),
+        ({"current_remove_at": 0.97}, "remove_at was 0.98 when the question was asked, and is 0.97 now"),
+        ({"current_review_at": 0.7}, "review_at was 0.8 when the question was asked, and is 0.7 now"),
+        ({"proposal_id": "p9"}, "the labels, the scores or the goal of the day changed after the question was asked"),
+        ({"status": "held", "verdicts": '[{"outcome":"hold","reason":"frozen"}]'}, "it would be held now: frozen"),
+    ],
+)
+def test_an_approval_of_what_no_longer_holds_is_stale(now: dict[str, Any] | None, reason: str) -> None:
+    approved = pd.DataFrame([proposal("p1", "approved"), proposal("p2", "approved", market="DE")])
+    fresh = [proposal("p2", "awaiting_approval", market="DE")]
+    if now is not None:
+        fresh.append(proposal("p1", "awaiting_approval") | now)
+    found = validated(approved, pd.DataFrame(fresh), set())
+    assert found["status"].tolist() == ["stale", "approved"]
+    verdict = json.loads(found["verdicts"].iloc[0])[-1]
+    assert (verdict["name"], verdict["outcome"], verdict["reason"]) == ("still_valid", "hold", f"stale: {reason}")
+    assert validated(approved, pd.DataFrame(fresh), {"p1"})["status"].tolist() == ["approved", "approved"]
+
+
+def test_only_approvals_are_validated(proposals: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(validated(proposals, proposals.head(0), set()), proposals)

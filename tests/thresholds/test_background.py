@@ -44,17 +44,12 @@ def test_the_last_version_that_raised_a_threshold_counts():
     assert last_tightened(ledger) == {ONE: date(2026, 11, 4)}
 
 
-def test_appeals_are_joined_to_the_removals_they_are_about():
-    removed = pd.DataFrame(
-        [(1, "fraud", "BR"), (1, "fraud", "BR"), (2, "fraud", "BR"), (1, "spam", "DE"), (3, "fraud", "DE")],
-        columns=["video_id", "policy", "market"],
-    )
+def test_overturned_appeals_are_counted_once_against_the_removals_of_their_policy():
+    cells = pd.MultiIndex.from_tuples([ONE, OTHER, ("spam", "DE", "v1"), ("hate", "DE", "v1")], names=CELL)
     appeals = pd.DataFrame(
-        [(1, "fraud", "overturned"), (1, "fraud", "overturned"), (2, "fraud", "upheld"), (9, "fraud", "overturned")],
+        [(1, "fraud", "overturned"), (1, "fraud", "overturned"), (2, "fraud", "upheld"), (9, "spam", "overturned")],
         columns=["video_id", "policy", "outcome"],
     )
-    assert contested(removed, appeals) == {
-        ("fraud", "BR"): Contested(2, 1),
-        ("fraud", "DE"): Contested(1, 0),
-        ("spam", "DE"): Contested(1, 0),
-    }
+    found = contested([pd.Series([30, 10, 8, 0], cells), pd.Series([5, 1], cells[:2])], appeals)
+    assert found == {"fraud": Contested(46, 1), "spam": Contested(8, 1)}
+    assert contested([], appeals) == {}

@@ -161,7 +161,7 @@ def test_the_queue_is_made_to_fit_the_minutes_left_and_says_so(rich, loosened):
     wanted = json.loads(loosened["forecast"])["reviewer_minutes"]["after"]
     no_score = 1.5 * rich["BR"][2]["score"].isna().sum()
     available = no_score + (wanted - no_score) / 2
-    config = make_config(minutes=available / (1 - make_config().sampling.audit_share))
+    config = make_config(minutes=available / (1 - make_config().sampling.minutes_share))
     row = run(rich, config)["BR"]
     minutes = json.loads(row["forecast"])["reviewer_minutes"]["after"]
     assert 0.97 * available <= minutes <= available
@@ -169,6 +169,15 @@ def test_the_queue_is_made_to_fit_the_minutes_left_and_says_so(rich, loosened):
     assert "review_at is raised" in verdicts(row)["review_minutes"]["reason"]
     crowded = run(rich, make_config(minutes=1.0))["BR"]
     assert crowded["proposed_review_at"] == crowded["proposed_remove_at"]
+
+
+def test_cells_that_are_not_proposed_for_keep_their_part_of_the_queue(rich):
+    minutes = 2_000 / (1 - make_config().sampling.minutes_share)
+    alone = run(rich, make_config(minutes=minutes - 900 / (1 - make_config().sampling.minutes_share)))["BR"]
+    beside = run(rich, make_config(minutes=minutes), other_minutes={"BR": 900.0, "DE": 5_000.0})["BR"]
+    assert beside["proposed_review_at"] == alone["proposed_review_at"]
+    assert "of 2000 staffed minutes a day" in verdicts(beside)["review_queue"]["reason"]
+    assert "of 1100 staffed minutes a day" in verdicts(alone)["review_queue"]["reason"]
 
 
 def test_cells_of_a_market_share_its_minutes():
@@ -189,7 +198,7 @@ def test_cells_of_a_market_share_its_minutes():
 
     wanted = minutes(1e6)
     available = 0.6 * sum(wanted)
-    given = minutes(available / (1 - config.sampling.audit_share))
+    given = minutes(available / (1 - config.sampling.minutes_share))
     assert 0.95 * available <= sum(given) <= available
     assert given[0] / given[1] == pytest.approx(wanted[0] / wanted[1], rel=0.15)
 
@@ -297,7 +306,7 @@ def test_the_background_bears_on_the_verdicts(rich, loosened):
     seen = Background(
         usual_removals={cell: 10.0},
         tightened={cell: DAY},
-        contested={cell[:2]: Contested(5000, 40)},
+        contested={cell[0]: Contested(5000, 40)},
     )
     row = run(rich, make_config(), background=seen)["BR"]
     assert row["status"] == "held"
@@ -358,3 +367,74 @@ def test_bad_input_is_named(rich, change, message):
         propose(sample, histogram, pd.DataFrame([{**row, **change}]), make_config(), day=DAY)
     with pytest.raises(ValueError, match="sample: no column views"):
         propose(sample.drop(columns="views"), histogram, pd.DataFrame([row]), make_config(), day=DAY)
+
+
+def settle(cell, seed=0, *, sensitivity=1.0, specificity=1.0, golden=0.5):
+    """The cell with the labels of reviewers who err, and experts who settled some of the draws."""
+    sample, histogram, videos = cell
+    rng = np.random.default_rng(seed)
+    truth = sample["p_violating"].to_numpy() == 1
+    called = rng.random(len(sample)) < np.where(truth, sensitivity, 1 - specificity)
+    known = np.where(rng.random(len(sample)) < golden, truth, np.nan)
+    ids = np.arange(len(sample))
+    return sample.assign(p_violating=called * 1.0, golden=known, video_id=ids), histogram, videos
+
+
+def with_correction(config: Config, correct: bool) -> Config:
+    policy = config.policies["violence"].model_copy(update={"correct_reviewer_error": correct})
+    return config.model_copy(update={"policies": {"violence": policy}})
+
+
+@pytest.fixture(scope="module")
+def large():
+    return make_cell("BR", seed=1, n=80_000, pi_above=0.6)
+
+
+def test_certificates_speak_for_true_labels_where_experts_say_how_often_reviewers_err(large):
+    """Reviewers overlook 6 % of what violates: .995 looks like .935, so only the corrected certificate exists."""
+    strict = {"BR": settle(large, sensitivity=0.94)}
+    config = make_config(loosen_step=1.0)
+    row = run(strict, config)["BR"]
+    assert row["basis"] == "golden"
+    assert row["status"] != "refused"
+    truth = large[2]
+    assert truth.loc[truth["score"] >= row["proposed_remove_at"], "p_violating"].mean() >= 0.95
+    assert 0.95 <= row["bound"] < row["estimate"] <= 1
+    assert "sensitivity 0.9" in verdicts(row)["reviewer_error"]["reason"]
+    plain = run(strict, with_correction(config, False))["BR"]
+    assert plain["basis"] == "consensus"
+    assert np.isnan(plain["bound"])  # nothing is certified
+    assert "the policy does not ask for it" in verdicts(plain)["reviewer_error"]["reason"]
+
+
+def test_a_corrected_certificate_does_not_believe_credulous_reviewers(large):
+    """Reviewers call half of the harmless violating: the 60 % band looks like 80 %, and the uncorrected removes it."""
+    credulous = {"BR": settle(large, specificity=0.5)}
+    videos = large[2]
+    rows = [run(credulous, with_correction(make_config(loosen_step=1.0), correct))["BR"] for correct in (True, False)]
+    above = [videos.loc[videos["score"] >= row["proposed_remove_at"], "p_violating"].mean() for row in rows]
+    assert above[0] >= 0.95 > above[1]
+    ids = {row["proposal_id"] for row in rows}
+    assert len(ids) == 2
+
+
+def test_too_few_golden_labels_leave_the_consensus_and_say_so(rich):
+    row = run({"BR": settle(rich["BR"], golden=0.02)}, make_config())["BR"]
+    assert row["basis"] == "consensus"
+    reason = verdicts(row)["reviewer_error"]["reason"]
+    assert reason.startswith("the certificate speaks for the reviewers' consensus")
+    assert "30 of each are needed" in reason
+
+
+def test_precision_and_recall_both_out_of_reach_are_refused_by_name(rich):
+    """No threshold is precise enough, and what violates mostly has no score, which serving allows."""
+    sample, histogram, videos = make_cell("BR", n=20_000, sound=0.6, seed=1)
+    hidden = (sample["p_violating"] == 1) & (np.arange(len(sample)) % 4 > 0)
+    sample = sample.assign(score=sample["score"].mask(hidden & (sample["score"] < 0.95)))
+    config = make_config()
+    policy = config.policies["violence"].model_copy(update={"no_score": "allow"})
+    row = run({"BR": (sample, histogram, videos)}, config.model_copy(update={"policies": {"violence": policy}}))["BR"]
+    assert row["status"] == "refused"
+    assert row[["proposed_remove_at", "proposed_review_at"]].isna().all()
+    assert "precision of at least 0.95 is out of reach at any threshold" in row["refusal"]
+    assert "recall of removal and review of 0.8 cannot be certified either (recall of at least" in row["refusal"]

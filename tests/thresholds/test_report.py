@@ -102,6 +102,7 @@ def _proposal(position: int, cell: tuple[str, str, str], curve: pd.DataFrame) ->
         "target": policy.target_precision,
         "confidence": policy.confidence,
         "population": "cell" if position % 2 else "region europe",
+        "basis": "golden",
         "method": None if refused else "exact binomial",
         "estimate": None if refused else float(at["estimate"]),
         "bound": None if refused else float(at["bound"]),
@@ -179,6 +180,7 @@ def _metrics(position: int, cell: tuple[str, str, str]) -> list[dict[str, Any]]:
         for metric, value, width in (
             ("precision", 0.90 if position == 4 else 0.972, 0.03),
             ("recall", 0.61, 0.09),
+            ("false_positive_rate", 0.0004, 0.0001),
             ("prevalence", 0.004 + 0.002 * (position % 4), 0.0011),
             ("violative_view_rate", 0.0021 + 0.001 * (position % 4), 0.0007),
         ):
@@ -188,6 +190,7 @@ def _metrics(position: int, cell: tuple[str, str, str]) -> list[dict[str, Any]]:
                 {
                     "ds": DAY - timedelta(days=back),
                     **_cell(cell),
+                    "population": "cell",
                     "metric": metric,
                     "value": None if refused else moved,
                     "low": None if refused else moved - width,
@@ -195,6 +198,10 @@ def _metrics(position: int, cell: tuple[str, str, str]) -> list[dict[str, Any]]:
                     "n": 300 + position,
                     "refusal": "effective sample size 18 is below 30" if refused else None,
                     "threshold": 0.98,
+                    "corrected": None if refused else moved,
+                    "corrected_low": None if refused else 0.9 * moved,
+                    "corrected_high": None if refused else min(1.1 * moved, 1.0),
+                    "correction": "the metric itself is not stated" if refused else None,
                 }
             )
     return rows
@@ -220,6 +227,7 @@ def _design(cell: tuple[str, str, str]) -> list[dict[str, Any]]:
             "score_high": (last + 1) / 1000,
             "population": 1000,
             "population_views": 40_000,
+            "programme_probability": 0.02,
             "inclusion_probability": 0.02,
             "expected_labels": 20.0,
             "expected_minutes": 30.0,
@@ -623,6 +631,7 @@ def test_a_cell_shows_its_metrics_forecast_and_guardrails(page: _Page):
     assert ["Videos removed", "1,000", "1,250", "+25%"] in rows
     assert ["volume change", "Asks a person", "removals a day go from 311 to 2840"] in rows
     assert ["volume change", "Holds", "removals a day go from 311 to 2840"] in rows
+    assert any(row[:2] == ["Precision of automatic removal", "97.2% true: 97.2% (87.5% to 100%)"] for row in rows)
     assert "Guardrails: 1 of 2 do not pass" in page.text["cells"]
     assert "would move from 0.980" in page.text["cells"]
 

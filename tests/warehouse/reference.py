@@ -35,3 +35,14 @@ def permanent_hashes(video_id: NDArray[np.int64], salt: int) -> NDArray[np.uint6
 def permanent_random(video_id: NDArray[np.int64], salt: int) -> NDArray[np.float64]:
     """In [0, 1); shape as given."""
     return permanent_hashes(video_id, salt) / 2.0**32
+
+
+def rehashed(h: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
+    """Another permanent random number, times 2^32, from one times 2^32; shape as given."""
+    return np.array([_mixed(value ^ salt) for value in h.tolist()], dtype=np.uint64)
+
+
+def programme_random(video_id: NDArray[np.int64], salts: dict[str, int], programme: str) -> NDArray[np.float64]:
+    """A video's permanent random number in the programme, in [0, 1); `salts` by programme; shape as given."""
+    h = permanent_hashes(video_id, salts["audit"])
+    return (h if programme == "audit" else rehashed(h, salts[programme])) / 2.0**32

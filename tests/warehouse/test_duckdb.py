@@ -12,6 +12,7 @@ import pytest
 
 from include.contract.schema import arrow_schema
 from include.contract.tables import TABLES
+from include.sampling.draw import draw_parameters
 from include.warehouse.base import MissingPartition
 from include.warehouse.duckdb import DuckDBWarehouse
 from tests.warehouse.frames import DAY, rows_of, scores
@@ -180,13 +181,14 @@ def test_times_of_appeals_are_utc(warehouse):
 
 def test_parameters_are_bound_never_text(warehouse):
     land(warehouse, "video_scores", DAY, "a.parquet", scores(500))
-    design = _design().assign(programme=HOSTILE, stratum=HOSTILE)
+    design = _design().assign(stratum=HOSTILE)
     warehouse.replace("sampling_design", DAY, design)
-    asked = {"ds": DAY, "salt": 1, "max_probability": 1.0}
-    drawn = warehouse.query("draw", {**asked, "programme": HOSTILE})
+    asked = draw_parameters(design, DAY, 1)
+    drawn = warehouse.query("draw", asked)
     assert len(drawn) == 500
     assert set(drawn["stratum"]) == {HOSTILE}
-    assert warehouse.query("draw", {**asked, "programme": "' OR 1=1 --"}).empty
+    with pytest.raises(RuntimeError, match="query draw for 2026"):
+        warehouse.query("draw", {**asked, "audit_salt": "1) OR (1=1"})
 
 
 def test_what_killed_writers_left_is_swept_after_a_day_but_not_before(warehouse):
@@ -206,7 +208,7 @@ def _design() -> pd.DataFrame:
     numbers = dict.fromkeys(("population", "population_views", "expected_labels", "expected_minutes"), 1)
     return cells.assign(
         design_id="d", programme="audit", stratum="all", region="allow", first_bin=-1, last_bin=999,
-        score_low=None, score_high=None, inclusion_probability=1.0, reason="all", **numbers,
+        score_low=None, score_high=None, inclusion_probability=1.0, probability_per_view=None, reason="all", **numbers,
     )  # fmt: skip
 
 

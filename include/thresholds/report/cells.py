@@ -17,6 +17,7 @@ from include.thresholds.report.parts import Kind, Table, Value, labels_value, na
 _METRICS = {
     "precision": "Precision of automatic removal",
     "recall": "Recall of automatic removal",
+    "false_positive_rate": "Harmless videos removed",
     "prevalence": "Prevalence",
     "violative_view_rate": "Violative view rate",
 }
@@ -134,8 +135,17 @@ def _measured(metrics: list[dict[str, Any]]) -> Table:
             )
         else:
             span = Value(wording.interval(found["low"], found["high"]))
-            lines.append((Value(label), Value(wording.percent(found["value"])), span, labels_value(found["n"])))
+            stated = Value(wording.percent(found["value"]), _corrected(found))
+            lines.append((Value(label), stated, span, labels_value(found["n"])))
     return Table("Measured on this day", ("Metric", "Value", "95% interval", "Labels"), lines, frozenset({1, 2, 3}))
+
+
+def _corrected(metric: dict[str, Any]) -> str:
+    """What reviewers' error leaves of a stated metric; empty if it is not corrected for."""
+    if metric["corrected"] is None:
+        return ""
+    span = wording.interval(metric["corrected_low"], metric["corrected_high"])
+    return f"true: {wording.percent(metric['corrected'])} ({span})"
 
 
 def _verdicts(row: dict[str, Any]) -> Table:

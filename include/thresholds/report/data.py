@@ -14,6 +14,9 @@ from include.contract.tables import CELL, TABLES
 Cell = tuple[str, str, str]
 """policy, market, model_version."""
 
+DAILY = "daily"
+"""Origin of the proposals of the daily run."""
+
 CURVE_COLUMNS = (*CELL, "threshold", "estimate", "bound", "removes")
 SAMPLE_COUNT_COLUMNS = (*CELL, "ds", "drawn", "labelled", "final")
 ENFORCEMENT_COLUMNS = (*CELL, "action", "threshold_version", "n_videos")
@@ -24,8 +27,11 @@ class ReportData:
     """One day, as frames. Frames named after a table of the contract carry at least its columns.
 
     day: the day reported on.
+    origin: whose proposals the page is about: `daily`, or the id of a run somebody started.
+    title: of the page.
     config: the configuration the day ran under.
-    proposals: `threshold_proposals` of the day; origins other than `daily` are listed apart and not counted.
+    proposals: `threshold_proposals` of the day; origins other than `origin` are listed apart and not counted, and not
+        at all if the page is not the daily one.
     metrics: `policy_metrics` of the window, with `ds`; the rows of `day` are today's, the rest is the trend.
     histogram, design, quality, rejects, ledger: `score_histogram`, `sampling_design`, `quality_results`,
         `label_rejects` and `threshold_ledger` of the day.
@@ -60,6 +66,8 @@ class ReportData:
     completeness: pd.DataFrame | None = None
     appeals: pd.DataFrame | None = None
     enforcement: pd.DataFrame | None = None
+    origin: str = DAILY
+    title: str = ""
 
     def __post_init__(self) -> None:
         needs = {

@@ -6,24 +6,27 @@ from typing import Any
 
 from include.contract.tables import CELL
 from include.thresholds.report import wording
-from include.thresholds.report.data import ReportData, cell_of, records
+from include.thresholds.report.data import DAILY, ReportData, cell_of, records
 from include.thresholds.report.parts import Kind, Section, Table, Value, cell_value, labels_value
 
 MOST_CELLS = 200
 """Cells shown one by one; a page with more is slow to open and nobody reads it."""
 
-DAILY = "daily"
-"""Origin of the proposals of the daily run."""
-
 CHANGED = ("approved", "within_limits")
+
+SHOWN_CHANGED = (*CHANGED, "what_if")
+"""Shown with the volumes they would lead to."""
 
 STATUS: dict[str, tuple[str, Kind]] = {
     "awaiting_approval": ("Waiting for approval", "warn"),
     "held": ("Held by a guardrail", "warn"),
     "timed_out": ("Approval timed out", "warn"),
     "rejected": ("Rejected", "warn"),
+    "self_approval": ("Refused: approved by who asked", "warn"),
+    "stale": ("Refused: out of date", "warn"),
     "approved": ("Changed, approved", "good"),
     "within_limits": ("Changed", "good"),
+    "what_if": ("Only asked what if", "info"),
     "refused": ("Not certifiable", "info"),
     "unchanged": ("Kept", "plain"),
 }
@@ -31,9 +34,9 @@ STATUS: dict[str, tuple[str, Kind]] = {
 
 
 def daily(data: ReportData) -> list[dict[str, Any]]:
-    """The day's own proposals, most urgent status first, then by cell."""
+    """The proposals the page is about, most urgent status first, then by cell."""
     urgency = {status: position for position, status in enumerate(STATUS)}
-    rows = records(data.proposals[data.proposals["origin"] == DAILY])
+    rows = records(data.proposals[data.proposals["origin"] == data.origin])
     return sorted(rows, key=lambda row: (urgency[row["status"]], *cell_of(row)))
 
 
@@ -61,7 +64,7 @@ def proposed_name(row: dict[str, Any]) -> str:
 
 def after(row: dict[str, Any], action: str) -> int:
     """Videos a day once the day's decisions hold; `action` is removes or reviews."""
-    value = row[f"{action}_after"] if row["status"] in CHANGED else None
+    value = row[f"{action}_after"] if row["status"] in SHOWN_CHANGED else None
     return int(row[f"{action}_before"] if value is None else value)
 
 
@@ -81,6 +84,8 @@ def thresholds(rows: list[dict[str, Any]], caption: str) -> Table:
 
 def by_hand(data: ReportData) -> list[Table]:
     """The same for each ad-hoc run of the day; they are not part of the counts."""
+    if data.origin != DAILY:
+        return []
     runs = data.proposals[data.proposals["origin"] != DAILY].sort_values(list(CELL)).groupby("origin")
     return [thresholds(records(rows), f"Asked for by hand, run {run}; not counted above") for run, rows in runs]
 

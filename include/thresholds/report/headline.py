@@ -14,7 +14,7 @@ from include.thresholds.report.reviewers import below_floor, drifted
 
 WAITING = ("awaiting_approval",)
 
-STOPPED = ("held", "rejected", "timed_out")
+STOPPED = ("held", "rejected", "timed_out", "self_approval", "stale")
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ def tiles(rows: list[dict[str, Any]]) -> list[Tile]:
         ("Not certifiable", ("refused",), "info"),
         ("Kept", ("unchanged",), "plain"),
     )
+    if number(("what_if",)):
+        groups = (("Only asked what if", ("what_if",), "info"), *groups)
     return [
         Tile(label, wording.count(n := number(statuses)), kind if n else "plain") for label, statuses, kind in groups
     ]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from include.contract.tables import TABLES
 from include.thresholds.report import wording
-from include.thresholds.report.data import ReportData, by_cell, cell_of, records
+from include.thresholds.report.data import DAILY, ReportData, by_cell, cell_of, records
 from include.thresholds.report.decisions import after
 from include.thresholds.report.parts import Section, Table, Value, cell_value, short
 
@@ -39,7 +39,12 @@ class Load:
 
 
 def loads(data: ReportData, rows: list[dict[str, Any]]) -> list[Load]:
-    """Expected reviewer minutes of each configured market once the day's decisions hold, fullest market first."""
+    """Expected reviewer minutes of each configured market once the day's decisions hold, fullest market first.
+
+    None on a page about some cells only: a market's queue is that of all its cells.
+    """
+    if data.origin != DAILY:
+        return []
     audit = data.design.groupby("market")["expected_minutes"].sum().to_dict()
     queue: dict[str, float] = {}
     for row in rows:

@@ -31,7 +31,7 @@ def build_report(data: ReportData) -> str:
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("page.html.j2").render(
-        title=f"Thresholds on {wording.day_in_words(data.day)}",
+        title=data.title or f"Thresholds on {wording.day_in_words(data.day)}",
         headline=headline.headline(rows),
         tiles=headline.tiles(rows),
         notices=headline.notices(data, rows),

@@ -1,28 +1,72 @@
--- Poisson sampling with permanent random numbers: a video is drawn if its number is below the inclusion probability of
--- its stratum. @max_probability is the largest of these, which lets most rows go before anything else is computed.
+-- Poisson sampling with permanent random numbers, all programmes that draw from the day's videos in one scan: a video is
+-- drawn by a programme if its number there is below its inclusion probability there. Each programme has numbers of its
+-- own. @max_audit and @max_training are the largest inclusion probabilities, @max_prevalence the largest per view: they
+-- let most rows go before anything else is computed.
 WITH strata AS (
-  SELECT design_id, programme, policy, market, model_version, stratum, region, inclusion_probability, bin
+  SELECT
+    design_id, programme, policy, market, model_version, stratum, region, inclusion_probability, probability_per_view,
+    bin
   FROM sampling_design, UNNEST(GENERATE_ARRAY(first_bin, last_bin)) AS bin
-  WHERE ds = @ds AND programme = @programme
+  WHERE ds = @ds AND programme IN ('audit', 'prevalence', 'training')
+),
+-- What the two programmes that estimates rest on do in the same bin.
+estimating AS (
+  SELECT
+    strata.*,
+    COALESCE(MAX(CASE WHEN programme = 'audit' THEN inclusion_probability END) OVER bins, 0) AS audit_probability,
+    COALESCE(MAX(CASE WHEN programme = 'prevalence' THEN probability_per_view END) OVER bins, 0) AS prevalence_per_view
+  FROM strata
+  WINDOW bins AS (PARTITION BY policy, market, model_version, bin)
 ),
 hashed AS (
-  SELECT video_id, policy, market, model_version, score, views, permanent_hash(video_id, @salt) AS hash
+  SELECT
+    video_id, policy, market, model_version, score, views, permanent_hash(video_id, @audit_salt) AS audit_hash
   FROM video_scores
   WHERE ds = @ds
 ),
+rehashed AS (
+  SELECT
+    video_id, policy, market, model_version, score, views, audit_hash,
+    rehash(audit_hash, @prevalence_salt) AS prevalence_hash,
+    rehash(audit_hash, @training_salt) AS training_hash
+  FROM hashed
+),
 candidates AS (
   SELECT
-    video_id, policy, market, model_version, views,
+    video_id, policy, market, model_version, audit_hash, prevalence_hash, training_hash,
+    CASE WHEN views > 0 THEN views ELSE 0 END AS views,
     CASE WHEN score >= 0 AND score <= 1 THEN score END AS score,
-    CASE WHEN score >= 0 AND score <= 1 THEN score_bin(score) ELSE -1 END AS bin,
-    hash / 4294967296.0 AS permanent_random
-  FROM hashed
-  WHERE hash <= CAST(@max_probability * 4294967296.0 AS INT64)
+    CASE WHEN score >= 0 AND score <= 1 THEN score_bin(score) ELSE -1 END AS bin
+  FROM rehashed
+  WHERE audit_hash <= CAST(@max_audit * 4294967296.0 AS INT64)
+    OR prevalence_hash <= @max_prevalence * 4294967296.0 * views
+    OR training_hash <= CAST(@max_training * 4294967296.0 AS INT64)
+),
+numbered AS (
+  SELECT
+    design_id, programme, video_id, policy, market, model_version, stratum, region, score, views,
+    COALESCE(
+      inclusion_probability,
+      CASE WHEN probability_per_view * views < 1 THEN probability_per_view * views ELSE 1 END
+    ) AS programme_probability,
+    audit_probability,
+    CASE WHEN prevalence_per_view * views < 1 THEN prevalence_per_view * views ELSE 1 END AS prevalence_probability,
+    CASE programme
+      WHEN 'audit' THEN audit_hash
+      WHEN 'prevalence' THEN prevalence_hash
+      ELSE training_hash
+    END / 4294967296.0 AS permanent_random
+  FROM candidates JOIN estimating USING (policy, market, model_version, bin)
 )
 SELECT
-  design_id, programme, video_id, policy, market, model_version, stratum, region, score,
-  CASE WHEN views > 0 THEN views ELSE 0 END AS views,
-  inclusion_probability, permanent_random
-FROM candidates JOIN strata USING (policy, market, model_version, bin)
-WHERE permanent_random < inclusion_probability
-QUALIFY ROW_NUMBER() OVER (PARTITION BY video_id, policy, model_version ORDER BY market, score, views) = 1
+  design_id, programme, video_id, policy, market, model_version, stratum, region, score, views, programme_probability,
+  CASE
+    WHEN programme <> 'training'
+      THEN audit_probability + prevalence_probability - audit_probability * prevalence_probability
+  END AS inclusion_probability,
+  permanent_random
+FROM numbered
+WHERE permanent_random < programme_probability
+QUALIFY ROW_NUMBER() OVER (
+  PARTITION BY programme, video_id, policy, model_version ORDER BY market, score, views
+) = 1

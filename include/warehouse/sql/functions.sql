@@ -29,6 +29,11 @@ CREATE TEMP FUNCTION permanent_hash(video_id INT64, salt INT64) AS (
   hash_salted(video_id ^ wide_salt(salt))
 );
 
+-- Another permanent random number, times 2^32, from `permanent_hash`: cheaper than to hash the id again.
+CREATE TEMP FUNCTION rehash(h INT64, salt INT64) AS (
+  mix32_twice(h ^ salt)
+);
+
 -- The histogram bin of a score: floor(score x 1000), 999 for 1; -2 if it is NaN or outside [0, 1]; NULL without a score.
 -- Rare cases come first: an engine that works on blocks of rows then takes the last branch for a whole block at once.
 CREATE TEMP FUNCTION score_bin(score FLOAT64) AS (

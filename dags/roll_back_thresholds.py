@@ -1,0 +1,65 @@
+"""
+## Bring an earlier version of the thresholds back
+
+Enter a version of the ledger. The run shows under *Required Actions* what would change, cell by cell; *Roll back*
+publishes the thresholds of that version as a new one, and replaces `thresholds.json` in the same run. *Cancel*, or no
+answer within `approval.timeout_hours`, changes nothing. The ledger forgets nothing: it only grows.
+
+Who started the run may confirm it: every version was within limits or approved once, and undoing must not wait for a
+second person. The ledger has both names. If anything changed these cells between question and answer, nothing is
+published. Versions are listed in the daily report, under *Ledger*.
+
+A rollback lasts until something newer: the next daily run goes on from it. To keep the daily run from changing these
+cells again, enter a freeze in `policies.yaml`.
+
+### When a task fails
+
+| task | what it means | what to do |
+|---|---|---|
+| `read_request` | no such version, the newest, one that changes nothing, or one whose cells are no longer configured | the run's note says which; start a new run |
+| `roll_back` | the ledger or `thresholds.json` was changed by hand, or could not be written | see `recalibrate_thresholds`, *When publication stops*; a cleared task publishes nothing twice |
+
+The run's note and the return value of `roll_back` say what was done.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import DAG, Param, chain
+
+from include.orchestration.dags import STORAGE, approval_settings
+from include.orchestration.forms import FORM, form_step
+
+PARAMS = {
+    "version": Param(
+        type="integer",
+        minimum=1,
+        title="Version",
+        description_md="The version of the ledger to bring back, e.g. `12`.",
+    ),
+    "reason": Param(
+        type="string",
+        minLength=3,
+        pattern=r"\S",
+        title="Reason",
+        description_md="For who reads the ledger later, e.g. `Creators report wrongful removals since this morning`.",
+    ),
+}
+
+with DAG(
+    "roll_back_thresholds",
+    params=PARAMS,
+    tags=["plumbline", "form", "thresholds"],
+    doc_md=__doc__,
+    **FORM,
+):
+    given = form_step("roll_back", "read_request")()
+    confirm = HITLOperator(
+        task_id="confirm",
+        subject="Roll the thresholds back to version {{ params.version }}",
+        body="{{ ti.xcom_pull('read_request')['text'] }}",
+        options=["Roll back", "Cancel"],
+        defaults=["Cancel"],
+        **approval_settings(),
+    )
+    chain(given, confirm, form_step("roll_back", "roll_back", answers=True, **STORAGE)(given, confirm.output))

@@ -1,0 +1,166 @@
+"""A cell's population by score bin, as the sampling programmes divide it into strata."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from include.config.model import Config, Policy
+from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN
+
+Array = npt.NDArray[np.float64]
+
+P_RANGE = (1e-4, 0.99)
+"""Expected shares of violating videos are clipped to this, so that no deviation is 0."""
+
+_HISTOGRAM = (*CELL, "bin", "n_videos", "n_views")
+_THRESHOLDS = (*CELL, "remove_at", "review_at")
+_CALIBRATION = (*CELL, "bin", "p_violating")
+
+Bins = tuple[int, int]
+"""First and last bin, both inclusive."""
+
+NO_SCORE: Bins = (NO_SCORE_BIN, NO_SCORE_BIN)
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Videos of some bins, each drawn with `probability` or with min(1, `per_view` x views); the other is None."""
+
+    bins: Bins
+    reason: str
+    probability: float | None = None
+    per_view: float | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell's population by bin: index 0 is bin -1 (no score), index 1 + b is bin b; shapes (N_BINS + 1,)."""
+
+    key: tuple[str, str, str]
+    policy: Policy
+    videos: Array
+    views: Array
+    p: Array
+    remove_bin: int
+    review_bin: int
+
+    @property
+    def minutes(self) -> float:
+        """Reviewer minutes a drawn video costs."""
+        return self.policy.minutes_per_label * self.policy.overlap
+
+    @property
+    def deviation(self) -> Array:
+        """Expected standard deviation of a video's truth, by bin, shape (N_BINS + 1,)."""
+        return np.sqrt(self.p * (1 - self.p))
+
+    def total(self, of: Array, bins: Bins) -> float:
+        return float(of[bins[0] + 1 : bins[1] + 2].sum())
+
+    def totals(self, of: Array, strata: list[Bins]) -> Array:
+        return np.array([self.total(of, bins) for bins in strata])
+
+    def region(self, bins: Bins) -> str:
+        if bins == NO_SCORE:
+            return "no_score"
+        if bins[0] >= self.remove_bin:
+            return "remove"
+        return "review" if bins[0] >= self.review_bin else "allow"
+
+
+def bands(load: Array, start: int, end: int, count: int) -> list[Bins]:
+    """Bins start .. end - 1 cut into at most `count` bands of about the same share of `load` >= 0, shape (N_BINS + 1,).
+
+    Dalenius and Hodges (1959), with the load expected from the calibration curve in place of the unknown density.
+    """
+    if end <= start:
+        return []
+    reached = np.cumsum(load[start + 1 : end + 1])
+    inner = start + 1 + np.searchsorted(reached, reached[-1] * np.arange(1, count) / count)
+    cuts = sorted({start, *(int(b) for b in inner if b < end), end})
+    return [(first, stop - 1) for first, stop in pairwise(cuts)]
+
+
+def first_bin(threshold: float) -> int:
+    """First bin that lies wholly at or above the threshold."""
+    return math.ceil(threshold * N_BINS)
+
+
+def read_cells(
+    histogram: pd.DataFrame, thresholds: pd.DataFrame, calibration: pd.DataFrame, config: Config
+) -> list[Cell]:
+    """The cells with their populations, sorted by key. Raises ValueError as `design` says."""
+    _require("histogram", histogram, _HISTOGRAM, {"n_videos": (0, np.inf), "n_views": (0, np.inf)})
+    _require("thresholds", thresholds, _THRESHOLDS, {"remove_at": (0, 1), "review_at": (0, 1)})
+    _require("calibration", calibration, _CALIBRATION, {"p_violating": (0, 1)})
+    in_force = thresholds.set_index(list(CELL))[["remove_at", "review_at"]].T.to_dict("list")
+    curves = dict(list(calibration.groupby(list(CELL), sort=False)))
+    cells = []
+    for group, part in histogram.groupby(list(CELL), sort=True):
+        policy, market, model_version = map(str, group)
+        key = (policy, market, model_version)
+        name = "/".join(key)
+        if policy not in config.policies:
+            raise ValueError(f"histogram: policy {policy!r} of cell {name} is not in policies.yaml")
+        if market not in config.markets:
+            raise ValueError(f"histogram: market {market!r} of cell {name} is not in policies.yaml")
+        if key not in in_force:
+            raise ValueError(f"thresholds: cell {name} of the histogram is missing")
+        remove_at, review_at = in_force[key]
+        if review_at > remove_at:
+            raise ValueError(f"thresholds: review_at {review_at} is above remove_at {remove_at} in cell {name}")
+        index = part["bin"].to_numpy() + 1
+        videos, views = np.zeros(N_BINS + 1), np.zeros(N_BINS + 1)
+        videos[index], views[index] = part["n_videos"], part["n_views"]
+        cells.append(
+            Cell(
+                key,
+                config.policies[policy],
+                videos,
+                views,
+                _expected(videos, curves.get(key)),
+                first_bin(remove_at),
+                first_bin(review_at),
+            )
+        )
+    return cells
+
+
+def _expected(videos: Array, curve: pd.DataFrame | None) -> Array:
+    """Expected share of violating videos per bin, no score first: the curve, else the score, clipped to P_RANGE."""
+    p = np.append(np.nan, (np.arange(N_BINS) + 0.5) / N_BINS)
+    if curve is not None:
+        p[curve["bin"].to_numpy() + 1] = curve["p_violating"]
+    if np.isnan(p[0]):
+        scored = videos[1:].sum()
+        p[0] = videos[1:] @ p[1:] / scored if scored else 0.5
+    return np.clip(p, *P_RANGE)
+
+
+def _require(name: str, frame: pd.DataFrame, columns: tuple[str, ...], ranges: dict[str, tuple[float, float]]) -> None:
+    """Raises ValueError unless `frame` has the columns, a unique key, and values within the ranges (NaN is not)."""
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise ValueError(f"{name}: column {missing[0]} is missing")
+    if "bin" in columns:
+        ranges = {"bin": (NO_SCORE_BIN, N_BINS - 1), **ranges}
+    for column, (low, high) in ranges.items():
+        bad = ~frame[column].between(low, high).to_numpy()
+        if bad.any():
+            row = frame[bad].iloc[0]
+            raise ValueError(f"{name}: {column} {row[column]} is not in {low}..{high} in cell {_name(row)}")
+    key = [*CELL, *(["bin"] if "bin" in columns else [])]
+    twice = frame.duplicated(key).to_numpy()
+    if twice.any():
+        row = frame[twice].iloc[0]
+        raise ValueError(f"{name}: {', '.join(f'{column} {row[column]}' for column in key)} occurs twice")
+
+
+def _name(row: pd.Series) -> str:
+    return "/".join(str(row[column]) for column in CELL)

@@ -1,0 +1,37 @@
+"""What the draw statement is asked, and its answer as rows of `review_sample`."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+
+from include.contract.tables import TABLES
+from include.sampling.queue import sample_ids
+from include.sampling.salts import programme_salt
+from include.warehouse.base import Parameter
+
+
+def draw_parameters(strata: pd.DataFrame, day: date, salt: int) -> dict[str, Parameter]:
+    """Parameters of `draw.sql` for `strata`, rows of `sampling_design`; `salt` is the configured one."""
+
+    def largest(programme: str, column: str) -> float:
+        of_programme = strata.loc[strata["programme"] == programme, column]
+        return 0.0 if of_programme.empty else float(of_programme.max())
+
+    return {
+        "ds": day,
+        "audit_salt": programme_salt(salt, "audit"),
+        "prevalence_salt": programme_salt(salt, "prevalence"),
+        "training_salt": programme_salt(salt, "training"),
+        "max_audit": largest("audit", "inclusion_probability"),
+        "max_prevalence": largest("prevalence", "probability_per_view"),
+        "max_training": largest("training", "inclusion_probability"),
+    }
+
+
+def sample_rows(drawn: pd.DataFrame, day: date) -> pd.DataFrame:
+    """`drawn` as rows of `review_sample`, each with its sample_id, sorted by it."""
+    identity = drawn["programme"].astype("str") + f":{day}:" + drawn["policy"] + ":" + drawn["model_version"] + ":"
+    rows = drawn.assign(sample_id=sample_ids(identity + drawn["video_id"].astype("str")))
+    return rows.sort_values("sample_id", ignore_index=True)[list(TABLES["review_sample"].column_names)]

@@ -1,0 +1,94 @@
+"""Changes that expire: which cells they hold, and what the cells go back to. Pure.
+
+A change published with an expiry holds its cell until the end of that day: the daily run leaves the cell alone. The
+daily run of the last day, or of the first later one, then lifts it: a new version gives the cell back the thresholds of
+the last change that was made to last, unless anything newer was published for it meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+import pandas as pd
+
+from include.thresholds.guardrails import Outcome, Verdict
+from include.thresholds.ledger import Cell, Row, canonical_json, cell_of, records
+
+ORIGIN = "expiry"
+
+
+@dataclass(frozen=True)
+class Override:
+    """A cell whose newest change expires.
+
+    Attributes:
+        version, requester, reason, expires_on: of the version that made the change; expires_on is the last day.
+        now, lasting: thresholds while it holds and after it, each {remove_at, review_at}.
+    """
+
+    cell: Cell
+    version: int
+    requester: str
+    reason: str
+    expires_on: date
+    now: Mapping[str, float]
+    lasting: Mapping[str, float]
+
+    def __str__(self) -> str:
+        """E.g. "version 7, asked for by ana, holds this cell until 2026-12-01: election week"."""
+        return f"version {self.version}, asked for by {self.requester}, holds this cell until {self.expires_on}: " + (
+            self.reason
+        )
+
+
+def overrides(chain: Sequence[Row]) -> dict[Cell, Override]:
+    """The overrides at the end of `chain`, expired ones too if they were not lifted yet, by cell."""
+    found: dict[Cell, Override] = {}
+    for row in chain:
+        for change in json.loads(row["changes"]):
+            cell = cell_of(change)
+            if row["expires_on"] is None:
+                found.pop(cell, None)
+                continue
+            lasting = found[cell].lasting if cell in found else change["old"]
+            found[cell] = Override(
+                cell, row["version"], row["requester"], row["reason"], row["expires_on"], change["new"], lasting
+            )
+    return found
+
+
+def lifting(chain: Sequence[Row], day: date) -> list[dict[str, Any]]:
+    """The changes that give every cell whose override ended by `day` its lasting thresholds back."""
+    return [
+        {
+            **dict(zip(("policy", "market", "model_version"), cell, strict=True)),
+            "old": dict(held.now),
+            "new": dict(held.lasting),
+            "origin": ORIGIN,
+            "lifts": held.version,
+        }
+        for cell, held in sorted(overrides(chain).items())
+        if held.expires_on <= day
+    ]
+
+
+def respecting(
+    proposals: pd.DataFrame, holding: Mapping[Cell, Override], status: Literal["held", "awaiting_approval"]
+) -> pd.DataFrame:
+    """`proposals` with those that would change an overridden cell held, or put to a person."""
+    rows = []
+    outcome: Outcome = "hold" if status == "held" else "ask"
+    for row in records(proposals):
+        override = holding.get(cell_of(row))
+        changing = override is not None and row["status"] in ("within_limits", "awaiting_approval")
+        rows.append(with_verdict(row, status, Verdict("override", outcome, str(override))) if changing else row)
+    return proposals.assign(**{name: [row[name] for row in rows] for name in ("status", "verdicts")})
+
+
+def with_verdict(row: Row, status: str, verdict: Verdict) -> Row:
+    """A proposal with another status, and the verdict that says why."""
+    return row | {"status": status, "verdicts": canonical_json([*json.loads(row["verdicts"]), vars(verdict)])}

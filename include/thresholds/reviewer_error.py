@@ -1,0 +1,206 @@
+"""How often reviewers' consensus is wrong, from labels that experts settled too, and what follows for a certificate.
+
+If reviewers call a violating video violating with chance Se (sensitivity) and any other one with chance 1 - Sp (Sp:
+specificity), a share p of violating videos shows as p Se + (1 - p)(1 - Sp) on their labels (Rogan and Gladen, American
+Journal of Epidemiology 107, 1978). It rises with p as long as Se + Sp > 1, so
+
+    true precision >= target   <=>   precision on their labels >= target Se + (1 - target)(1 - Sp).
+
+The right side is taken at its upper limit: sensitivity and specificity at the ends that ask for most, each missed with
+0.15 of the error that the certificate may make; it keeps the rest (Bonferroni). As the limits only ever raise the
+share to be certified, and all that is certified for a larger share is also rejected for a smaller one in the same fixed
+sequence, the certificate's promise then holds for true labels. That costs or gains: sensitivity below 1 makes removals
+look worse than they are, false alarms make them look better.
+
+Assumed: experts are right and settle draws by chance; the rates are those of the policy, in all markets alike, and at
+given truth do not depend on the score within the scores where automatic removal is possible. They are taken from there
+only, since what the classifier suspects misleads reviewers more than anything else does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from include.thresholds.bounds import mean_lower_bound
+from include.thresholds.certify import Decision
+
+Array = NDArray[np.float64]
+
+MIN_GOLDEN = 30
+"""So many violating and so many other videos must be settled before reviewers' error is estimated."""
+
+GOLDEN_SHARE = 0.3
+"""Part of a certificate's error that is spent on the limits of sensitivity and specificity, half of it on each."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A sensitivity or specificity in [0, 1] with its limits, from n settled videos."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class ReviewerError:
+    """Sensitivity and specificity of the consensus."""
+
+    sensitivity: Rate
+    specificity: Rate
+
+    def __str__(self) -> str:
+        """Both with their limits, in words."""
+        parts = (("sensitivity", self.sensitivity), ("specificity", self.specificity))
+        return ", ".join(f"{name} {r.value:.3f} ({r.low:.3f} to {r.high:.3f}, {r.n} videos)" for name, r in parts)
+
+
+def settled(sample: pd.DataFrame) -> pd.DataFrame:
+    """The draws that experts settled, each video once. `sample`: video_id, p_violating; golden (0, 1, or NaN: not)."""
+    if "golden" not in sample:
+        return sample.iloc[:0].assign(golden=np.empty(0))
+    rows = sample[sample["golden"].notna()]
+    bad = ~rows["golden"].isin([0.0, 1.0])
+    if bad.any():
+        raise ValueError(f"golden: {rows['golden'][bad].iloc[0]} in row {rows.index[bad][0]!r} is neither 0 nor 1")
+    return rows.drop_duplicates(["policy", "video_id"])
+
+
+def reviewer_error(golden: pd.DataFrame, *, tail: float) -> ReviewerError | str:
+    """Error rates from videos with p_violating in [0, 1] and golden (0 or 1), or why they are not stated.
+
+    Each of the four limits is missed with a chance of at most `tail`: Clopper and Pearson's where the consensus is 0 or
+    1, their generalisation for fractions elsewhere (`bounds.mean_lower_bound`).
+    """
+    p, violating = golden["p_violating"].to_numpy(dtype=float), golden["golden"].to_numpy(dtype=float) == 1.0
+    n, others = int(violating.sum()), int((~violating).sum())
+    if min(n, others) < MIN_GOLDEN:
+        return f"experts settled {n} violating and {others} other videos, {MIN_GOLDEN} of each are needed"
+    found = ReviewerError(_rate(p[violating], tail), _rate(1.0 - p[~violating], tail))
+    if found.sensitivity.low + found.specificity.low <= 1.0:
+        return f"reviewers cannot be told from chance: {found}"
+    return found
+
+
+def reviewer_error_by_band(
+    golden: pd.DataFrame, split: float, *, tail: float
+) -> tuple[ReviewerError, ReviewerError] | str:
+    """Error rates below the score `split` (or without one) and from it on, or why they are not stated.
+
+    Each rate is that of its band where MIN_GOLDEN videos of its kind are settled there, else that of all of them.
+    Otherwise as `reviewer_error`.
+    """
+    overall = reviewer_error(golden, tail=tail)
+    if isinstance(overall, str):
+        return overall
+    suspected, found = (golden["score"] >= split).to_numpy(bool), []
+    for band in (golden[~suspected], golden[suspected]):
+        p, violating = band["p_violating"].to_numpy(dtype=float), band["golden"].to_numpy(dtype=float) == 1.0
+        rates = ReviewerError(
+            _rate(p[violating], tail) if violating.sum() >= MIN_GOLDEN else overall.sensitivity,
+            _rate(1.0 - p[~violating], tail) if (~violating).sum() >= MIN_GOLDEN else overall.specificity,
+        )
+        if rates.sensitivity.low + rates.specificity.low <= 1.0:
+            return f"reviewers cannot be told from chance: {rates}"
+        found.append(rates)
+    return found[0], found[1]
+
+
+def _rate(right: Array, tail: float) -> Rate:
+    low, high = mean_lower_bound(right, 1.0 - tail), 1.0 - mean_lower_bound(1.0 - right, 1.0 - tail)
+    return Rate(float(right.mean()), low, high, right.size)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """The precision that reviewers' labels must show for the true one to be at least `target`.
+
+    Attributes:
+        share: what to certify on their labels ...
+        confidence: ... and at which confidence. Without `errors`: the target itself at the asked confidence.
+        errors: what it rests on; None where the certificate speaks for the reviewers' consensus.
+        reason: how it came about, for the proposal.
+    """
+
+    target: float
+    share: float
+    confidence: float
+    errors: ReviewerError | None
+    reason: str
+
+    @property
+    def refuted_below(self) -> float:
+        """A precision on reviewers' labels below this means a true one below the target."""
+        if self.errors is None:
+            return self.target
+        return _shown(self.target, self.errors.sensitivity.low, self.errors.specificity.high)
+
+    @property
+    def expected(self) -> float:
+        """What a true precision of `target` is expected to show as."""
+        if self.errors is None:
+            return self.target
+        return _shown(self.target, self.errors.sensitivity.value, self.errors.specificity.value)
+
+    def true_estimate(self, shown: ArrayLike) -> Array:
+        """The true shares behind shares on reviewers' labels."""
+        if self.errors is None:
+            return np.asarray(shown, dtype=float)
+        return _true(shown, self.errors.sensitivity.value, self.errors.specificity.value)
+
+    def true_bound(self, shown: ArrayLike) -> Array:
+        """Lower limits of the true shares behind lower limits on reviewers' labels."""
+        if self.errors is None:
+            return np.asarray(shown, dtype=float)
+        return _true(shown, self.errors.sensitivity.high, self.errors.specificity.low)
+
+    def on_truth(self, decision: Decision) -> Decision:
+        """A decision about `share` as one about `target`."""
+        if self.errors is None:
+            return decision
+        refusal, bound = decision.refusal, None if decision.bound is None else float(self.true_bound(decision.bound))
+        if bound is not None and decision.threshold is not None:
+            bound = max(bound, self.target)  # it is, but for rounding
+        if refusal is not None and decision.estimate is not None:
+            refusal += f"; on reviewers' labels {self.share:.4f} stands for a true precision of {self.target:g}"
+        return replace(
+            decision,
+            refusal=refusal,
+            estimate=None if decision.estimate is None else float(self.true_estimate(decision.estimate)),
+            bound=bound,
+        )
+
+
+def aim_at(golden: pd.DataFrame, target: float, *, confidence: float, correct: bool) -> Aim:
+    """How to certify a true precision of `target`, both in (0, 1).
+
+    Args:
+        golden: settled videos among those that may be removed, as in `reviewer_error`.
+        correct: whether reviewers' error is to be corrected for at all.
+    """
+    error = 1.0 - confidence
+    found = reviewer_error(golden, tail=GOLDEN_SHARE / 2.0 * error) if correct else "the policy does not ask for it"
+    if isinstance(found, str):
+        reason = f"the certificate speaks for the reviewers' consensus, not corrected for their error: {found}"
+        return Aim(target, target, confidence, None, reason)
+    share = _shown(target, found.sensitivity.high, found.specificity.low)
+    reason = (
+        f"the certificate speaks for true labels: with {found}, a precision of {target:g} is certified as {share:.4f} "
+        "on reviewers' labels"
+    )
+    return Aim(target, share, 1.0 - (1.0 - GOLDEN_SHARE) * error, found, reason)
+
+
+def _shown(share: float, sensitivity: float, specificity: float) -> float:
+    return share * sensitivity + (1.0 - share) * (1.0 - specificity)
+
+
+def _true(shown: ArrayLike, sensitivity: float, specificity: float) -> Array:
+    """Rogan and Gladen's estimator, kept in [0, 1]."""
+    alarm = 1.0 - specificity
+    return np.clip((np.asarray(shown, dtype=float) - alarm) / (sensitivity - alarm), 0.0, 1.0)

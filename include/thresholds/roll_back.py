@@ -1,0 +1,138 @@
+"""The steps of `roll_back_thresholds`: show what an earlier version would change, and publish it as a new one."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+from include.config.model import Config
+from include.contract.tables import CELL
+from include.project import Project
+from include.thresholds.ledger import Cell, Levels, Row, thresholds_of
+from include.thresholds.publication import Act, Change, publish_changes, read_chain
+from include.thresholds.request import Asked, RequestError
+
+log = logging.getLogger(__name__)
+
+KIND = "roll_back"
+CONFIRM, CANCEL = "Roll back", "Cancel"
+Given = Mapping[str, Any]
+"""What was shown: version, in_force (the version in force then), day, changes, text."""
+
+
+def read_request(project: Project, asked: Asked) -> dict[str, Any]:
+    """What rolling back to the form's version would change, and the Markdown that says so.
+
+    Raises:
+        RequestError: the version does not exist, is the newest, changes nothing or has no cell left; a blank reason.
+    """
+    version, reason = asked.form["version"], str(asked.form["reason"]).strip()
+    if not reason:
+        raise RequestError("reason: is blank; say why, for who reads the ledger later")
+    chain = read_chain(project)
+    if not chain:
+        raise RequestError("version: nothing has been published yet, there is nothing to roll back")
+    newest = chain[-1]["version"]
+    if not 1 <= version <= newest:
+        raise RequestError(f"version: {version} does not exist; the ledger holds 1 to {newest}")
+    if version == newest:
+        raise RequestError(f"version: {version} is the newest and in force; there is nothing to roll back")
+    changes, gone = rolled_back(chain, version, project.config)
+    if not changes and gone:
+        raise RequestError(f"version: all that {version} would change is no longer configured: {_listed(gone)}")
+    if not changes:
+        raise RequestError(f"version: {version} has the thresholds of version {newest}, which is in force")
+    return {
+        "version": version,
+        "in_force": newest,
+        "day": chain[-1]["ds"].isoformat(),
+        "reason": reason,
+        "changes": changes,
+        "text": _text(asked, chain[version - 1], changes, gone),
+    }
+
+
+def roll_back(project: Project, asked: Asked, given: Given, answer: Mapping[str, Any]) -> str:
+    """Publishes the version that was confirmed; what it came to, in words."""
+    user = answer.get("responded_by_user")
+    if user is None:
+        return "Nobody answered in time: the thresholds in force stay."
+    if list(answer["chosen_options"]) != [CONFIRM]:
+        return f"Cancelled by {user['name']}: the thresholds in force stay."
+
+    def find(chain: Sequence[Row]) -> Sequence[Change] | str:
+        later = [row for row in chain if row["version"] > given["in_force"]]
+        if any(json.loads(row["request"]).get("origin") == asked.run_id for row in later):
+            return []  # this run did it before it was killed
+        if rolled_back(chain, given["version"], project.config)[0] != given["changes"]:
+            return f"stale: version {chain[-1]['version']} changed these cells after the question was asked"
+        return list(given["changes"])
+
+    act = Act(
+        day=date.fromisoformat(given["day"]),
+        requester=asked.user,
+        approver=None if user["name"] == asked.user else user["name"],
+        reason=given["reason"],
+        request={"kind": KIND, "origin": asked.run_id, "version": given["version"]},
+    )
+    result = publish_changes(project, find, act, datetime.now(UTC))
+    log.info("%s", result)
+    if result.outcome == "refused":
+        return f"Not rolled back. {result.refused['']}. The thresholds in force stay."
+    return f"Rolled back to version {given['version']}, as version {result.version}. {result.serving}."
+
+
+def rolled_back(chain: Sequence[Row], version: int, config: Config) -> tuple[list[Change], list[Cell]]:
+    """The changes that bring back the thresholds of `version`, and its cells that are no longer configured.
+
+    Cells that came after `version` keep their thresholds.
+    """
+    then, now = thresholds_of(chain[version - 1]), thresholds_of(chain[-1])
+    differing = {cell: levels for cell, levels in sorted(then.items()) if levels != now[cell]}
+    gone = [cell for cell in differing if not _configured(cell, config)]
+    return [_change(cell, now[cell], levels) for cell, levels in differing.items() if cell not in gone], gone
+
+
+def _configured(cell: Cell, config: Config) -> bool:
+    policy, market, model_version = cell
+    known = config.policies.get(policy)
+    return known is not None and market in config.markets and model_version in known.model_versions
+
+
+def _change(cell: Cell, old: Levels, new: Levels) -> Change:
+    return {
+        **dict(zip(CELL, cell, strict=True)),
+        "old": {"remove_at": old[0], "review_at": old[1]},
+        "new": {"remove_at": new[0], "review_at": new[1]},
+        "origin": KIND,
+    }
+
+
+def _text(asked: Asked, row: Row, changes: Sequence[Change], gone: Sequence[Cell]) -> str:
+    """What a person is shown before the version `row` is brought back."""
+    lines = [
+        f"{asked.user} wants version {row['version']} of {row['ds']} ({row['reason']}) back: {asked.form['reason']}",
+        "",
+        "| cell | remove_at | review_at |",
+        "|---|---|---|",
+        *(
+            f"| {' '.join(change[name] for name in CELL)} | {_moved(change, 'remove_at')} | "
+            f"{_moved(change, 'review_at')} |"
+            for change in changes
+        ),
+    ]
+    if gone:
+        lines += ["", f"No longer configured, and left as they are: {_listed(gone)}"]
+    return "\n".join(lines)
+
+
+def _moved(change: Change, name: str) -> str:
+    old, new = change["old"][name], change["new"][name]
+    return f"{old:.3f}" if old == new else f"{old:.3f} → {new:.3f}"
+
+
+def _listed(cells: Sequence[Cell]) -> str:
+    return ", ".join("/".join(cell) for cell in cells)

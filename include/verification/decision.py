@@ -1,0 +1,73 @@
+"""Computes the changes of a published version again, from what was asked for and what it rested on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from include.evidence import config_digest
+from include.project import Project
+from include.thresholds import ad_hoc, roll_back
+from include.thresholds.ledger import TABLE, Row, cell_of, changed, records, thresholds_of
+from include.thresholds.overrides import lifting
+from include.thresholds.publication import DAILY, initial_thresholds
+from include.thresholds.stage import daily_proposals
+
+
+def decision_problems(project: Project, chain: Sequence[Row], version: int) -> list[str]:
+    """Where `version` differs from what its inputs lead to now, each naming cell and values; empty if nowhere.
+
+    Args:
+        chain: the sound ledger, in order.
+    """
+    row, before = chain[version - 1], chain[: version - 1]
+    request, evidence = json.loads(row["request"]), json.loads(row["evidence"])
+    problems = [
+        f"{name} has changed since; the decision rests on one of SHA-256 {evidence[name]}"
+        for name, digest in config_digest(project).items()
+        if evidence.get(name, digest) != digest
+    ]
+    if request["kind"] == "initial":
+        expected = initial_thresholds(project.config)
+        actual = thresholds_of(row)
+    elif request["kind"] in (DAILY, ad_hoc.KIND):
+        return problems + _proposal_problems(_proposed(project, request, version), row)
+    elif request["kind"] == roll_back.KIND:
+        expected = changed(roll_back.rolled_back(before, request["version"], project.config)[0])
+        actual = changed(json.loads(row["changes"]))
+    else:
+        expected = changed(lifting(before, date.fromisoformat(request["day"])))
+        actual = changed(json.loads(row["changes"]))
+    return problems + [
+        f"{'/'.join(cell)} is {actual.get(cell, 'unchanged')}, its inputs lead to {expected.get(cell, 'no change')}"
+        for cell in sorted(actual.keys() | expected.keys())
+        if actual.get(cell) != expected.get(cell)
+    ]
+
+
+def _proposed(project: Project, request: Mapping[str, Any], version: int) -> pd.DataFrame:
+    """The proposals of the run that published `version`, computed again."""
+    if request["kind"] == DAILY:
+        return daily_proposals(project, date.fromisoformat(request["day"]))
+    ledger = project.warehouse.read(TABLE)
+    return ad_hoc.computed(project, request["origin"], request, ledger[ledger["version"] < version])
+
+
+def _proposal_problems(proposals: pd.DataFrame, row: Row) -> list[str]:
+    """What differs between the changes of a version and the proposals computed again."""
+    again, problems = {cell_of(proposal): proposal for proposal in records(proposals)}, []
+    for change in json.loads(row["changes"]):
+        name, found = "/".join(cell_of(change)), again.get(cell_of(change))
+        if found is None:
+            problems.append(f"{name} is changed, and its inputs hold no scores of it")
+            continue
+        new = {which: found[f"proposed_{which}"] for which in ("remove_at", "review_at")}
+        if new != change["new"]:
+            problems.append(f"{name} is {change['new']}, and its inputs lead to {new}")
+        elif found["proposal_id"] != change["proposal_id"]:
+            problems.append(f"{name} is what its inputs lead to, but they are others than those of the proposal")
+    return problems

@@ -1,0 +1,122 @@
+"""What a rollback would change, which versions have nothing to bring back, and a question that went stale."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.project import Project
+from include.thresholds.ledger import in_order, verify
+from include.thresholds.request import Asked, RequestError
+from include.thresholds.roll_back import read_request, roll_back
+from include.thresholds.serving import read_serving
+from tests.thresholds.publishing import CONFIG, DE, carry_out, in_force, project_in, proposal, rows_of, three_versions
+
+YES = {"chosen_options": ["Roll back"], "responded_by_user": {"id": "2", "name": "eva"}}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = project_in(tmp_path)
+    three_versions(project)
+    return project
+
+
+def asked(version: int, reason: str = "complaints", run_id: str = "manual__1") -> Asked:
+    return Asked(run_id, "ana", {"version": version, "reason": reason})
+
+
+def test_a_rollback_is_a_new_version_with_the_thresholds_of_the_old_one(project):
+    given = read_request(project, asked(1))
+    heading, _, columns, _, row = given["text"].splitlines()
+    assert heading.startswith("ana wants version 1 of 2026-11-10 (initial thresholds of the configuration) back: compl")
+    assert columns.count("|") == row.count("|") == 4
+    assert row == "| violence BR violence-v3 | 0.930 → 0.980 | 0.700 → 0.800 |"
+
+    said = roll_back(project, asked(1), given, YES)
+    assert said == "Rolled back to version 1, as version 4. thresholds.json was at version 3: version 4 was written."
+    last = in_order(rows_of(project))[-1]
+    assert (last["requester"], last["approver"], last["reason"]) == ("ana", "eva", "complaints")
+    assert json.loads(last["request"]) == {"kind": "roll_back", "origin": "manual__1", "version": 1}
+    assert last["thresholds"] == in_order(rows_of(project))[0]["thresholds"]
+    assert verify(rows_of(project)) == []
+    assert read_serving(project.settings.thresholds)["version"] == 4
+
+
+def test_a_rollback_repeated_after_it_was_killed_half_way_does_it_once(project):
+    given = read_request(project, asked(1))
+    roll_back(project, asked(1), given, YES)
+    roll_back(project, asked(1), given, YES)
+    assert len(rows_of(project)) == 4
+
+
+def test_who_asked_may_confirm_and_is_no_approver(project):
+    me = YES | {"responded_by_user": {"id": "1", "name": "ana"}}
+    assert roll_back(project, asked(2), read_request(project, asked(2)), me).startswith("Rolled back to version 2")
+    last = in_order(rows_of(project))[-1]
+    assert (last["requester"], last["approver"]) == ("ana", None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (YES | {"chosen_options": ["Cancel"]}, "Cancelled by eva: the thresholds in force stay."),
+        ({"chosen_options": ["Cancel"], "responded_by_user": None}, "Nobody answered in time: the thresholds"),
+    ],
+)
+def test_without_a_confirmation_nothing_changes(project, answer, said):
+    before = project.settings.thresholds.read_bytes()
+    assert roll_back(project, asked(1), read_request(project, asked(1)), answer).startswith(said)
+    assert (len(rows_of(project)), project.settings.thresholds.read_bytes()) == (3, before)
+
+
+def test_a_confirmation_of_what_changed_meanwhile_is_stale(project):
+    given = read_request(project, asked(1))
+    elsewhere = proposal("p7", DE, remove_at=0.97, origin="manual__0")
+    carry_out(project, [elsewhere], kind="ad_hoc", requester="eva")
+    said = roll_back(project, asked(1), given, YES)
+    assert said.startswith("Not rolled back. stale: version 4 changed these cells after the question was asked")
+    assert in_force(project) == (0.93, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("version", "reason", "said"),
+    [
+        (9, "complaints", "version: 9 does not exist; the ledger holds 1 to 3"),
+        (0, "complaints", "version: 0 does not exist; the ledger holds 1 to 3"),
+        (3, "complaints", "version: 3 is the newest and in force; there is nothing to roll back"),
+        (1, " ", "reason: is blank"),
+    ],
+)
+def test_what_cannot_be_rolled_back_is_named(project, version, reason, said):
+    with pytest.raises(RequestError) as refused:
+        read_request(project, asked(version, reason))
+    assert str(refused.value).startswith(said)
+
+
+def test_a_version_with_the_thresholds_in_force_and_an_empty_ledger_are_named(project, tmp_path):
+    roll_back(project, asked(1), read_request(project, asked(1)), YES)
+    with pytest.raises(RequestError, match="version: 1 has the thresholds of version 4, which is in force"):
+        read_request(project, asked(1))
+    with pytest.raises(RequestError, match="nothing has been published yet"):
+        read_request(project_in(tmp_path / "empty"), asked(1))
+
+
+def without_violence(project: Project) -> Project:
+    policies = {name: policy for name, policy in CONFIG.policies.items() if name != "violence"}
+    return replace(project, config=CONFIG.model_copy(update={"policies": policies}))
+
+
+def test_cells_that_are_no_longer_configured_are_left_and_named(project):
+    fraud: tuple[Any, ...] = ("fraud", "BR", "fraud-v2")
+    with pytest.raises(RequestError, match="all that 1 would change is no longer configured: violence/BR/violence-v3"):
+        read_request(without_violence(project), asked(1))
+    carry_out(project, [proposal("p7", fraud, remove_at=0.97, origin="m")], kind="ad_hoc", requester="eva")
+    given = read_request(without_violence(project), asked(1))
+    assert "No longer configured, and left as they are: violence/BR/violence-v3" in given["text"]
+    roll_back(without_violence(project), asked(1), given, YES)
+    assert (in_force(project), in_force(project, cell=fraud)) == ((0.93, 0.7), (0.98, 0.8))
