@@ -37,10 +37,15 @@ def declared(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AIRFLOW_CONN_PLUMBLINE_WAREHOUSE", json.dumps(connection))
     for name, value in VARIABLES.items():
         monkeypatch.setenv(f"AIRFLOW_VAR_{name.upper()}", value)
+    return home
+
+
+@pytest.fixture
+def in_task(declared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As inside a task."""
     run = SimpleNamespace(dag_id="sample_for_review", run_id="scheduled-1", clear_number=2)
     context = {"dag_run": run, "ti": SimpleNamespace(task_id="scan_scores")}
     monkeypatch.setattr("include.orchestration.dags.get_current_context", lambda: context)
-    return home
 
 
 def gate_failed() -> GateFailed:
@@ -48,7 +53,7 @@ def gate_failed() -> GateFailed:
     return GateFailed(run_gate("scores", DAY, [Judged("video_scores", pd.DataFrame({"a": [1]}), (check,))]))
 
 
-@pytest.mark.usefixtures("declared")
+@pytest.mark.usefixtures("in_task")
 def test_a_stage_gets_the_project_and_the_day() -> None:
     with stage("2026-11-03") as (project, day):
         assert isinstance(project, Project)
@@ -56,7 +61,7 @@ def test_a_stage_gets_the_project_and_the_day() -> None:
         assert day == DAY
 
 
-@pytest.mark.usefixtures("declared")
+@pytest.mark.usefixtures("in_task")
 @pytest.mark.parametrize(
     "error",
     [
@@ -76,7 +81,7 @@ def test_what_no_retry_can_heal_is_final_and_keeps_its_message(error: Exception)
     assert failed.value.__cause__ is error
 
 
-@pytest.mark.usefixtures("declared")
+@pytest.mark.usefixtures("in_task")
 def test_a_task_that_waits_for_a_query_holds_no_worker() -> None:
     with pytest.raises(TaskDeferred) as deferred, stage("2026-11-03"):
         raise StillRunning("job 1 is still running")
@@ -86,7 +91,7 @@ def test_a_task_that_waits_for_a_query_holds_no_worker() -> None:
     assert timedelta(0) < due <= RETURN
 
 
-@pytest.mark.usefixtures("declared")
+@pytest.mark.usefixtures("in_task")
 def test_the_warehouse_is_told_who_asks_and_retries_of_a_run_are_one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     callers = []
     monkeypatch.setattr("include.project.open_project", lambda settings, caller: callers.append(caller))
@@ -97,7 +102,7 @@ def test_the_warehouse_is_told_who_asks_and_retries_of_a_run_are_one_attempt(mon
     ]
 
 
-@pytest.mark.usefixtures("declared")
+@pytest.mark.usefixtures("in_task")
 @pytest.mark.parametrize("error", [OSError("disk"), ValueError("wrong"), KeyError("k"), TimeoutError("storage")])
 def test_any_other_failure_stays_what_it_is(error: Exception) -> None:
     with pytest.raises(type(error)) as failed, stage("2026-11-03"):
@@ -114,8 +119,9 @@ def test_any_other_failure_stays_what_it_is(error: Exception) -> None:
         ({"PLUMBLINE_CONFIG": "none.yaml"}, r"none\.yaml: cannot be read"),
     ],
 )
+@pytest.mark.usefixtures("in_task")
 def test_a_wrong_setting_is_final_before_anything_runs(
-    declared: Path, monkeypatch: pytest.MonkeyPatch, broken: dict[str, str], said: str
+    monkeypatch: pytest.MonkeyPatch, broken: dict[str, str], said: str
 ) -> None:
     for name, value in broken.items():
         monkeypatch.setenv(name, value)
@@ -149,7 +155,7 @@ def replaced(monkeypatch: pytest.MonkeyPatch, package: str, dag: Any, **instead:
     return calls
 
 
-@pytest.mark.usefixtures("declared")
+@pytest.mark.usefixtures("in_task")
 def test_a_step_passes_the_day_and_what_earlier_tasks_returned(
     dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,7 +170,7 @@ def test_a_step_passes_the_day_and_what_earlier_tasks_returned(
     ]
 
 
-@pytest.mark.usefixtures("declared")
+@pytest.mark.usefixtures("in_task")
 @pytest.mark.parametrize("error", [gate_failed(), OSError("disk")], ids=["gate", "disk"])
 def test_only_what_may_heal_is_tried_again(
     dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch, error: Exception
