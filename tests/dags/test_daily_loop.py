@@ -157,7 +157,8 @@ def test_a_model_that_lost_recall_is_handed_over_once(loop: Loop, monkeypatch: p
     row = snapshots.iloc[0]
     frame = pd.read_parquet(loop.settings.output / row["path"])
     assert len(frame) == row["n_rows"]
-    assert (frame["weight"] >= 1).all()
+    assert (frame.loc[frame["probability_sample"], "weight"] >= 1).all()
+    assert frame.loc[~frame["probability_sample"], "weight"].isna().all()
     mlflow.set_tracking_uri(loop.settings.mlflow_tracking_uri)
     run = mlflow.get_run(row["mlflow_run_id"])
     assert run.inputs.dataset_inputs[0].dataset.name == row["snapshot_id"]

@@ -155,7 +155,7 @@ def replaced(monkeypatch: pytest.MonkeyPatch, package: str, dag: Any, **instead:
     return calls
 
 
-@pytest.mark.usefixtures("in_task")
+@pytest.mark.usefixtures("declared")
 def test_a_step_passes_the_day_and_what_earlier_tasks_returned(
     dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +170,7 @@ def test_a_step_passes_the_day_and_what_earlier_tasks_returned(
     ]
 
 
-@pytest.mark.usefixtures("in_task")
+@pytest.mark.usefixtures("declared")
 @pytest.mark.parametrize("error", [gate_failed(), OSError("disk")], ids=["gate", "disk"])
 def test_only_what_may_heal_is_tried_again(
     dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch, error: Exception
