@@ -25,7 +25,7 @@ down: ## Stop the Airflow UI
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m include.local.server down; fi
 
 test: install-dev emulator lint ## Lint, check types and docs, and run the whole suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install-dev ## Lint, check types, and check that generated docs are current
 	@$(BIN)/ruff check .

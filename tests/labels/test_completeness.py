@@ -20,7 +20,7 @@ DAY = DRAWN + timedelta(days=9)
 
 def draws(n: int, region: str, first: int, policy: str = "violence") -> pd.DataFrame:
     rows = pd.DataFrame({"video_id": np.arange(first, first + n), "region": region, "policy": policy})
-    return rows.assign(market="BR", programme="audit", ds=DRAWN)
+    return rows.assign(market="BR", model_version="violence-v3", programme="audit", ds=DRAWN)
 
 
 def answered(video: int, age: int, **values: Any) -> dict[str, Any]:

@@ -29,6 +29,7 @@ FORK = multiprocessing.get_context("fork")
 TABLES_WRITTEN = {
     "label_events",
     "label_rejects",
+    "label_agreement",
     "label_consensus",
     "label_completeness",
     "reviewer_quality",

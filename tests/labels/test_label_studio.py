@@ -162,7 +162,8 @@ def draws(videos: list[int]) -> pd.DataFrame:
             "region": "review",
             "score": 0.5,
             "views": 1,
-            "inclusion_probability": 1.0,
+            "programme_probability": 1.0,
+            "inclusion_probability": [None if video % 3 == 0 else 1.0 for video in videos],
             "permanent_random": 0.1,
         }
     )
