@@ -36,7 +36,7 @@ def background(project: Project, day: date, in_force: pd.DataFrame, *, emergency
 
 
 def _contested(project: Project, day: date) -> dict[str, Contested] | None:
-    if not project.warehouse.days("appeals"):
+    if not project.warehouse.delivers("appeals"):
         return None
     last = day - timedelta(days=APPEAL_DAYS)
     removals = []

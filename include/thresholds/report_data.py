@@ -48,7 +48,7 @@ def report_data(project: Project, day: date, *, origin: str = DAILY, title: str 
         sample_counts=sample_counts(project, day),
         outcomes=warehouse.read("forecast_outcomes", day - timedelta(days=OUTCOME_DAYS - 1), day),
         completeness=warehouse.read("label_completeness", day, day),
-        appeals=None if not warehouse.days("appeals") else appeals,
+        appeals=appeals if warehouse.delivers("appeals") else None,
         enforcement=enforced(project, day),
         origin=origin,
         title=title,

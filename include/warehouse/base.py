@@ -83,6 +83,10 @@ class Warehouse(ABC):
         """Days for which `table` has a partition, ascending."""
 
     @abstractmethod
+    def delivers(self, table: str) -> bool:
+        """Whether the platform delivers `table` at all: an optional input that is absent switches off what needs it."""
+
+    @abstractmethod
     def read(
         self, table: str, start: date | None = None, end: date | None = None, *, slice_value: str | None = None
     ) -> pd.DataFrame:

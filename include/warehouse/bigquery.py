@@ -40,12 +40,13 @@ class BigQueryWarehouse(Warehouse):
         self._checked: set[str] = set()
 
     def days(self, table: str) -> list[date]:
-        if TABLES[table].optional and self.jobs.table(table) is None:
-            return []
         contract = self._existing(TABLES[table])
         sql = f"SELECT DISTINCT ds FROM `{contract.name}` WHERE ds >= @start ORDER BY ds"  # noqa: S608
         rows = self.jobs.run(sql, {"start": date.min}, table)
         return [day for day in rows.column("ds").to_pylist() if day is not None]
+
+    def delivers(self, table: str) -> bool:
+        return self.jobs.table(table) is not None
 
     def read(
         self, table: str, start: date | None = None, end: date | None = None, *, slice_value: str | None = None
@@ -56,7 +57,7 @@ class BigQueryWarehouse(Warehouse):
         import pyarrow as pa
 
         schema = arrow_schema(table).insert(0, pa.field("ds", pa.date32()))
-        if table.optional and self.jobs.table(table.name) is None:
+        if table.optional and not self.delivers(table.name):
             return schema.empty_table()
         self._existing(table)
         columns = ", ".join(f"`{name}`" for name in schema.names)
@@ -74,7 +75,7 @@ class BigQueryWarehouse(Warehouse):
         if not isinstance(day, date):
             raise TypeError(f"parameter ds must be a date, got {day!r}")
         for table in tables:
-            if TABLES[table].optional and self.jobs.table(table) is None:
+            if TABLES[table].optional and not self.delivers(table):
                 raise MissingPartition(table, day)
             self._existing(TABLES[table])
             if TABLES[table].owner == "platform" and self.row_count(table, day) == 0:

@@ -51,6 +51,9 @@ class DuckDBWarehouse(Warehouse):
                 found.append(day)
         return sorted(found)
 
+    def delivers(self, table: str) -> bool:
+        return bool(self.days(table))
+
     def read(
         self, table: str, start: date | None = None, end: date | None = None, *, slice_value: str | None = None
     ) -> pd.DataFrame:

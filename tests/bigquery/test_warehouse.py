@@ -180,6 +180,7 @@ def test_a_view_over_other_columns_serves_as_an_input(opened: Opened):
 
 def test_optional_inputs_may_be_absent_and_others_are_asked_for(opened: Opened):
     warehouse = opened()
+    assert not warehouse.delivers("appeals")
     assert warehouse.read("appeals").empty
     with pytest.raises(WarehouseRefused, match="no table or view video_scores: make a view"):
         warehouse.row_count("video_scores", DAY)
