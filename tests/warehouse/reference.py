@@ -39,7 +39,8 @@ def permanent_random(video_id: NDArray[np.int64], salt: int) -> NDArray[np.float
 
 def rehashed(h: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
     """Another permanent random number, times 2^32, from one times 2^32; shape as given."""
-    return np.array([_mixed(value ^ salt) for value in h.tolist()], dtype=np.uint64)
+    x = h ^ np.uint64(salt)
+    return ((x ^ (x >> np.uint64(15))) * np.uint64(1540483477)) & np.uint64(_LOW)
 
 
 def programme_random(video_id: NDArray[np.int64], salts: dict[str, int], programme: str) -> NDArray[np.float64]:
