@@ -68,7 +68,8 @@ def test_the_loop_ends_with_the_tables_of_the_embedded_warehouse(
                 .drop(columns=list(CLOCK.get(name, ())))
                 for engine in ("bigquery", "duckdb")
             )
-            pd.testing.assert_frame_equal(found, wanted, check_exact=True, obj=name)
+            # Sums of many floats differ in their last digits with the order in which they were added.
+            pd.testing.assert_frame_equal(found, wanted, rtol=1e-9, atol=0, obj=name)
     assert len(ends["bigquery"]["threshold_ledger"]) > 1, "nothing was published, so nothing was compared"
     assert len(ends["bigquery"]["label_events"]) > 0
 
