@@ -270,8 +270,14 @@ def false_positive_rate(precision: Estimate, prevalence: Estimate, removed: floa
     for of in (precision, prevalence):
         if of.value is None:
             return Estimate(refusal=of.refusal)
-    parts = [_limits(precision), _limits(prevalence)]
-    return _stated(*_recovered(lambda p, rate: removed * (1 - p) / max(1 - rate, removed * (1 - p)), parts), math.inf)
+    if prevalence.value == 1:
+        return Estimate(refusal="no video that does not violate")
+
+    def share(right: float, rate: float) -> float:
+        wrong = removed * (1 - right)
+        return wrong / max(1 - rate, wrong, _TINY)
+
+    return _stated(*_recovered(share, [_limits(precision), _limits(prevalence)]), math.inf)
 
 
 def rate(labels: _Labels, totals: Array, size: Array, remove_bin: int) -> Estimate:

@@ -20,9 +20,9 @@ from tests.loop import FORM, LAST, Loop, approve, nobody
 
 pytestmark = pytest.mark.airflow
 
-FRAUD = FORM | {"markets": ["BR", "IN"], "goal": "own", "precision_percent": 85}
+INDIA = FORM | {"policies": ["pornography", "violence"], "markets": ["IN"], "goal": "own", "precision_percent": 90}
 """So little is asked that a few days of labels certify it."""
-WANTED = FRAUD | {"mode": "propose"}
+WANTED = INDIA | {"mode": "propose"}
 
 
 def answer_of(run: Any, task_id: str = "answer") -> str:
@@ -54,7 +54,7 @@ def of_run(loop: Loop, run: Any) -> pd.DataFrame:
 
 def test_a_what_if_answers_and_changes_nothing(loop: Loop) -> None:
     before, served = loop.fingerprints(), loop.settings.thresholds.read_bytes()
-    run = loop.fill_in("recalibrate_ad_hoc", nobody, **FRAUD)
+    run = loop.fill_in("recalibrate_ad_hoc", nobody, **INDIA)
     after = loop.fingerprints()
     assert {name for name, digest in after.items() if before.get(name) != digest} == {
         ("threshold_proposals", loop.day(LAST))
@@ -62,19 +62,19 @@ def test_a_what_if_answers_and_changes_nothing(loop: Loop) -> None:
     assert loop.settings.thresholds.read_bytes() == served
 
     found = of_run(loop, run)
-    assert sorted(found["market"]) == ["BR", "IN"]
-    assert set(found["target"]) == {0.85}
+    assert sorted(found["policy"]) == ["pornography", "violence"]
+    assert set(found["target"]) == {0.9}
     changing = found[found["status"] == "what_if"]
     assert len(changing) > 0
     assert not {"within_limits", "awaiting_approval", "approved"} & set(found["status"])
     answer = answer_of(run)
     assert answer.startswith(
-        "ana asks what follows from a precision of at least 85% for fraud in BR, IN: election week."
+        "ana asks what follows from a precision of at least 90% for pornography, violence in IN: election week."
     )
     assert answer.count("wrongful removals") >= len(changing)
     (page,) = (loop.settings.reports / "ad_hoc").iterdir()
     assert str(page) in answer
-    assert "What if: a precision of at least 85%" in page.read_text(encoding="utf-8")
+    assert "What if: a precision of at least 90%" in page.read_text(encoding="utf-8")
     assert note_of(run) == answer
 
 
@@ -210,4 +210,4 @@ def test_a_form_that_cannot_be_carried_out_fails_and_says_why(loop: Loop) -> Non
         ({"expires_on": str(loop.day(LAST) - timedelta(days=1)), "mode": "propose"}, "expires_on: .* is over"),
     ):
         with pytest.raises(RequestError, match=said):
-            ad_hoc.read_request(loop.project, Asked("manual__1", "ana", FRAUD | wrong))
+            ad_hoc.read_request(loop.project, Asked("manual__1", "ana", INDIA | wrong))
