@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test lint verify-ledger bench bench-guarantee emulator browser docs lock clean install install-dev
+.PHONY: help demo up down test lint verify-ledger bench bench-guarantee bench-loop emulator browser docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -44,6 +44,9 @@ bench: install-dev ## Measure speed and errors against peers, ratios in one run 
 
 bench-guarantee: install-dev ## Check the certificate's promise on simulated days, beside what others do (10 minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_guarantee
+
+bench-loop: install-dev ## Live 60 days of every scenario, beside fixed and notebook thresholds: DAYS=n, SCENARIOS=.. (an hour)
+	@$(BIN)/python -m tests.benchmarks.bench_loop $(if $(DAYS),--days $(DAYS)) $(SCENARIOS)
 
 emulator: .venv/bqemulator/installed ## Install the BigQuery emulator of the tests into an environment of its own
 

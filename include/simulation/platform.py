@@ -17,6 +17,9 @@ from include.simulation.population import ID_SHIFT, Videos, broken, content, sco
 from include.simulation.reviewers import GOLDEN_DAYS, HORIZON_DAYS, answers, golden, read_queue, with_garbage
 from include.simulation.scenario import BrokenFeed, Scenario
 
+_KEPT_VIDEOS = 10_000_000
+"""As many ids are kept with their truth, 80 MB."""
+
 
 @dataclass(frozen=True)
 class DayLanded:
@@ -219,7 +222,7 @@ class Platform:
         return result
 
     def _truth_of(self, day: date) -> _Truth:
-        """Computed again from the scenario, never read back; kept while the days around it are landed."""
+        """Computed again from the scenario, never read back; kept as long as there is room, the newest days longest."""
         if day not in self._known:
             videos = self._videos(day)
             positive = {
@@ -227,8 +230,8 @@ class Platform:
                 for name in sorted(self._scenario.policies)
             }
             self._known[day] = _Truth(videos.video_id, positive)
-            for old in sorted(self._known)[: -HORIZON_DAYS - 1]:
-                del self._known[old]
+            while len(self._known) > 1 and sum(len(known.video_id) for known in self._known.values()) > _KEPT_VIDEOS:
+                del self._known[min(self._known.keys() - {day})]  # golden videos of long ago are asked about again
         return self._known[day]
 
 

@@ -378,7 +378,9 @@ def _on_edge(threshold: float | None) -> float:
 def _fit_queue(plans: list[_Plan], config: Config, market: str, others: float) -> Queue:
     """Raise review_at in `plans`, in place, until the market's queues fit; the minutes before, after, and staffed.
 
-    Every cell keeps the same share of the minutes it wants. Videos without a score are reviewed whatever the
+    What the review_at in force take comes first; of what lower ones would add, every cell gets the same share. If even
+    the former does not fit, every cell keeps the same share of it: a cell that asks for much more takes nothing from
+    those that ask for nothing, which would find no way back down. Videos without a score are reviewed whatever the
     thresholds, and a refused cell keeps its own, so the queue may still not fit; guardrails then tell.
     """
     staffed = config.markets[market].reviewer_minutes * (1 - config.sampling.minutes_share)
@@ -386,13 +388,21 @@ def _fit_queue(plans: list[_Plan], config: Config, market: str, others: float) -
     before = others + sum(plan.review_minutes(plan.old) for plan in plans)
     fixed = {plan.cell: plan.review_minutes(Pair(plan.new.remove_at, plan.new.remove_at)) for plan in plans}
     wanted = {plan.cell: plan.review_minutes(plan.new) - fixed[plan.cell] for plan in plans}
-    total, kept_back = sum(wanted.values()), others + sum(fixed.values())
-    if kept_back + total > available:
-        kept = max(available - kept_back, 0.0) / total if total else 0.0
+    standing = {plan.cell: plan.review_minutes(_standing(plan.old, plan.new)) - fixed[plan.cell] for plan in plans}
+    total, first, room = sum(wanted.values()), sum(standing.values()), available - others - sum(fixed.values())
+    if total > room:
+        kept = min(max(room, 0.0) / first, 1.0) if first else 0.0
+        added = max(room - first, 0.0) / (total - first) if total > first else 0.0
         for plan in plans:
             if plan.proposes:
-                _raise_review(plan, fixed[plan.cell] + kept * wanted[plan.cell])
+                own = standing[plan.cell]
+                _raise_review(plan, fixed[plan.cell] + kept * own + added * (wanted[plan.cell] - own))
     return Queue(before, others + sum(plan.review_minutes(plan.new) for plan in plans), available)
+
+
+def _standing(old: Pair, new: Pair) -> Pair:
+    """`new`, its review_at no lower than the old one's."""
+    return Pair(new.remove_at, min(max(old.review_at, new.review_at), new.remove_at))
 
 
 def _raise_review(plan: _Plan, minutes: float) -> None:

@@ -51,6 +51,21 @@ def test_a_day_does_not_hang_on_days_landed_before(site):
     assert alone == {name: data for name, data in one.files().items() if name in alone}
 
 
+def test_videos_of_long_ago_may_be_asked_about_again(site, monkeypatch):
+    """As golden videos are, also where there is no room to keep what was true of their day."""
+    monkeypatch.setattr(platform_module, "_KEPT_VIDEOS", 1)
+    home = site()
+    platform = home.platform
+    platform.land_day(home.day(0))
+    queue = home.export_queue(0)
+    again = home.root / "queue" / f"ds={home.day(3)}" / "queue.csv"
+    again.parent.mkdir(parents=True)
+    again.write_bytes((home.root / "queue" / f"ds={home.day(0)}" / "queue.csv").read_bytes())
+    landed = [platform.land_day(home.day(index)) for index in range(1, 8)]
+    assert sum(day.rows["golden_labels"] for day in landed[4:]) > 0
+    assert sum(day.rows["reviewer_labels"] for day in landed[3:]) > len(queue)
+
+
 def test_every_parquet_file_has_the_contracts_schema_and_key(site):
     home = site("broken_feed", videos_per_day=1500)
     run(home, 6)

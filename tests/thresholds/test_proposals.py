@@ -203,6 +203,38 @@ def test_cells_of_a_market_share_its_minutes():
     assert given[0] / given[1] == pytest.approx(wanted[0] / wanted[1], rel=0.15)
 
 
+def test_a_cell_that_asks_for_more_takes_nothing_from_one_that_does_not():
+    config = make_config()
+    policy = config.policies["violence"].model_copy(update={"model_versions": [MODEL, "violence-v4"]})
+    first = make_cell("BR", seed=1)
+    second = [frame.assign(model_version="violence-v4") for frame in make_cell("BR", seed=2)]
+    sample, histogram = (pd.concat([first[part], second[part]]) for part in (0, 1))
+
+    def run_at(levels, staffed):
+        current = pd.DataFrame(
+            [
+                ("violence", "BR", version, 0.98, level)
+                for version, level in zip(policy.model_versions, levels, strict=True)
+            ],
+            columns=[*CELL, "remove_at", "review_at"],
+        )
+        tight = make_config(minutes=staffed).model_copy(update={"policies": {"violence": policy}})
+        return propose(sample, histogram, current, tight, day=DAY)
+
+    def minutes(frame):
+        return [json.loads(text)["reviewer_minutes"]["after"] for text in frame["forecast"]]
+
+    wanted = run_at((0.8, 0.8), 1e6)
+    asks, has = wanted["proposed_review_at"]
+    assert asks < 0.8
+    share = 1 - config.sampling.minutes_share
+    squeezed = run_at((0.8, has), (minutes(wanted)[1] + 0.6 * minutes(wanted)[0]) / share)
+    assert squeezed["proposed_review_at"].iloc[1] == has
+    assert asks < squeezed["proposed_review_at"].iloc[0] <= 0.8
+    crowded = run_at((0.8, has), 0.5 * minutes(wanted)[1] / share)
+    assert crowded["proposed_review_at"].iloc[1] > has
+
+
 def test_a_cell_short_of_labels_borrows_its_region_and_says_so(rich):
     row = run({**rich, "MX": make_cell("MX", n=1500, sound_from=0.6, seed=3)}, make_config(min_labels=5))["MX"]
     assert row["population"] == "region latin_america"
