@@ -21,11 +21,28 @@ A change published with `expires_on` holds its cell: the daily run leaves it alo
 including that day. The run of that day, or the first later one, publishes a version with the reason `expired` that gives
 the cell its lasting thresholds back, unless anything newer was published for it.
 
+### Alarms
+
+Every published `remove_at` is held against what it promised, on the labels since (`threshold_watch`, and
+*Watch* in the report). The test may be looked at every day; a change that keeps its promise ever raises an alarm with a
+chance of `watch.alpha`. An alarm lasts until the cell's `remove_at` changes. Then, by `watch.on_alarm`:
+
+- `ask`: the cell waits under *Required Actions* with the thresholds before the change (the initial ones, if those were
+  riskier) or what the day's own labels call for, whichever is safer. Approve. After a reject it asks again every day.
+- `roll_back`: they are published by themselves, as a version whose reason is the alarm; in a freeze a person is asked.
+
+On call, look at the cell's newest labels and its reviewers first: a batch of wrong labels raises alarms, too, and then in
+many cells at once. If the labels are right, keep the safer thresholds; the next
+certificate finds the way back. `none_safer`: the thresholds in force are the safest known; a manager's emergency can
+raise them. If the alarm stands while the labels were wrong, correct them, and clear the days since from `ingest_reviewer_labels`,
+oldest first.
+
 ### When a task fails
 
 | task | what it means | what to do |
 |---|---|---|
 | `measure` | the labels and the histograms do not fit together | the message names the column; clear from `ingest_reviewer_labels` of the day |
+| `watch_published` | the ledger, the labels or the day before's `threshold_watch` cannot be read | the message names it; thresholds stay; clear the task |
 | `propose_thresholds` | a cell has no policy or market in `policies.yaml`, or a column is missing | the message names it |
 | `gate_proposals` | a proposal breaks its own rules; nothing was published | keep today's thresholds and report it: this is a defect |
 | `lift_expired`, `publish_within_limits`, `settle_answer` | the ledger or `thresholds.json` was changed by hand, or could not be written | the message names version and column, or the cell; see below |
@@ -82,6 +99,7 @@ with DAG(
     )
     chain(
         step("thresholds", "measure", **STORAGE)(day),
+        step("thresholds", "watch_published")(day),
         step("thresholds", "propose_thresholds")(day),
         step("thresholds", "gate_proposals")(day),
         step("thresholds", "lift_expired", **STORAGE)(day),

@@ -113,7 +113,7 @@ def thresholds_before(project: Project, day: date, cells: pd.DataFrame) -> pd.Da
 def fingerprints(project: Project, day: date) -> dict[str, str]:
     """SHA-256 of every partition that certificates as of `day` rest on, by table and day."""
     warehouse, start = project.warehouse, window_start(project, day)
-    names = [("label_consensus", day), ("score_histogram", day)]
+    names = [("label_consensus", day), ("score_histogram", day), ("threshold_watch", day)]
     names += [("review_sample", sampled) for sampled in warehouse.days("review_sample") if start <= sampled <= day]
     found = {f"{table}/{ds}": warehouse.fingerprint(table, ds) for table, ds in names}
     return {name: digest for name, digest in found.items() if digest}

@@ -213,6 +213,13 @@ class Guardrails(Strict):
         return self
 
 
+class Watch(Strict):
+    """The alarm on published changes: its chance of being false, and what follows."""
+
+    alpha: OpenShare = 0.05
+    on_alarm: Literal["ask", "roll_back"] = "ask"
+
+
 class Approval(Strict):
     timeout_hours: Positive
     assigned_users: list[str]
@@ -235,6 +242,7 @@ class Config(Strict):
     review_tool: ReviewTool = ReviewTool()
     gates: Gates
     guardrails: Guardrails
+    watch: Watch = Watch()
     approval: Approval
     retraining: Retraining
 

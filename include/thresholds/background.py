@@ -11,6 +11,7 @@ import pandas as pd
 
 from include.contract.tables import CELL, N_BINS
 from include.thresholds.forecast import Contested
+from include.thresholds.guardrails import Alarm
 
 Cell = tuple[str, str, str]
 
@@ -31,12 +32,14 @@ class Background:
         tightened: by cell, the day of the last version that raised remove_at.
         contested: by policy, what became of earlier removals; None: the platform delivers no appeals.
         emergency: whether a person asks for the changes as an emergency.
+        alarms: by cell, what the watch on published changes asks for.
     """
 
     usual_removals: Mapping[Cell, float] = field(default_factory=dict)
     tightened: Mapping[Cell, date] = field(default_factory=dict)
     contested: Mapping[str, Contested] | None = None
     emergency: bool = False
+    alarms: Mapping[Cell, Alarm] = field(default_factory=dict)
 
 
 def removals_at(histogram: pd.DataFrame, thresholds: pd.DataFrame) -> pd.Series:

@@ -7,6 +7,9 @@ and however far, a threshold falls in steps, not soon after it was raised, and n
 
 **Emergencies** always ask a person, and what would hold another change (a freeze, a flood, want of evidence) then asks
 as well, because the person is there to overrule it. Order and limits hold even then.
+
+**Alarms** of the watch on published changes tighten: what would hold another change (a freeze, want of evidence) then
+asks a person. Where a rollback may act by itself, what would ask about another change does not stop it.
 """
 
 from __future__ import annotations
@@ -33,6 +36,15 @@ class Verdict:
     name: str
     outcome: Outcome
     reason: str
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """What the watch says of a cell: why, the thresholds to go back to (None: none safer is known), without asking?"""
+
+    reason: str
+    safe: Pair | None
+    by_itself: bool
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,7 @@ class Change:
         queue: of the market, with the other cells' changes of the day carried out.
         tightened_on: the day of the last version that raised the cell's remove_at; None: none did.
         emergency: whether a person asked for the change as an emergency.
+        alarm: what the watch says of old.remove_at; of a change that raises it alone.
     """
 
     cell: tuple[str, str, str]
@@ -81,6 +94,7 @@ class Change:
     queue: Queue
     tightened_on: date | None = None
     emergency: bool = False
+    alarm: Alarm | None = None
 
     @property
     def acts_from(self) -> date:
@@ -92,8 +106,15 @@ class Change:
         return now.value is not None and now.n >= min_labels and now.value < self.target
 
     def tightens_at_once(self, config: Guardrails) -> bool:
-        """Whether remove_at rises because it misses its target now."""
-        return self.new.remove_at > self.old.remove_at and self.misses_target_now(config.min_labels)
+        """Whether remove_at rises because it misses its target now, or the watch says so."""
+        cause = self.alarm is not None or self.misses_target_now(config.min_labels)
+        return cause and self.new.remove_at > self.old.remove_at
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether it rests on the alarm alone: no evidence of the day's own tightens as far."""
+        safe = None if self.alarm is None else self.alarm.safe
+        return safe is not None and self.certified is None and self.new.remove_at == safe.remove_at
 
 
 def judge(change: Change, limits: ThresholdLimits, config: Guardrails) -> list[Verdict]:
@@ -101,7 +122,7 @@ def judge(change: Change, limits: ThresholdLimits, config: Guardrails) -> list[V
     verdicts = [
         _ordering(change),
         _limits(change, limits),
-        _certified(change) if change.certified is not None else _refuted(change, config),
+        _ground(change, config),
         _min_evidence(change, config),
         _worth_a_version(change, config),
         _loosen_step(change, config),
@@ -111,7 +132,12 @@ def judge(change: Change, limits: ThresholdLimits, config: Guardrails) -> list[V
         _flood(change, config),
         _freeze(change, config),
     ]
-    return _for_a_person(verdicts) if change.emergency else verdicts
+    if change.alarm is not None and not change.goes_back:
+        note = f"{change.alarm.reason}; the day's own evidence tightens at least as far"
+        verdicts.append(Verdict("watch", "publish", note))
+    if change.emergency:
+        return _for_a_person(verdicts)
+    return verdicts if change.alarm is None else _under_alarm(verdicts, change.alarm)
 
 
 def _for_a_person(verdicts: Iterable[Verdict]) -> list[Verdict]:
@@ -123,6 +149,19 @@ def _for_a_person(verdicts: Iterable[Verdict]) -> list[Verdict]:
         for verdict in verdicts
     ]
     return [*softened, Verdict("emergency", "ask", "an emergency always asks a person")]
+
+
+def _under_alarm(verdicts: Iterable[Verdict], alarm: Alarm) -> list[Verdict]:
+    """The verdicts on a change that answers an alarm."""
+    found = []
+    for verdict in verdicts:
+        if verdict.outcome == "hold" and verdict.name not in _ALWAYS_HOLD:
+            found.append(replace(verdict, outcome="ask", reason=f"{verdict.reason}; an alarm, so a person decides"))
+        elif verdict.outcome == "ask" and alarm.by_itself:
+            found.append(replace(verdict, outcome="publish", reason=f"{verdict.reason}; an alarm waits for nobody"))
+        else:
+            found.append(verdict)
+    return found
 
 
 def overall(verdicts: Iterable[Verdict]) -> Outcome:
@@ -140,12 +179,16 @@ def breaker(changes: Sequence[tuple[Change, Outcome]], config: Guardrails) -> Ve
     """What speaks against all of a day's changes that would publish by themselves; None: nothing does.
 
     Each of them may be within its own limits. That many of them come together is what a broken feed or a bad batch of
-    labels looks like.
+    labels looks like. What answers an alarm is not among them.
 
     Args:
         changes: of every cell of the day, with what its own guardrails say.
     """
-    alone = [change for change, outcome in changes if outcome == "publish" and change.new != change.old]
+    alone = [
+        change
+        for change, outcome in changes
+        if outcome == "publish" and change.new != change.old and change.alarm is None
+    ]
     before = sum(change.removes_before for change, _ in changes)
     moved = sum(change.removes_after - change.removes_before for change in alone)
     problems = []
@@ -179,6 +222,14 @@ def _limits(change: Change, limits: ThresholdLimits) -> Verdict:
     if problems:
         return Verdict("limits", "hold", "; ".join(problems))
     return Verdict("limits", "publish", "both thresholds are within their limits")
+
+
+def _ground(change: Change, config: Guardrails) -> Verdict:
+    """What the new remove_at rests on."""
+    if change.goes_back and change.alarm is not None:
+        reason = f"{change.alarm.reason}; {change.new.remove_at:g} was in force before, or is the initial one"
+        return Verdict("watch", "publish" if change.alarm.by_itself else "ask", reason)
+    return _refuted(change, config) if change.certified is None else _certified(change)
 
 
 def _certified(change: Change) -> Verdict:

@@ -16,6 +16,10 @@ labels (`reviewer_error`), and `basis` is golden; elsewhere it speaks for the re
 the consensus: reviewers who overlook a share of what violates, whatever its score, do not change it, and false alarms,
 which mostly score low, only make it look worse.
 
+**Alarms.** Where the watch says that a published remove_at breaks its promise (`watch`), the thresholds to go back to
+take the place of what is proposed, unless that is at least as safe: the day's own certificate, or the lowest threshold
+its labels do not refute. Both look at other labels: the watch at those since the change, however many days that is.
+
 **review_at** is the highest threshold at which removal and review together find the asked share of what violates,
 raised until the market's queues fit into the minutes the audit sample leaves.
 """
@@ -48,7 +52,7 @@ from include.thresholds.forecast import (
     recall_at,
     volumes,
 )
-from include.thresholds.guardrails import Change, Queue, Verdict, breaker, judge, overall, status_of
+from include.thresholds.guardrails import Alarm, Change, Queue, Verdict, breaker, judge, overall, status_of
 from include.thresholds.ledger import canonical_json
 from include.thresholds.reviewer_error import Aim, aim_at, settled
 
@@ -77,6 +81,7 @@ class _Plan:
     """One cell on its way to a proposal.
 
     `refuted`: precision at the remove_at in force, where the cell's labels refute it and nothing can be certified.
+    `alarm`: what the watch says of the remove_at in force; `new` then raises it.
     """
 
     cell: Cell
@@ -89,6 +94,7 @@ class _Plan:
     new: Pair
     notes: list[Verdict]
     refuted: Estimate | None = None
+    alarm: Alarm | None = None
 
     @property
     def certified(self) -> bool:
@@ -96,8 +102,8 @@ class _Plan:
 
     @property
     def proposes(self) -> bool:
-        """Whether there are thresholds to judge: certified ones, or tighter ones than those refuted."""
-        return self.certified or self.refuted is not None
+        """Whether there are thresholds to judge: certified ones, or tighter ones than those refuted or under alarm."""
+        return self.certified or self.refuted is not None or self.alarm is not None
 
     def review_minutes(self, pair: Pair) -> float:
         return volumes(self.histogram, pair, self.policy.no_score).reviews * self.policy.minutes_per_label
@@ -145,16 +151,16 @@ def propose(
     plans = []
     for row in current.sort_values(list(CELL)).to_dict("records"):
         cell = (row["policy"], row["market"], row["model_version"])
-        plans.append(
-            _plan(
-                cell,
-                Pair(row["remove_at"], row["review_at"]),
-                sample=samples.get(cell, sample.iloc[:0]),
-                histogram=histograms.get(cell, histogram.iloc[:0]),
-                answer=answers[cell[0], cell[2]],
-                config=config,
-            )
+        plan = _plan(
+            cell,
+            Pair(row["remove_at"], row["review_at"]),
+            sample=samples.get(cell, sample.iloc[:0]),
+            histogram=histograms.get(cell, histogram.iloc[:0]),
+            answer=answers[cell[0], cell[2]],
+            config=config,
         )
+        alarm = background.alarms.get(cell)
+        plans.append(plan if alarm is None else _under_alarm(plan, alarm))
     evidence = {
         key: _digest(
             *(frame[(frame["policy"] == key[0]) & (frame["model_version"] == key[1])] for frame in (sample, histogram)),
@@ -172,7 +178,8 @@ def propose(
     rows = []
     for done in judged:
         identity = {"day": day.isoformat(), "origin": origin, "evidence": evidence[done.plan.cell[::2]]}
-        if tripped is not None and done.change is not None and overall(done.verdicts) == "publish":
+        judged_together = done.change is not None and done.change.alarm is None
+        if tripped is not None and judged_together and overall(done.verdicts) == "publish":
             done.verdicts.append(tripped)
         rows.append(_row(done, identity))
     frame = pd.DataFrame(rows, columns=list(TABLES["threshold_proposals"].column_names))
@@ -185,14 +192,19 @@ def aims_of(sample: pd.DataFrame, config: Config) -> dict[str, Aim]:
     """What each policy's certificates have to show, with all its settled draws that may be removed; as `propose`."""
     golden = settled(sample)
     return {
-        name: aim_at(
-            golden[(golden["policy"] == name) & (golden["score"] >= policy.limits.lowest_remove_at)],
-            policy.target_precision,
-            confidence=policy.confidence,
-            correct=policy.correct_reviewer_error,
-        )
+        name: aim_of(golden[golden["policy"] == name], policy, policy.target_precision)
         for name, policy in config.policies.items()
     }
+
+
+def aim_of(golden: pd.DataFrame, policy: Policy, target: float) -> Aim:
+    """What has to be shown for a precision of `target`; `golden`: settled draws of the policy, with their scores."""
+    return aim_at(
+        golden[golden["score"] >= policy.limits.lowest_remove_at],
+        target,
+        confidence=policy.confidence,
+        correct=policy.correct_reviewer_error,
+    )
 
 
 Certifier = Callable[[str, str], _Answer]
@@ -348,6 +360,30 @@ def _tightened(own: _Answer, old: Pair, policy: Policy) -> tuple[Decision, Pair]
     return evidence, Pair(edge / N_BINS, old.review_at)
 
 
+def _under_alarm(plan: _Plan, alarm: Alarm) -> _Plan:
+    """`plan`, or the way back to what the alarm calls safe where that is safer."""
+    tightens = plan.proposes and plan.new.remove_at > plan.old.remove_at
+    if alarm.safe is None and not tightens:
+        stays = "no safer thresholds are known: neither those before it nor the initial ones"
+        return replace(plan, notes=[*plan.notes, Verdict("watch", "hold", f"{alarm.reason}; {stays}")])
+    if alarm.safe is None or (tightens and plan.new.remove_at >= alarm.safe.remove_at):
+        return replace(plan, alarm=alarm)
+    own = replace(plan.answer, population="cell", sample=plan.sample)
+    found = precision_at(plan.sample, alarm.safe.remove_at)
+    estimate = None if found.value is None else float(own.aim.true_estimate(found.value))
+    evidence = Decision(None, alarm.reason, None, estimate, None, None, found.n)
+    basis = Verdict("reviewer_error", "publish", own.aim.reason)
+    return replace(
+        plan,
+        answer=replace(own, decision=evidence),
+        evidence=evidence,
+        new=alarm.safe,
+        notes=[basis],
+        refuted=None,
+        alarm=alarm,
+    )
+
+
 def _two_sided(confidence: float) -> float:
     """The level of a two-sided interval either end of which holds at `confidence`."""
     return max(2 * confidence - 1, 0.0)
@@ -464,6 +500,7 @@ def _judged(plan: _Plan, queue: Queue, config: Config, day: date, background: Ba
         queue=queue,
         tightened_on=background.tightened.get(plan.cell),
         emergency=background.emergency,
+        alarm=plan.alarm,
     )
     return _Judged(plan, effect, change, [*plan.notes, *judge(change, policy.limits, config.guardrails)])
 

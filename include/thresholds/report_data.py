@@ -48,6 +48,7 @@ def report_data(project: Project, day: date, *, origin: str = DAILY, title: str 
         sample_counts=sample_counts(project, day),
         outcomes=warehouse.read("forecast_outcomes", day - timedelta(days=OUTCOME_DAYS - 1), day),
         completeness=warehouse.read("label_completeness", day, day),
+        watch=warehouse.read("threshold_watch", day, day),
         appeals=appeals if warehouse.delivers("appeals") else None,
         enforcement=enforced(project, day),
         origin=origin,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -32,6 +34,7 @@ from include.thresholds.outcomes import NO_DRAWS, by_cell, due, frame_of, outcom
 from include.thresholds.overrides import lifting, overrides, respecting
 from include.thresholds.proposals import propose
 from include.thresholds.publication import DAILY, Act, publish, publish_changes, published_ids
+from include.thresholds.watch_data import alarms, watch_rows
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,15 @@ def measure(project: Project, day: date) -> None:
     log.info("Stated %d metrics, refused %d by name", stated, len(metrics) - stated)
 
 
+def watch_published(project: Project, day: date) -> None:
+    """threshold_watch as of the day: whether published changes keep what they promised."""
+    rows = watch_rows(project, day, _in_force(project, day))
+    project.warehouse.replace("threshold_watch", day, rows)
+    for reason in rows.loc[rows["alarm"].astype(bool), "reason"]:
+        log.warning("%s", reason)
+    log.info("Watched %d changes", len(rows))
+
+
 def propose_thresholds(project: Project, day: date) -> None:
     """threshold_proposals of the day: certified, forecast and judged by the guardrails."""
     rows = already_answered(daily_proposals(project, day), project.warehouse.read(TABLE))
@@ -61,19 +73,21 @@ def propose_thresholds(project: Project, day: date) -> None:
 def daily_proposals(project: Project, day: date) -> pd.DataFrame:
     """What the daily run proposes on `day`, from the partitions as they are; nothing is written.
 
-    A cell that an override of an earlier day holds is held, up to and including the day on which it is lifted.
+    A cell that an override of an earlier day holds is held, up to and including the day on which it is lifted, unless
+    the watch raises an alarm.
     """
     earlier = [row for row in in_order(project.warehouse.read(TABLE)) if row["ds"] < day]
-    in_force = _in_force(project, day)
+    in_force, raised = _in_force(project, day), alarms(project.warehouse.read("threshold_watch", day, day))
     rows = propose(
         labelled_sample(project, day),
         project.warehouse.read("score_histogram", day, day),
         in_force,
         project.config,
         day=day,
-        background=background(project, day, in_force),
+        background=replace(background(project, day, in_force), alarms=raised),
     )
-    return respecting(rows, overrides(earlier), "held")
+    holding = {cell: override for cell, override in overrides(earlier).items() if cell not in raised}
+    return respecting(rows, holding, "held")
 
 
 def gate_proposals(project: Project, day: date) -> None:
@@ -91,9 +105,19 @@ def lift_expired(project: Project, day: date) -> str:
 
 
 def publish_within_limits(project: Project, day: date) -> str:
-    """Publishes what no guardrail asks a person about, and brings the serving file in line with the ledger."""
+    """Publishes what no guardrail asks a person about, and brings the serving file in line with the ledger.
+
+    What answers an alarm makes a version of its own, whose reason is the alarm.
+    """
     proposals = _proposals(project, day)
-    return _publish(project, day, proposals, "within_limits")
+    within = proposals[proposals["status"] == "within_limits"]
+    alarm = within["verdicts"].map(_alarm_of)
+    answering, rest = within[alarm != ""], within[alarm == ""]
+    done = []
+    if len(answering):
+        named = zip(*(answering[name] for name in CELL), alarm[alarm != ""], strict=True)
+        done.append(_publish(project, day, answering, "; ".join(" ".join(words) for words in named)))
+    return " | ".join([*done, _publish(project, day, rest, "within the guardrails")])
 
 
 def compare_forecasts(project: Project, day: date) -> None:
@@ -136,7 +160,9 @@ def settle_answer(project: Project, day: date, answer: Mapping[str, Any]) -> str
     if approved.empty:
         log.info("Nothing approved: today's thresholds stay")
         return "nothing approved: the thresholds stay"
-    return _publish(project, day, proposals, "approved")
+    carried = proposals[proposals["status"] == "approved"]
+    approver = str(answer["responded_by_user"]["name"])
+    return _publish(project, day, carried, f"approved by {approver}", approver)
 
 
 def write_report(project: Project, day: date) -> str:
@@ -160,21 +186,24 @@ def _proposals(project: Project, day: date) -> pd.DataFrame:
     return project.warehouse.read("threshold_proposals", day, day, slice_value=DAILY)
 
 
-def _publish(project: Project, day: date, proposals: pd.DataFrame, status: str) -> str:
-    """Publishes the proposals of that status, and records those the ledger no longer lets through; what it came to."""
-    carried = proposals[proposals["status"] == status]
-    approver = carried["answered_by"].iloc[0] if status == "approved" and len(carried) else None
+def _alarm_of(verdicts: str) -> str:
+    """What the watch says among a proposal's verdicts; empty: nothing."""
+    return next((verdict["reason"] for verdict in json.loads(verdicts) if verdict["name"] == "watch"), "")
+
+
+def _publish(project: Project, day: date, carried: pd.DataFrame, reason: str, approver: str | None = None) -> str:
+    """Publishes the proposals `carried`, and records those the ledger no longer lets through; what it came to."""
     act = Act(
         day=day,
         requester=REQUESTER,
         approver=approver,
-        reason=f"approved by {approver}" if approver else "within the guardrails",
+        reason=reason,
         request={"kind": DAILY, "day": day.isoformat()},
         evidence=fingerprints(project, day) | config_digest(project),
     )
     result = publish(project, carried, act, datetime.now(UTC))
     if result.refused:
-        outdated = refused(proposals, result.refused).drop(columns="ds")
+        outdated = refused(_proposals(project, day), result.refused).drop(columns="ds")
         project.warehouse.replace("threshold_proposals", day, outdated, slice_value=DAILY)
     log.info("%s", result)
     return str(result)

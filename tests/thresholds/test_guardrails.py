@@ -9,7 +9,7 @@ import pytest
 
 from include.config.model import Freeze, Guardrails, ThresholdLimits
 from include.thresholds.forecast import Estimate, Pair
-from include.thresholds.guardrails import Change, Queue, Verdict, breaker, judge, overall, status_of
+from include.thresholds.guardrails import Alarm, Change, Queue, Verdict, breaker, judge, overall, status_of
 
 LIMITS = ThresholdLimits(lowest_remove_at=0.5, lowest_review_at=0.05)
 DAY = date(2026, 11, 20)
@@ -230,3 +230,41 @@ def test_many_changes_at_once_are_put_to_a_person(changes, tripped):
     verdict = breaker(changes, CONFIG)
     assert (verdict is not None) == tripped
     assert verdict is None or verdict.outcome == "ask"
+
+
+ALARM = Alarm("alarm: 1 in 3 is wrong", safe=Pair(0.99, 0.8), by_itself=False)
+BACK = replace(UNCERTIFIED, alarm=ALARM, precision_now=FINE)
+
+
+def test_the_way_back_from_an_alarm_asks_or_goes_by_itself_whatever_it_moves():
+    crowded = replace(BACK, removes_after=100, reviews_after=5000, queue=Queue(800, 9000, 900))
+    found = {verdict.name: verdict for verdict in judge(crowded, LIMITS, CONFIG)}
+    assert found["watch"].outcome == "ask"
+    assert ALARM.reason in found["watch"].reason
+    assert "refuted" not in found
+    by_itself = judge(replace(crowded, alarm=replace(ALARM, by_itself=True)), LIMITS, CONFIG)
+    assert overall(by_itself) == "publish"
+
+
+@pytest.mark.parametrize("by_itself", [False, True])
+def test_an_alarm_in_a_freeze_asks_a_person(by_itself):
+    frozen = replace(BACK, day=BEFORE_FREEZE, alarm=replace(ALARM, by_itself=by_itself))
+    assert outcomes(frozen)["freeze"] == "ask"
+    assert overall(judge(frozen, LIMITS, CONFIG)) == "ask"
+
+
+def test_a_certificate_that_tightens_as_far_answers_an_alarm_without_asking():
+    certified = replace(TIGHTER, alarm=ALARM)
+    assert outcomes(certified)["watch"] == "publish"
+    assert overall(judge(certified, LIMITS, CONFIG)) == "publish"
+
+
+def test_no_alarm_publishes_what_is_out_of_order_or_below_its_limit():
+    alarm = Alarm("alarm", safe=Pair(0.99, 0.995), by_itself=True)
+    assert overall(judge(replace(BACK, new=Pair(0.99, 0.995), alarm=alarm), LIMITS, CONFIG)) == "hold"
+
+
+def test_the_breaker_leaves_answers_to_alarms_alone():
+    back = replace(BACK, alarm=replace(ALARM, by_itself=True), removes_before=1000, removes_after=100)
+    assert breaker([(back, "publish"), (back, "publish")], CONFIG) is None
+    assert breaker([(replace(back, alarm=None), "publish")] * 2, CONFIG) is not None

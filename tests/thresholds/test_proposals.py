@@ -15,7 +15,8 @@ from include.config.load import load_config
 from include.config.model import Config, Market
 from include.contract.tables import CELL, TABLES
 from include.thresholds.background import Background
-from include.thresholds.forecast import Contested, precision_at
+from include.thresholds.forecast import Contested, Pair, precision_at
+from include.thresholds.guardrails import Alarm
 from include.thresholds.proposals import propose
 from include.warehouse.frames import checked_rows
 
@@ -470,3 +471,35 @@ def test_precision_and_recall_both_out_of_reach_are_refused_by_name(rich):
     assert row[["proposed_remove_at", "proposed_review_at"]].isna().all()
     assert "precision of at least 0.95 is out of reach at any threshold" in row["refusal"]
     assert "recall of removal and review of 0.8 cannot be certified either (recall of at least" in row["refusal"]
+
+
+def test_an_alarm_takes_the_place_of_what_would_loosen_and_asks(rich):
+    alarms = {("violence", "BR", MODEL): Alarm("alarm: it misses", Pair(0.99, 0.85), by_itself=False)}
+    row = run(rich, make_config(), background=Background(alarms=alarms))["BR"]
+    assert (row["proposed_remove_at"], row["proposed_review_at"]) == (0.99, 0.85)
+    assert row["status"] == "awaiting_approval"
+    assert verdicts(row)["watch"]["outcome"] == "ask"
+    assert row["refusal"] == "alarm: it misses"
+    assert row["removes_after"] < row["removes_before"]
+    assert row["estimate"] == pytest.approx(precision_at(rich["BR"][0], 0.99).value)
+
+
+def test_the_days_own_evidence_answers_an_alarm_where_it_is_at_least_as_safe():
+    """93 % are right however high the threshold, so nothing is certified and 0.7 is refuted up to beyond 0.98."""
+    cell = make_cell("MX", sound_from=0.6, sound=0.93, seed=5)
+    key = ("violence", "MX", MODEL)
+    own = run({"MX": cell}, make_config(), {"MX": (0.7, 0.5)})["MX"]
+    assert own["proposed_remove_at"] >= 0.98
+    for safe, expected in ((Pair(0.9, 0.6), own["proposed_remove_at"]), (Pair(1.0, 0.6), 1.0)):
+        background = Background(alarms={key: Alarm("alarm", safe, by_itself=True)})
+        row = run({"MX": cell}, make_config(), {"MX": (0.7, 0.5)}, background=background)["MX"]
+        assert row["proposed_remove_at"] == expected
+        assert row["status"] == "within_limits"
+        assert verdicts(row)["watch"]["outcome"] == "publish"
+
+
+def test_an_alarm_with_no_safer_thresholds_keeps_the_cell_from_loosening(rich):
+    background = Background(alarms={("violence", "BR", MODEL): Alarm("alarm", None, by_itself=True)})
+    row = run(rich, make_config(), background=background)["BR"]
+    assert row["status"] == "held"
+    assert "no safer thresholds" in verdicts(row)["watch"]["reason"]

@@ -42,6 +42,7 @@ class ReportData:
         least one counted vote, and those whose consensus is final. None: not available.
     outcomes: `forecast_outcomes` of the days the report sums up, with `ds`.
     completeness: `label_completeness` as of the day. None: not available.
+    watch: `threshold_watch` of the day. None: not available.
     appeals: `appeals` of the day; None: the platform delivers none.
     enforcement: ENFORCEMENT_COLUMNS; `enforcement_log` of the day, counted. None: the platform delivers none.
 
@@ -64,6 +65,7 @@ class ReportData:
     outcomes: pd.DataFrame
     sample_counts: pd.DataFrame | None = None
     completeness: pd.DataFrame | None = None
+    watch: pd.DataFrame | None = None
     appeals: pd.DataFrame | None = None
     enforcement: pd.DataFrame | None = None
     origin: str = DAILY
@@ -84,6 +86,7 @@ class ReportData:
             "outcomes": ("ds", *TABLES["forecast_outcomes"].column_names),
             "sample_counts": SAMPLE_COUNT_COLUMNS,
             "completeness": TABLES["label_completeness"].column_names,
+            "watch": TABLES["threshold_watch"].column_names,
             "appeals": TABLES["appeals"].column_names,
             "enforcement": ENFORCEMENT_COLUMNS,
         }

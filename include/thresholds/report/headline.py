@@ -9,6 +9,7 @@ from include.thresholds.report import wording
 from include.thresholds.report.data import ReportData, cell_of, records
 from include.thresholds.report.decisions import CHANGED, STATUS, after
 from include.thresholds.report.operations import enforced_otherwise, loads
+from include.thresholds.report.outlook import ALARM_ACTIONS
 from include.thresholds.report.parts import Kind, name_of, short
 from include.thresholds.report.reviewers import below_floor, drifted
 
@@ -97,6 +98,9 @@ def notices(data: ReportData, rows: list[dict[str, Any]]) -> list[Notice]:
                 f"{wording.percent(target)} is asked"
             )
             found.append(Notice("bad", text, "cells"))
+    for row in [] if data.watch is None else records(data.watch[data.watch["alarm"].astype(bool)]):
+        text = f"{name_of(cell_of(row))}: {row['reason']}; {ALARM_ACTIONS[row['action']]}"
+        found.append(Notice("bad", text, "watch"))
     for load in loads(data, rows):
         if load.total > load.capacity:
             text = f"{load.market}: expected review work is {wording.percent(load.used)} of what reviewers can do"

@@ -1,4 +1,4 @@
-"""What forecasts are worth: earlier ones beside what happened."""
+"""What changes came to: earlier forecasts beside what happened, and the watch on what was promised."""
 
 from __future__ import annotations
 
@@ -22,6 +22,38 @@ MEASURES = {
     "violative_views_prevented_change": "Change of violative views prevented",
     "enforced_removes": "Videos the platform removed",
 }
+
+
+ALARM_ACTIONS = {
+    "ask": "a person is asked about safer thresholds",
+    "roll_back": "it goes back to safer thresholds by itself",
+    "none_safer": "no safer thresholds are known: look at the labels, or ask for a goal by hand",
+}
+
+
+def watch(data: ReportData) -> Section:
+    """Whether published changes keep what they promised."""
+    title = "Watch"
+    if data.watch is None or data.watch.empty:
+        return Section("watch", title, "No remove_at in force was published yet, so there is no promise to watch.")
+    rows = [
+        (
+            cell_value((row["policy"], row["market"], row["model_version"])),
+            Value(f"version {row['version']}", f"since {row['since']}"),
+            Value(wording.count(row["n"])),
+            Value("" if row["estimate"] is None else f"{row['estimate']:.2%}"),
+            Value(f"{row['limit']:.2%}"),
+            Value(f"{row['e_value']:.3g}"),
+            Value("Alarm", ALARM_ACTIONS[row["action"]], "bad") if row["alarm"] else Value(""),
+        )
+        for row in records(data.watch)
+    ]
+    headings = ("Cell", "Change", "Labels", "Found", "Promised", "Evidence against it", "Alarm")
+    remark = (
+        "Every published remove_at is held against what it promised, on labels since then. Evidence "
+        f"against it starts at 1 and raises the alarm at {1 / data.config.watch.alpha:g}; daily looks are allowed for."
+    )
+    return Section("watch", title, remark, [Table("Published changes", headings, rows, frozenset({2, 3, 4, 5}))])
 
 
 def forecasts(data: ReportData) -> Section:

@@ -47,6 +47,7 @@ def build_report(data: ReportData) -> str:
         loads=bars,
         load_table=operations.load_table(bars),
         sections=[
+            outlook.watch(data),
             outlook.forecasts(data),
             operations.labels(data),
             reviewers.reviewers(data),

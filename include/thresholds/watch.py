@@ -1,0 +1,152 @@
+"""Does a published remove_at still keep what it promised? A test that may be looked at every day. Pure.
+
+H0: the precision at the threshold in force is at least g. In the linear form of `certify`, a draw at or
+above it brings X_i = w_i (y_i - g), and H0 says E[X_i] >= 0. Against it is bet with each of `BETS` at once: a bet c
+multiplies its wealth by 1 - c X_i / (w_max (1 - g)), which is positive as X_i <= w_max (1 - g), and has a mean of at
+most 1 under H0. The bets are fixed beforehand and the e-value is their mean wealth (diversified Kelly betting,
+Waudby-Smith and Ramdas, JRSS B 86, 2024), a non-negative supermartingale that starts at 1. By Ville's inequality it
+ever reaches 1 / alpha with a chance of at most alpha, over all days together: no level is spent by looking.
+
+**Guarantee.** A change that keeps its promise for ever raises the alarm with a chance of at most alpha (plus the chance
+that the limits of reviewers' error are wrong, see `reviewer_error`), provided that
+(1) rows are independent draws with the stated inclusion probabilities, and H0 holds on every day;
+(2) no unit weighs more than w_max, the heaviest labelled draw of the cell at or above the threshold in the window;
+(3) each draw is counted once, with the label it has on the day its sample becomes final. What arrives later, corrects
+    it, or draws the video again on another day, is another draw.
+The order of rows within a day is irrelevant. An alarm stays until the cell's remove_at is changed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from include.thresholds.forecast import Pair
+from include.thresholds.ledger import Cell, Row, canonical_json, cell_of
+
+BETS = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
+"""Shares of the highest bet. With equal weights c suits a precision of (1 - c) g best."""
+
+_MOST = 1e12  # an e-value above is shown as this
+
+
+@dataclass(frozen=True)
+class Wealth:
+    """What one cell's evidence since a change has come to.
+
+    Attributes:
+        logs: logarithm of each bet's wealth.
+        n: labels counted.
+        total, hits: their weights, and those of the violating among them.
+        highest: highest e-value at the end of a day.
+    """
+
+    logs: tuple[float, ...] = (0.0,) * len(BETS)
+    n: int = 0
+    total: float = 0.0
+    hits: float = 0.0
+    highest: float = 1.0
+
+    @property
+    def e_value(self) -> float:
+        """Mean wealth of the bets."""
+        return min(math.exp(min(float(special.logsumexp(self.logs)), 700.0)) / len(self.logs), _MOST)
+
+    @property
+    def estimate(self) -> float | None:
+        """Precision; None without a label."""
+        return self.hits / self.total if self.total else None
+
+    def after(self, logs: ArrayLike, n: int, total: float, hits: float) -> Wealth:
+        """With a day's log factors, shape (bets,), and counts; its e-value at the end of the day counts."""
+        summed = tuple((np.asarray(self.logs) + np.asarray(logs)).tolist())
+        found = Wealth(summed, self.n + n, self.total + total, self.hits + hits, self.highest)
+        return replace(found, highest=max(self.highest, found.e_value))
+
+    def to_json(self) -> str:
+        """As `from_json` reads it."""
+        return canonical_json(vars(self) | {"logs": list(self.logs)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Wealth:
+        values = json.loads(text)
+        return cls(**values | {"logs": tuple(values["logs"])})
+
+
+def with_labels(wealth: Wealth, p_violating: ArrayLike, weight: ArrayLike, *, target: float, heaviest: float) -> Wealth:
+    """`wealth` after a day's labelled draws at or above the threshold.
+
+    Args:
+        p_violating: shape (n,), in [0, 1].
+        weight: shape (n,), 1 / inclusion probability.
+        target: g, in (0, 1).
+        heaviest: w_max.
+
+    Raises:
+        ValueError: a target outside (0, 1), a p_violating outside [0, 1], or a weight that is not in (0, heaviest].
+    """
+    y, w = np.asarray(p_violating, dtype=float), np.asarray(weight, dtype=float)
+    if not 0.0 < target < 1.0:
+        raise ValueError(f"target: {target} is not strictly between 0 and 1")
+    for name, good in (("p_violating", (y >= 0.0) & (y <= 1.0)), ("weight", (w > 0.0) & (w <= heaviest))):
+        if not good.all():
+            raise ValueError(f"{name}: row {int(np.argmin(good))} is out of range")
+    x = w * (y - target) / (heaviest * (1.0 - target)) if y.size else y
+    logs = np.log1p(-np.outer(BETS, x)).sum(axis=1)
+    return wealth.after(logs, y.size, float(w.sum()), float(w @ y))
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The change that brought the remove_at in force.
+
+    Attributes:
+        version, rests_on: the version and its day; the change acts from the day after.
+        remove_at: in force since then.
+        before: thresholds of the cell before that day.
+        target: precision its certificate promised; None: it had none.
+    """
+
+    cell: Cell
+    version: int
+    rests_on: date
+    remove_at: float
+    before: Pair
+    target: float | None
+
+
+def watched(chain: Sequence[Row]) -> dict[Cell, Watched]:
+    """By cell, the last change of remove_at that outlived its day; cells that never changed are not watched.
+
+    Args:
+        chain: the ledger in order, up to the day before that on which is looked.
+    """
+    found: dict[Cell, Watched] = {}
+    for day, rows in groupby(chain, key=lambda row: row["ds"]):
+        first: dict[Cell, Mapping[str, float]] = {}
+        last: dict[Cell, tuple[int, Mapping[str, Any]]] = {}
+        for row in rows:
+            for change in json.loads(row["changes"]):
+                first.setdefault(cell_of(change), change["old"])
+                last[cell_of(change)] = (row["version"], change)
+        for cell, (version, change) in last.items():
+            remove_at = change["new"]["remove_at"]
+            if remove_at != first[cell]["remove_at"]:
+                before = Pair(first[cell]["remove_at"], first[cell]["review_at"])
+                target = (change.get("certificate") or {}).get("target")
+                found[cell] = Watched(cell, version, day, remove_at, before, target)
+    return found
+
+
+def safer(remove_at: float, before: Pair, initial: Pair) -> Pair | None:
+    """The thresholds an alarm goes back to: those before the change or, if riskier, the initial ones. Never looser."""
+    return next((pair for pair in (before, initial) if pair.remove_at > remove_at), None)

@@ -1,0 +1,129 @@
+"""The rows of threshold_watch: each published change's wealth of the day before, and what the day adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import pandas as pd
+
+from include.config.model import Config
+from include.contract.schema import empty_frame
+from include.contract.tables import CELL, TABLES
+from include.evidence import labelled_sample
+from include.project import Project
+from include.thresholds.forecast import Pair
+from include.thresholds.guardrails import Alarm
+from include.thresholds.ledger import TABLE, Cell, cell_of, in_order, records
+from include.thresholds.outcomes import NO_DRAWS, by_cell
+from include.thresholds.proposals import aim_of
+from include.thresholds.reviewer_error import settled
+from include.thresholds.watch import Watched, Wealth, safer, watched, with_labels
+
+_TABLE = TABLES["threshold_watch"]
+Rows = Mapping[Cell, Mapping[str, Any]]
+
+
+def watch_rows(project: Project, day: date, in_force: pd.DataFrame) -> pd.DataFrame:
+    """threshold_watch of `day`, for the cells of `in_force` (as thresholds_before) whose remove_at was ever changed.
+
+    It goes on from the last earlier day on which the same version was watched, and counts the days that became final
+    since, each once.
+    """
+    changes = watched(in_order(project.warehouse.read(TABLE, None, day - timedelta(days=1))))
+    items = [changes[cell] for cell in in_force[list(CELL)].itertuples(index=False, name=None) if cell in changes]
+    if not items:
+        return empty_frame(_TABLE)
+    earlier = _earlier(project, min(item.rests_on for item in items), day)
+    sample = labelled_sample(project, day)
+    draws, golden = by_cell(sample), settled(sample)
+    rows = []
+    for item in items:
+        policy = project.config.policies[item.cell[0]]
+        aim = aim_of(golden[golden["policy"] == item.cell[0]], policy, item.target or policy.target_precision)
+        rows.append(
+            _labels(
+                _start(item, earlier),
+                draws.get(item.cell, NO_DRAWS),
+                limit=aim.refuted_below,
+                final=day - timedelta(days=policy.maturity_days),
+            )
+        )
+    frame = pd.DataFrame([_finished(row, project.config) for row in rows], columns=list(_TABLE.column_names))
+    shares = ("estimate", "safe_remove_at", "safe_review_at")
+    return frame.astype(dict.fromkeys(shares, float)).sort_values(list(CELL), ignore_index=True)
+
+
+def alarms(rows: pd.DataFrame) -> dict[Cell, Alarm]:
+    """What `rows` of threshold_watch ask of the day's proposals, by cell."""
+    return {
+        cell_of(row): Alarm(
+            row["reason"],
+            Pair(row["safe_remove_at"], row["safe_review_at"]) if row["action"] != "none_safer" else None,
+            row["action"] == "roll_back",
+        )
+        for row in records(rows[rows["alarm"].astype(bool)])
+    }
+
+
+def _earlier(project: Project, first: date, day: date) -> Rows:
+    """The last row before `day` of each cell."""
+    rows = project.warehouse.read("threshold_watch", first, day - timedelta(days=1))
+    return {cell_of(row): row for row in records(rows.sort_values("ds", kind="stable"))}
+
+
+def _start(item: Watched, earlier: Rows) -> dict[str, Any]:
+    """The row of the day before, or what is known of a change before anything is counted."""
+    row = earlier.get(item.cell)
+    shared = {
+        **dict(zip(CELL, item.cell, strict=True)),
+        "version": item.version,
+        "since": item.rests_on + timedelta(days=1),
+        "remove_at": item.remove_at,
+        "before": item.before,
+    }
+    if row is not None and row["version"] == item.version:
+        return shared | {"through": pd.Timestamp(row["through"]).date(), "wealth": Wealth.from_json(row["state"])}
+    return shared | {"through": item.rests_on, "wealth": Wealth()}
+
+
+def _labels(row: Mapping[str, Any], draws: pd.DataFrame, *, limit: float, final: date) -> dict[str, Any]:
+    """`row` with the draws of the days after `through`, up to `final`."""
+    wealth, above = row["wealth"], draws[draws["score"] >= row["remove_at"]]
+    heaviest = float((1 / above["inclusion_probability"]).max())
+    fresh = above[(above["sampled_on"] > row["through"]) & (above["sampled_on"] <= final)]
+    for _, some in fresh.groupby("sampled_on"):
+        weight = 1 / some["inclusion_probability"]
+        wealth = with_labels(wealth, some["p_violating"], weight, target=limit, heaviest=heaviest)
+    return {**row, "wealth": wealth, "limit": limit, "through": max(row["through"], final)}
+
+
+def _finished(row: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """The row with what follows from its wealth."""
+    wealth, initial = row["wealth"], config.policies[row["policy"]].initial
+    alarm = wealth.highest >= 1 / config.watch.alpha
+    safe = safer(row["remove_at"], row["before"], Pair(initial.remove_at, initial.review_at))
+    action = "none" if not alarm else "none_safer" if safe is None else config.watch.on_alarm
+    return {
+        **row,
+        "n": wealth.n,
+        "estimate": wealth.estimate,
+        "e_value": wealth.e_value,
+        "highest_e_value": wealth.highest,
+        "state": wealth.to_json(),
+        "alarm": alarm,
+        "action": action,
+        "safe_remove_at": None if safe is None else safe.remove_at,
+        "safe_review_at": None if safe is None else safe.review_at,
+        "reason": _words(row, config) if alarm else None,
+    }
+
+
+def _words(row: Mapping[str, Any], config: Config) -> str:
+    wealth = row["wealth"]
+    found = f"{wealth.n} labels from {row['since']} on put precision at {wealth.estimate:.3f}, {row['limit']:.3f}"
+    return (
+        f"alarm: since version {row['version']} set remove_at {row['remove_at']:g}, {found} was promised (e-value "
+        f"{wealth.highest:.3g}, alarm at {1 / config.watch.alpha:g})"
+    )
