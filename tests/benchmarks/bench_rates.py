@@ -9,9 +9,8 @@ views), each lived for so many independent days, after a week whose labels the d
 
 Relative error: the root of the mean squared error over days, as a share of the true rate. Uniform sampling's is
 computed, not simulated: with tails as heavy as these a few hundred days would not show it. Cover: how often the 95 %
-interval holds the true rate, of the days on which one is stated. Fails if Plumbline's error is not as many times
-smaller than uniform's as `World.ratio` asks, or its intervals do not cover as they say, beyond Monte-Carlo error, in a
-world whose assumptions hold.
+interval holds the true rate, of the days on which one is stated. Fails if, beyond Monte-Carlo error, Plumbline's error
+is not `TIMES_SMALLER` than uniform's or its intervals do not cover as they say, in a world whose assumptions hold.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtri
-from scipy.stats import binom
+from scipy.stats import binom, chi2
 
 from include.config.model import Config, Programmes
 from include.contract.sample import ProbabilitySample
@@ -52,6 +51,8 @@ LABELS: Final = 4_000
 DAYS_SEEN: Final = 7
 """Days whose labels the design knows; in production those of the policy's window."""
 DESIGNS: Final = 8
+TIMES_SMALLER: Final = 8.0
+"""Than uniform sampling's our error must be."""
 COVERAGE: Final = (0.93, 0.97)
 CHANCE_OF_FALSE_ALARM: Final = 0.001
 GOAL: Final = Goal("precision", at_least=0.95)
@@ -109,15 +110,13 @@ class World:
     says: str
     build: Callable[[np.random.Generator, int], Population]
     holds: bool = True
-    ratio: float = 8.0
-    """How many times smaller than uniform sampling's our error must be."""
 
 
 WORLDS: Final = (
     World("calm", "the score is the risk", _calm),
     World("noisy", "the score is a distorted risk with heavy-tailed noise", _noisy),
     # At the same rate twice as many videos violate, which helps whoever draws videos uniformly.
-    World("unpopular", "what violates is watched half as much", _unpopular, ratio=6.5),
+    World("unpopular", "what violates is watched half as much", _unpopular),
     World("popular", "what violates is watched twice as much", _popular),
     World("blind spot", "a twentieth of what violates scores like any other video", _blind, holds=False),
 )
@@ -144,6 +143,10 @@ class Outcome:
     @property
     def covered(self) -> int:
         return int(((self.low <= self.truth) & (self.truth <= self.high)).sum())
+
+    def misses(self, error: float) -> bool:
+        """Whether the mean squared error is beyond Monte-Carlo error of that of a normal estimator of this `error`."""
+        return bool(chi2.sf(self.stated * (self.error / error) ** 2, self.stated) < CHANCE_OF_FALSE_ALARM)
 
     def coverage_is_wrong(self) -> bool:
         """Whether so many covered are beyond Monte-Carlo error if the chance is anywhere within COVERAGE."""
@@ -210,12 +213,12 @@ def main(days: int) -> int:
                 f"{found.labels.mean():,.0f} |",
                 flush=True,
             )
-        if world.holds and (uniform / ours.error < world.ratio or ours.coverage_is_wrong()):
+        if world.holds and (ours.misses(uniform / TIMES_SMALLER) or ours.coverage_is_wrong()):
             failed.append(world.name)
     print()
     for world in WORLDS:
         print(f"- {world.name}: {world.says}{'' if world.holds else '; no promise'}")
-    bounds = f"8 times smaller (unpopular: 6.5), cover {COVERAGE[0]:.0%} to {COVERAGE[1]:.0%}"
+    bounds = f"{TIMES_SMALLER:g} times smaller, cover {COVERAGE[0]:.0%} to {COVERAGE[1]:.0%}"
     print(f"\nBounds: {bounds}. Broken: {', '.join(failed) or 'nowhere'}.")
     return int(bool(failed))
 
