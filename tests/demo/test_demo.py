@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -57,14 +58,18 @@ def kill_during_the_second_day(home: Path, *options: str) -> str:
 
 
 def fingerprints(settings: Settings, day: date | None = None) -> dict[tuple[str, date], str | None]:
-    """Content hash of every partition, or of those of one day."""
+    """Hash of every partition's content, or of those of one day; of landed files, which may be garbage, the bytes'."""
     warehouse = open_project(settings).warehouse
-    return {
-        (name, found): warehouse.fingerprint(name, found)
-        for name in TABLES
-        for found in warehouse.days(name)
-        if day in (None, found)
+    found = {
+        (name, held): warehouse.fingerprint(name, held)
+        for name, table in TABLES.items()
+        if table.owner == "plumbline"
+        for held in warehouse.days(name)
     }
+    for file in settings.landing.glob("*/ds=*/*"):
+        landed = date.fromisoformat(file.parent.name.removeprefix("ds="))
+        found[str(file.relative_to(settings.landing)), landed] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return {key: digest for key, digest in found.items() if day in (None, key[1])}
 
 
 def test_the_demo_goes_on_where_it_was_killed_and_then_has_nothing_to_do(home: Path) -> None:
