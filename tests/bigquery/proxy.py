@@ -62,6 +62,7 @@ def proxied(port: int) -> Iterator[Proxy]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet: in two, the second waits for the first to be acknowledged
 
         def _pass_on(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
