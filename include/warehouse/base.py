@@ -120,7 +120,7 @@ class Warehouse(ABC):
 
     @abstractmethod
     def fingerprint(self, table: str, day: date) -> str | None:
-        """SHA-256 of the rows of that day, equal in every engine; None if there is no such partition."""
+        """SHA-256 of the rows of that day, equal in every engine; None if it has none."""
 
     @abstractmethod
     def row_count(self, table: str, day: date) -> int:

@@ -120,7 +120,8 @@ class DuckDBWarehouse(Warehouse):
 
     def fingerprint(self, table: str, day: date) -> str | None:
         contract = TABLES[table]
-        return content_hash(contract, self._read(contract, day, day)) if self._files(contract, day) else None
+        content = self._read(contract, day, day)
+        return content_hash(contract, content) if content.num_rows else None
 
     def row_count(self, table: str, day: date) -> int:
         contract = TABLES[table]

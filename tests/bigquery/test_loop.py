@@ -75,7 +75,7 @@ def test_the_loop_ends_with_the_tables_of_the_embedded_warehouse(
 
 
 CLOCK = {
-    "threshold_ledger": ("published_at", "hash", "previous_hash"),
+    "threshold_ledger": ("published_at", "hash", "previous_hash", "column_hashes"),
     "training_snapshots": ("mlflow_run_id",),
 }
 """Columns that hold the time, or follow from it."""
