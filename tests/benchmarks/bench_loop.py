@@ -229,8 +229,10 @@ def run_day(project: Project, platform: Platform, day: date) -> None:
     labels.gate_consensus(project, day)
     if failed is not None:
         raise failed
+    thresholds.watch_published(project, day)
     thresholds.propose_thresholds(project, day)
     thresholds.gate_proposals(project, day)
+    thresholds.lift_expired(project, day)
     thresholds.publish_within_limits(project, day)
     if thresholds.approval_request(project, day):
         thresholds.settle_answer(project, day, APPROVED)
