@@ -37,6 +37,16 @@ certificate finds the way back. `none_safer`: the thresholds in force are the sa
 raise them. If the alarm stands while the labels were wrong, correct them, and clear the days since from `ingest_reviewer_labels`,
 oldest first.
 
+### Canaries
+
+Where `canary.steps` is set, a change that removes more acts first on a share of its cell's videos (`canary` in
+`thresholds.json`, see docs/serving.md). `advance_canaries` lets it act on the next share, and at last on all, once the
+labels of `canary.days_per_step` days since are final, at least `guardrails.min_labels` of them lie at or above its
+`remove_at`, and they do not say that it breaks its promise; if they do, or the watch raises an alarm, it ends, by
+itself, and the thresholds before it stay on all videos. Each step is a version. The task's log says what every canary
+waits for. Meanwhile the daily run leaves the cell alone (`held`, verdict `canary`), unless its `remove_at` is to rise:
+that acts on all videos at once and ends the canary. To end one by hand, roll back to the version before it.
+
 ### When a task fails
 
 | task | what it means | what to do |
@@ -45,7 +55,7 @@ oldest first.
 | `watch_published` | the ledger, the labels or the day before's `threshold_watch` cannot be read | the message names it; thresholds stay; clear the task |
 | `propose_thresholds` | a cell has no policy or market in `policies.yaml`, or a column is missing | the message names it |
 | `gate_proposals` | a proposal breaks its own rules; nothing was published | keep today's thresholds and report it: this is a defect |
-| `lift_expired`, `publish_within_limits`, `settle_answer` | the ledger or `thresholds.json` was changed by hand, or could not be written | the message names version and column, or the cell; see below |
+| `lift_expired`, `publish_within_limits`, `advance_canaries`, `settle_answer` | the ledger or `thresholds.json` was changed by hand, or could not be written | the message names version and column, or the cell; see below |
 | `compare_forecasts` | the ledger or a later day's histogram cannot be read | thresholds are not affected; clear the task |
 | `write_report`, `write_final_report` | the report could not be built; thresholds are not affected | clear the task |
 
@@ -104,6 +114,7 @@ with DAG(
         step("thresholds", "gate_proposals")(day),
         step("thresholds", "lift_expired", **STORAGE)(day),
         step("thresholds", "publish_within_limits", outlets=[THRESHOLDS], **STORAGE)(day),
+        step("thresholds", "advance_canaries", **STORAGE)(day),
         step("thresholds", "compare_forecasts")(day),
         step("thresholds", "write_report")(day),
         request,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -220,6 +220,22 @@ class Watch(Strict):
     on_alarm: Literal["ask", "roll_back"] = "ask"
 
 
+class Canary(Strict):
+    """The shares of a cell's videos on which a change that removes more acts before it acts on all; none: at once.
+
+    A step lasts until the labels of `days_per_step` days are final, and speak of the change.
+    """
+
+    steps: list[OpenShare] = Field(default_factory=list)
+    days_per_step: Annotated[int, Field(ge=1)] = 3
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if any(one >= other for one, other in pairwise(self.steps)):
+            raise ValueError(f"steps {self.steps} must rise")
+        return self
+
+
 class Approval(Strict):
     timeout_hours: Positive
     assigned_users: list[str]
@@ -243,6 +259,7 @@ class Config(Strict):
     gates: Gates
     guardrails: Guardrails
     watch: Watch = Watch()
+    canary: Canary = Canary()
     approval: Approval
     retraining: Retraining
 

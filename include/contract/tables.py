@@ -481,6 +481,9 @@ _OWNED = (
             _count("removes_after", "Videos a day at or above proposed_remove_at", nullable=True),
             _count("reviews_before", "Videos a day sent to review now"),
             _count("reviews_after", "Videos a day sent to review after", nullable=True),
+            _probability(
+                "canary_share", "Share of the cell's videos it acts on first; NULL: on all at once", nullable=True
+            ),
             Column("forecast", "STRING", "JSON: the forecast of the change"),
             Column("verdicts", "STRING", "JSON: each guardrail's verdict with its reason"),
             Column(
@@ -558,9 +561,10 @@ _OWNED = (
         "What the labels since a published change say of it as of the day: an e-value that may be looked at every day",
         (
             *_CELL_COLUMNS,
-            Column("version", "INT64", "The version that brought the cell's remove_at", minimum=1),
+            Column("version", "INT64", "The version that brought remove_at, or began its canary", minimum=1),
             Column("since", "DATE", "First day on which it acted"),
             Column("through", "DATE", "Last day whose draws are counted"),
+            _probability("share", "Share of the cell's videos it acts on; below 1: a canary"),
             _probability("remove_at", "The remove_at watched"),
             _probability("limit", "Precision promised, as reviewers' labels show it"),
             _count("n", "Labels at or above remove_at counted"),
@@ -572,14 +576,14 @@ _OWNED = (
             Column(
                 "action",
                 "STRING",
-                "What follows: a question, a rollback, or nothing because no safer thresholds are known",
-                allowed=("none", "ask", "roll_back", "none_safer"),
+                "What follows: a question, a rollback, the canary's end, or nothing as no safer thresholds are known",
+                allowed=("none", "ask", "roll_back", "end_canary", "none_safer"),
             ),
             _probability("safe_remove_at", "remove_at an alarm goes back to; NULL: none safer is known", nullable=True),
             _probability("safe_review_at", "review_at that goes with it", nullable=True),
             Column("reason", "STRING", "The alarm in words", nullable=True),
         ),
-        key=CELL,
+        key=(*CELL, "version"),
     ),
     Table(
         "retraining_decisions",

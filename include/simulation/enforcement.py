@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from include.simulation.buckets import buckets
 from include.simulation.population import ID_SHIFT, Scores
 from include.simulation.randomness import mixed, uniform
 from include.simulation.scenario import Appeals
@@ -23,12 +24,23 @@ _NEVER = np.inf
 
 
 @dataclass(frozen=True)
+class Canary:
+    """Thresholds for the videos with bucket(video_id, salt) < share."""
+
+    thresholds: tuple[float, float]
+    share: float
+    salt: int
+
+
+@dataclass(frozen=True)
 class ThresholdsInForce:
     """What serving reads. Without a file: version 0, and nothing is removed or sent to review."""
 
     version: int
     cells: dict[tuple[str, str, str], tuple[float, float]]
     """(policy, market, model_version) -> (remove_at, review_at)"""
+    canaries: dict[tuple[str, str, str], Canary]
+    """What acts on a share of a cell's videos instead."""
     defaults: dict[str, tuple[float, float]]
     no_score: dict[str, str]
 
@@ -38,13 +50,14 @@ def read_thresholds(path: Path) -> ThresholdsInForce:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return ThresholdsInForce(0, {}, {}, {})
+        return ThresholdsInForce(0, {}, {}, {}, {})
     except ValueError as error:
         raise ValueError(f"{path}: not valid JSON: {error}") from error
     try:
         return ThresholdsInForce(
             version=int(raw["version"]),
-            cells={(c["policy"], c["market"], c["model_version"]): _pair(c) for c in raw["cells"]},
+            cells={_cell(c): _pair(c) for c in raw["cells"]},
+            canaries={_cell(c): _canary(c["canary"]) for c in raw["cells"] if "canary" in c},
             defaults={name: _pair(policy["default"]) for name, policy in raw["policies"].items()},
             no_score={name: policy["no_score"] for name, policy in raw["policies"].items()},
         )
@@ -60,9 +73,14 @@ def actions(scores: Scores, thresholds: ThresholdsInForce) -> pd.DataFrame:
     Allowed videos are not logged: they are nearly all, and follow from the scores and the thresholds.
     """
     default = thresholds.defaults.get(scores.policy, (_NEVER, _NEVER))
-    limits = np.array([thresholds.cells.get((scores.policy, m, scores.model_version), default) for m in scores.markets])
-    remove = ~scores.missing & (scores.score >= limits[scores.market, 0])
-    review = ~scores.missing & (scores.score >= limits[scores.market, 1]) & ~remove
+    cells = [(scores.policy, market, scores.model_version) for market in scores.markets]
+    limits = np.array([thresholds.cells.get(cell, default) for cell in cells])[scores.market]
+    for number, cell in enumerate(cells):
+        if (canary := thresholds.canaries.get(cell)) is not None:
+            chosen = (scores.market == number) & (buckets(scores.video_id, canary.salt) < canary.share)
+            limits[chosen] = canary.thresholds
+    remove = ~scores.missing & (scores.score >= limits[:, 0])
+    review = ~scores.missing & (scores.score >= limits[:, 1]) & ~remove
     if thresholds.no_score.get(scores.policy) == "review":
         review |= scores.missing
     rows = np.flatnonzero(remove | review)
@@ -115,6 +133,14 @@ def appeals(
 def days_before(day: date, count: int) -> list[date]:
     """The `count` days before `day`, oldest first."""
     return [day - timedelta(days=back) for back in range(count, 0, -1)]
+
+
+def _cell(cell: dict[str, Any]) -> tuple[str, str, str]:
+    return cell["policy"], cell["market"], cell["model_version"]
+
+
+def _canary(canary: dict[str, Any]) -> Canary:
+    return Canary(_pair(canary), float(canary["share"]), int(canary["salt"]))
 
 
 def _pair(thresholds: dict[str, Any]) -> tuple[float, float]:

@@ -30,7 +30,7 @@ from include.warehouse.base import UnreadablePartition
 
 CHANGE_COLUMNS = (
     *("version", "rests_on", "published_at", *CELL),
-    *("old_remove_at", "new_remove_at", "old_review_at", "new_review_at"),
+    *("old_remove_at", "new_remove_at", "old_review_at", "new_review_at", "share_of_videos"),
     *("certified_precision", "confidence", "certified_for", "requester", "approver", "reason", "hash"),
 )
 _LEVELS = ("remove_at", "review_at")
@@ -165,6 +165,7 @@ def _changes(ledger: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
                     "hash": version["hash"],
                     "rests_on": version["ds"],
                     **{f"{when}_{name}": change[when][name] for when in ("old", "new") for name in _LEVELS},
+                    "share_of_videos": change.get("canary", {"share": 1.0})["share"],
                     "certified_precision": certificate.get("bound"),
                     "confidence": certificate.get("confidence"),
                     "certified_for": certificate.get("population"),

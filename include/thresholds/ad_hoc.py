@@ -31,6 +31,8 @@ from include.quality import suites
 from include.quality.gate import GateFailed, run_gate
 from include.thresholds.approval import answered, forecast_in_words, levels, refused, request_text, validated
 from include.thresholds.background_data import background
+from include.thresholds.canary import KIND as CANARY
+from include.thresholds.canary import canaries
 from include.thresholds.forecast import Pair, volumes
 from include.thresholds.ledger import TABLE, cell_of, in_order, records, thresholds_in_force
 from include.thresholds.overrides import overrides, respecting
@@ -81,7 +83,8 @@ def computed(project: Project, origin: str, given: Given, ledger: pd.DataFrame) 
     """What the request proposes, from the partitions as they are; nothing is written.
 
     It starts from the thresholds at the end of `ledger`. The other cells of its markets keep theirs, and their place
-    in the review queue. A cell that an override holds is put to a person.
+    in the review queue. A cell that an override or a canary holds is put to a person. A change that expires, or that
+    takes an override's place, acts on all videos at once.
     """
     request, day = restored(given), date.fromisoformat(given["day"])
     under = replace(project, config=request.under(project.config))
@@ -99,7 +102,13 @@ def computed(project: Project, origin: str, given: Given, ledger: pd.DataFrame) 
         other_minutes=_other_minutes(project, histogram, in_force, chosen),
         background=background(project, day, chosen, emergency=request.emergency),
     )
-    return respecting(rows, overrides(in_order(ledger)), "awaiting_approval")
+    chain = in_order(ledger)
+    held = overrides(chain)
+    lasting = [request.expires_on is None and cell_of(row) not in held for row in records(rows)]
+    rows["canary_share"] = rows["canary_share"].where(pd.Series(lasting, index=rows.index))
+    rows = respecting(rows, held, "awaiting_approval")
+    ending = {cell: f"{acting}; this would end it" for cell, acting in canaries(chain).items()}
+    return respecting(rows, ending, "awaiting_approval", CANARY)
 
 
 def gate_request(project: Project, asked: Asked, given: Given) -> None:

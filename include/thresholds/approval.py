@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from include.contract.tables import CELL
+from include.thresholds.canary import percent
 from include.thresholds.guardrails import Verdict
 from include.thresholds.ledger import Row, cell_of, records
 from include.thresholds.overrides import with_verdict
@@ -41,13 +42,14 @@ def levels(row: Mapping[str, Any]) -> str:
 
 
 def forecast_in_words(row: Mapping[str, Any]) -> str:
-    """What a proposal does in a day: removals, wrongful ones among them, and violative views prevented."""
+    """What a proposal does in a day: removals, wrongful ones among them, violative views prevented; and where first."""
     effect, more = json.loads(row["forecast"]), int(row["removes_after"] - row["removes_before"])
     share = f", {more / row['removes_before']:+.0%}" if row["removes_before"] else ""
     return (
         f"{int(row['removes_after']):,} removals ({more:+,}{share}); "
         f"wrongful removals {_range(effect['wrongful_removals_change'])}; "
         f"violative views prevented {_range(effect['violative_views_prevented_change'])}"
+        + ("" if pd.isna(row["canary_share"]) else f"; at first on {percent(row['canary_share'])} of its videos")
     )
 
 

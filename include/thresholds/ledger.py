@@ -3,6 +3,9 @@
 The ledger is the truth; `thresholds.json` (serving.py) is a copy of its last version. Version 1 holds the initial
 thresholds of the configuration. Every later one holds those of the version before with its `changes` applied, so the
 whole history can be replayed from the changes and checked (`verify`).
+
+A change with `canary` (share, salt) acts on a share of its cell's videos only, until a later one ends it or lets it act
+on more; on all others the thresholds before it stay in force.
 """
 
 from __future__ import annotations
@@ -22,11 +25,15 @@ Row = dict[str, Any]
 Cell = tuple[str, str, str]
 Levels = tuple[float, float]
 """remove_at and review_at."""
+Acting = dict[tuple[str, ...], tuple[float, ...]]
+"""Levels by cell; by (*cell, "canary"): remove_at, review_at, share, salt of what acts on a share of its videos."""
 
 TABLE = "threshold_ledger"
 _COLUMNS = TABLES[TABLE].column_names
 _JSON_COLUMNS = ("column_hashes", "thresholds", "changes", "proposal_ids", "evidence", "request")
 _SEALS = ("hash", "column_hashes")
+_LEVELS = ("remove_at", "review_at")
+_CANARY = (*_LEVELS, "share", "salt")
 
 
 class LedgerError(ValueError):
@@ -64,8 +71,9 @@ def next_version(
 
     Args:
         day: partition, the day the thresholds rest on.
-        changes: policy, market, model_version, old, new (each {remove_at, review_at}), and what explains them.
-        thresholds: all cells after the changes: policy, market, model_version, remove_at, review_at.
+        changes: policy, market, model_version, old, new (each {remove_at, review_at}), and what explains them; `canary`
+            ({share, salt}) where new acts on a share of the videos, and old on the others.
+        thresholds: all cells after the changes, as `listed`.
         proposal_ids: proposals carried out.
         evidence: SHA-256 of each input partition, by name.
         expires_on: last day the changes hold; None: until something newer is published.
@@ -193,12 +201,12 @@ def _column_problems(row: Row, before: Row | None) -> Iterator[str]:
     if before is None or broken & {"thresholds", "changes"}:
         return
     try:
-        expected = thresholds_of(before)
+        expected = acting_of(before)
     except (KeyError, TypeError, ValueError):
         return  # told of the version before
     try:
-        actual = thresholds_of(row)
-        expected |= changed(json.loads(row["changes"]))
+        actual = acting_of(row)
+        expected = acting_after(expected, json.loads(row["changes"]))
     except (KeyError, TypeError, ValueError) as error:
         yield f"thresholds or changes does not have the expected form ({error!r})"
         return
@@ -236,13 +244,42 @@ def cell_of(item: Mapping[str, Any]) -> Cell:
 
 
 def thresholds_of(row: Mapping[str, Any]) -> dict[Cell, Levels]:
-    """The thresholds of a version, by cell."""
+    """The thresholds of a version, by cell, canaries aside."""
     return {cell_of(item): (item["remove_at"], item["review_at"]) for item in json.loads(row["thresholds"])}
 
 
-def changed(changes: Sequence[Mapping[str, Any]]) -> dict[Cell, Levels]:
-    """The new thresholds of the cells that `changes` is about."""
-    return {cell_of(change): (change["new"]["remove_at"], change["new"]["review_at"]) for change in changes}
+def acting_of(row: Mapping[str, Any]) -> Acting:
+    """All that a version has act."""
+    return acting(json.loads(row["thresholds"]))
+
+
+def acting(cells: Sequence[Mapping[str, Any]]) -> Acting:
+    """All that `cells`, as a version or a serving file lists them, have act."""
+    found: Acting = {}
+    for item in cells:
+        found[cell_of(item)] = tuple(item[name] for name in _LEVELS)
+        if "canary" in item:
+            found[canary_of(cell_of(item))] = tuple(item["canary"][name] for name in _CANARY)
+    return found
+
+
+def acting_after(before: Acting, changes: Sequence[Mapping[str, Any]]) -> Acting:
+    """What acts once `changes` are made: a change ends the canary of its cell, if it is none itself."""
+    found = dict(before)
+    for change in changes:
+        cell = cell_of(change)
+        old, new = (tuple(change[which][name] for name in _LEVELS) for which in ("old", "new"))
+        canary = change.get("canary")
+        found.pop(canary_of(cell), None)
+        found[cell] = new if canary is None else old
+        if canary is not None:
+            found[canary_of(cell)] = (*new, canary["share"], canary["salt"])
+    return found
+
+
+def canary_of(cell: Cell) -> tuple[str, ...]:
+    """The name in `Acting` of what acts on a share of the cell's videos."""
+    return *cell, "canary"
 
 
 def records(frame: pd.DataFrame) -> list[Row]:
@@ -250,9 +287,11 @@ def records(frame: pd.DataFrame) -> list[Row]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def listed(thresholds: Mapping[Cell, Levels]) -> list[dict[str, Any]]:
-    """Thresholds by cell as a version lists them."""
-    return [
-        {**dict(zip(CELL, cell, strict=True)), "remove_at": remove_at, "review_at": review_at}
-        for cell, (remove_at, review_at) in sorted(thresholds.items())
-    ]
+def listed(acting: Mapping[Any, tuple[float, ...]]) -> list[dict[str, Any]]:
+    """What acts, as a version lists it: policy, market, model_version, remove_at, review_at and, if any, canary."""
+    rows = []
+    for cell in sorted((a, b, c) for a, b, c, *canary in acting if not canary):
+        row: dict[str, Any] = dict(zip((*CELL, *_LEVELS), (*cell, *acting[cell]), strict=True))
+        canary = acting.get(canary_of(cell))
+        rows.append(row if canary is None else row | {"canary": dict(zip(_CANARY, canary, strict=True))})
+    return rows

@@ -59,12 +59,14 @@ def due(ledger: pd.DataFrame, config: Config, day: date) -> list[Due]:
 
     Args:
         ledger: ds, version and changes of threshold_ledger. Changes without a forecast, such as those of a version that
-            only lifts another, are left out, and so are those of policies no longer configured.
+            only lifts another, are left out, and so are those of policies no longer configured. A canary is compared
+            from the day on which it acts on all videos.
     """
     found = []
     for row in ledger.sort_values("version").to_dict("records"):
         for change in json.loads(row["changes"]):
-            if change.get("forecast") is None or change["policy"] not in config.policies:
+            acts = change.get("forecast") is not None and "canary" not in change
+            if not acts or change["policy"] not in config.policies:
                 continue
             horizon = (day - row["ds"]).days - config.policies[change["policy"]].maturity_days
             if horizon in HORIZONS:

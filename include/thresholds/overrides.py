@@ -77,16 +77,24 @@ def lifting(chain: Sequence[Row], day: date) -> list[dict[str, Any]]:
 
 
 def respecting(
-    proposals: pd.DataFrame, holding: Mapping[Cell, Override], status: Literal["held", "awaiting_approval"]
+    proposals: pd.DataFrame,
+    holding: Mapping[Cell, object],
+    status: Literal["held", "awaiting_approval"],
+    name: str = "override",
 ) -> pd.DataFrame:
-    """`proposals` with those that would change an overridden cell held, or put to a person."""
+    """`proposals` with those that would change a cell that something holds held, or put to a person.
+
+    Args:
+        holding: what holds a cell, in words.
+        name: of the verdict that says so.
+    """
     rows = []
     outcome: Outcome = "hold" if status == "held" else "ask"
     for row in records(proposals):
-        override = holding.get(cell_of(row))
-        changing = override is not None and row["status"] in ("within_limits", "awaiting_approval")
-        rows.append(with_verdict(row, status, Verdict("override", outcome, str(override))) if changing else row)
-    return proposals.assign(**{name: [row[name] for row in rows] for name in ("status", "verdicts")})
+        holder = holding.get(cell_of(row))
+        changing = holder is not None and row["status"] in ("within_limits", "awaiting_approval")
+        rows.append(with_verdict(row, status, Verdict(name, outcome, str(holder))) if changing else row)
+    return proposals.assign(**{column: [row[column] for row in rows] for column in ("status", "verdicts")})
 
 
 def with_verdict(row: Row, status: str, verdict: Verdict) -> Row:

@@ -181,10 +181,10 @@ def propose(
         judged_together = done.change is not None and done.change.alarm is None
         if tripped is not None and judged_together and overall(done.verdicts) == "publish":
             done.verdicts.append(tripped)
-        rows.append(_row(done, identity))
+        rows.append(_row(done, identity, config))
     frame = pd.DataFrame(rows, columns=list(TABLES["threshold_proposals"].column_names))
     frame = frame.astype({**dict.fromkeys(_COUNTS, "Int64"), "estimate": float, "bound": float})
-    frame = frame.astype({"proposed_remove_at": float, "proposed_review_at": float})
+    frame = frame.astype(dict.fromkeys(("proposed_remove_at", "proposed_review_at", "canary_share"), float))
     return frame.sort_values(list(CELL), ignore_index=True)
 
 
@@ -505,7 +505,13 @@ def _judged(plan: _Plan, queue: Queue, config: Config, day: date, background: Ba
     return _Judged(plan, effect, change, [*plan.notes, *judge(change, policy.limits, config.guardrails)])
 
 
-def _row(done: _Judged, identity: Mapping[str, str]) -> dict[str, Any]:
+def _canary_share(change: Change | None, config: Config) -> float | None:
+    """The share of the videos on which the change acts first. What removes less, or is urgent, acts on all at once."""
+    removes_more = change is not None and change.new.remove_at < change.old.remove_at and not change.emergency
+    return config.canary.steps[0] if removes_more and config.canary.steps else None
+
+
+def _row(done: _Judged, identity: Mapping[str, str], config: Config) -> dict[str, Any]:
     """The finished row of threshold_proposals."""
     plan, effect = done.plan, done.effect
     decision, policy = plan.evidence, plan.policy
@@ -534,6 +540,7 @@ def _row(done: _Judged, identity: Mapping[str, str]) -> dict[str, Any]:
         "removes_after": effect["removes"]["after"] if plan.proposes else None,
         "reviews_before": effect["reviews"]["before"],
         "reviews_after": effect["reviews"]["after"] if plan.proposes else None,
+        "canary_share": _canary_share(done.change, config),
         "forecast": canonical_json(effect),
         "verdicts": canonical_json([vars(verdict) for verdict in done.verdicts]),
         "status": "refused" if done.change is None else status_of(done.change, done.verdicts),

@@ -20,14 +20,17 @@ from include import __version__
 from include.config.model import Config
 from include.contract.tables import CELL
 from include.project import Project
+from include.thresholds.canary import canary_salt
 from include.thresholds.ledger import (
     TABLE,
+    Acting,
     Cell,
     LedgerError,
     Levels,
     Row,
+    acting_after,
+    acting_of,
     cell_of,
-    changed,
     in_order,
     listed,
     next_version,
@@ -55,7 +58,8 @@ class Act:
         day: the day the changes rest on.
         requester, approver: who asked, and who approved (None: it needed nobody); they must differ.
         reason: why.
-        request: what was asked for, enough to compute the changes anew; `kind` is daily, ad_hoc, expiry or roll_back.
+        request: what was asked for, enough to compute the changes anew; `kind` is daily, canary, ad_hoc, expiry or
+            roll_back.
         evidence: SHA-256 of what the changes rest on, by name.
         expires_on: last day the changes hold; None: until something newer.
     """
@@ -260,7 +264,7 @@ def _first_version(config: Config, act: Act, now: datetime) -> Row:
     )
 
 
-def initial_thresholds(config: Config) -> dict[Cell, Levels]:
+def initial_thresholds(config: Config) -> Acting:
     """The initial thresholds of every configured cell."""
     return {
         (name, market, version): _initial(name, config)
@@ -275,7 +279,7 @@ def _next(last: Row, step: _Step, act: Act, now: datetime) -> Row:
         last,
         day=max(act.day, last["ds"]),
         changes=step.changes,
-        thresholds=listed(thresholds_of(last) | changed(step.changes)),
+        thresholds=listed(acting_after(acting_of(last), step.changes)),
         proposal_ids=step.proposal_ids,
         evidence=act.evidence,
         code_version=__version__,
@@ -334,6 +338,8 @@ def _change(proposal: Mapping[str, Any], before: Mapping[Cell, Levels], config: 
     cell = cell_of(proposal)
     old = before.get(cell, _initial(proposal["policy"], config))
     certificate = ("target", "confidence", "population", "method", "estimate", "bound", "n")
+    share = plain(proposal["canary_share"])
+    canary = {} if share is None else {"canary": {"share": share, "salt": canary_salt(proposal["proposal_id"])}}
     return {
         **dict(zip(CELL, cell, strict=True)),
         "old": {"remove_at": old[0], "review_at": old[1]},
@@ -342,6 +348,7 @@ def _change(proposal: Mapping[str, Any], before: Mapping[Cell, Levels], config: 
         "forecast": json.loads(proposal["forecast"]),
         "proposal_id": proposal["proposal_id"],
         "origin": proposal["origin"],
+        **canary,
     }
 
 

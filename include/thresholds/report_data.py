@@ -11,7 +11,9 @@ import pandas as pd
 from include.contract.tables import CELL, N_BINS
 from include.evidence import accepted, enforced, labelled_sample, window_start
 from include.project import Project
+from include.thresholds.canary import canaries
 from include.thresholds.certify import Goal, curve
+from include.thresholds.ledger import in_order
 from include.thresholds.proposals import aims_of
 from include.thresholds.report import ReportData
 from include.thresholds.report.data import CURVE_COLUMNS, DAILY, SAMPLE_COUNT_COLUMNS, by_cell
@@ -51,6 +53,7 @@ def report_data(project: Project, day: date, *, origin: str = DAILY, title: str 
         watch=warehouse.read("threshold_watch", day, day),
         appeals=appeals if warehouse.delivers("appeals") else None,
         enforcement=enforced(project, day),
+        canaries=canaries(in_order(warehouse.read("threshold_ledger", None, day - timedelta(days=1)))),
         origin=origin,
         title=title,
     )

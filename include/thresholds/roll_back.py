@@ -11,7 +11,8 @@ from typing import Any
 from include.config.model import Config
 from include.contract.tables import CELL
 from include.project import Project
-from include.thresholds.ledger import Cell, Levels, Row, thresholds_of
+from include.thresholds.canary import Canary, canaries
+from include.thresholds.ledger import Cell, Levels, Row, cell_of, thresholds_of
 from include.thresholds.publication import Act, Change, publish_changes, read_chain
 from include.thresholds.request import Asked, RequestError
 
@@ -51,7 +52,7 @@ def read_request(project: Project, asked: Asked) -> dict[str, Any]:
         "day": chain[-1]["ds"].isoformat(),
         "reason": reason,
         "changes": changes,
-        "text": _text(asked, chain[version - 1], changes, gone),
+        "text": _text(asked, chain[version - 1], changes, gone, canaries(chain)),
     }
 
 
@@ -88,10 +89,10 @@ def roll_back(project: Project, asked: Asked, given: Given, answer: Mapping[str,
 def rolled_back(chain: Sequence[Row], version: int, config: Config) -> tuple[list[Change], list[Cell]]:
     """The changes that bring back the thresholds of `version`, and its cells that are no longer configured.
 
-    Cells that came after `version` keep their thresholds.
+    Cells that came after `version` keep their thresholds. Canaries end, and none of `version` comes back.
     """
-    then, now = thresholds_of(chain[version - 1]), thresholds_of(chain[-1])
-    differing = {cell: levels for cell, levels in sorted(then.items()) if levels != now[cell]}
+    then, now, acting = thresholds_of(chain[version - 1]), thresholds_of(chain[-1]), canaries(chain)
+    differing = {cell: levels for cell, levels in sorted(then.items()) if levels != now[cell] or cell in acting}
     gone = [cell for cell in differing if not _configured(cell, config)]
     return [_change(cell, now[cell], levels) for cell, levels in differing.items() if cell not in gone], gone
 
@@ -111,7 +112,9 @@ def _change(cell: Cell, old: Levels, new: Levels) -> Change:
     }
 
 
-def _text(asked: Asked, row: Row, changes: Sequence[Change], gone: Sequence[Cell]) -> str:
+def _text(
+    asked: Asked, row: Row, changes: Sequence[Change], gone: Sequence[Cell], acting: Mapping[Cell, Canary]
+) -> str:
     """What a person is shown before the version `row` is brought back."""
     lines = [
         f"{asked.user} wants version {row['version']} of {row['ds']} ({row['reason']}) back: {asked.form['reason']}",
@@ -124,6 +127,7 @@ def _text(asked: Asked, row: Row, changes: Sequence[Change], gone: Sequence[Cell
             for change in changes
         ),
     ]
+    lines += [f"\nIn {' '.join(cell)}, {acting[cell]}: that ends." for cell in map(cell_of, changes) if cell in acting]
     if gone:
         lines += ["", f"No longer configured, and left as they are: {_listed(gone)}"]
     return "\n".join(lines)

@@ -1,7 +1,9 @@
 """`thresholds.json`, the one file serving reads: a copy of the ledger's last version, always whole, never older.
 
 It holds version, hash and ds of that version, what each policy does with videos without a score and where a cell is
-unknown (`policies`), and the two thresholds of every cell (`cells`). Readers must ignore keys they do not know.
+unknown (`policies`), and the two thresholds of every cell (`cells`). Where a cell has a `canary`, its remove_at and
+review_at take the place of the cell's for every video with bucket(video_id, salt) < share; docs/serving.md says how
+buckets are computed. Readers must ignore keys they do not know.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 
 from include.config.model import Config
 from include.contract.tables import CELL
-from include.thresholds.ledger import LedgerError, cell_of, plain, thresholds_of
+from include.thresholds.ledger import LedgerError, acting, acting_of, plain
 
 Document = dict[str, Any]
 
@@ -104,8 +106,7 @@ def differences(document: Document, row: Mapping[str, Any]) -> list[str]:
         for name in ("hash", "ds")
         if document[name] != plain(row[name])
     ]
-    served = {cell_of(cell): (cell["remove_at"], cell["review_at"]) for cell in document["cells"]}
-    expected = thresholds_of(row)
+    served, expected = acting(document["cells"]), acting_of(row)
     return found + [
         f"{'/'.join(cell)} is {served.get(cell)} and should be {expected.get(cell)}"
         for cell in sorted(served.keys() | expected.keys())
@@ -136,6 +137,8 @@ def _document_problems(document: Any) -> Iterator[str]:
             yield f"cells[{number}]: expected {', '.join(CELL)} as text, found {cell!r:.100}"
             return
         yield from _pair_problems(f"cells[{number}]", cell)
+        if "canary" in cell:
+            yield from _canary_problems(f"cells[{number}].canary", cell["canary"])
 
 
 def _pair_problems(where: str, pair: Any) -> Iterator[str]:
@@ -143,6 +146,15 @@ def _pair_problems(where: str, pair: Any) -> Iterator[str]:
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) != 2 or not 0 <= numbers[0] <= numbers[1] <= 1:
         yield f"{where}: expected 0 <= review_at <= remove_at <= 1, found {pair!r:.100}"
+
+
+def _canary_problems(where: str, canary: Any) -> Iterator[str]:
+    yield from _pair_problems(where, canary)
+    share, salt = (canary.get("share"), canary.get("salt")) if isinstance(canary, dict) else (None, None)
+    if not isinstance(share, float) or not 0 < share < 1:
+        yield f"{where}: expected a share between 0 and 1, found {share!r:.100}"
+    if not isinstance(salt, int) or not 0 <= salt < 2**31:
+        yield f"{where}: expected a salt in [0, 2^31), found {salt!r:.100}"
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -28,12 +28,14 @@ from include.quality import suites
 from include.quality.gate import judge
 from include.thresholds.approval import already_answered, answered, refused, request_text, validated
 from include.thresholds.background_data import background
-from include.thresholds.ledger import TABLE, in_order
+from include.thresholds.canary import KIND, canaries, in_words
+from include.thresholds.canary_data import canary_changes
+from include.thresholds.ledger import TABLE, Row, cell_of, in_order, records
 from include.thresholds.metrics import policy_metrics
 from include.thresholds.outcomes import NO_DRAWS, by_cell, due, frame_of, outcome
 from include.thresholds.overrides import lifting, overrides, respecting
 from include.thresholds.proposals import propose
-from include.thresholds.publication import DAILY, Act, publish, publish_changes, published_ids
+from include.thresholds.publication import DAILY, Act, publish, publish_changes, published_ids, read_chain
 from include.thresholds.watch_data import alarms, watch_rows
 
 log = logging.getLogger(__name__)
@@ -74,7 +76,7 @@ def daily_proposals(project: Project, day: date) -> pd.DataFrame:
     """What the daily run proposes on `day`, from the partitions as they are; nothing is written.
 
     A cell that an override of an earlier day holds is held, up to and including the day on which it is lifted, unless
-    the watch raises an alarm.
+    the watch raises an alarm. So is one with a canary, unless its remove_at is to rise, which ends the canary.
     """
     earlier = [row for row in in_order(project.warehouse.read(TABLE)) if row["ds"] < day]
     in_force, raised = _in_force(project, day), alarms(project.warehouse.read("threshold_watch", day, day))
@@ -87,7 +89,10 @@ def daily_proposals(project: Project, day: date) -> pd.DataFrame:
         background=replace(background(project, day, in_force), alarms=raised),
     )
     holding = {cell: override for cell, override in overrides(earlier).items() if cell not in raised}
-    return respecting(rows, holding, "held")
+    rows = respecting(rows, holding, "held")
+    rising = {cell_of(row) for row in records(rows[rows["proposed_remove_at"] > rows["current_remove_at"]])}
+    acting = {cell: canary for cell, canary in canaries(earlier).items() if cell not in rising}
+    return respecting(rows, acting, "held", KIND)
 
 
 def gate_proposals(project: Project, day: date) -> None:
@@ -118,6 +123,29 @@ def publish_within_limits(project: Project, day: date) -> str:
         named = zip(*(answering[name] for name in CELL), alarm[alarm != ""], strict=True)
         done.append(_publish(project, day, answering, "; ".join(" ".join(words) for words in named)))
     return " | ".join([*done, _publish(project, day, rest, "within the guardrails")])
+
+
+def advance_canaries(project: Project, day: date) -> str:
+    """Publishes the version that ends canaries, or lets them act on more videos; what it came to."""
+    chain = read_chain(project)
+    if not canaries(chain):
+        return "no canary"
+    changes = canary_changes(project, chain, day)
+    act = Act(
+        day=day,
+        requester=REQUESTER,
+        reason=in_words(changes),
+        request={"kind": KIND, "day": day.isoformat()},
+        evidence=fingerprints(project, day) | config_digest(project),
+    )
+
+    def find(newer: Sequence[Row]) -> Sequence[dict[str, Any]] | str:
+        found = canary_changes(project, newer, day)
+        return found if found == changes else "the ledger changed meanwhile: clear the task"
+
+    result = publish_changes(project, find, act, datetime.now(UTC))
+    log.info("%s", result)
+    return str(result)
 
 
 def compare_forecasts(project: Project, day: date) -> None:

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from include.thresholds.canary import canaries
 from include.thresholds.forecast import Pair
 from include.thresholds.ledger import Cell, Row, canonical_json, cell_of
 
@@ -107,13 +108,14 @@ def with_labels(wealth: Wealth, p_violating: ArrayLike, weight: ArrayLike, *, ta
 
 @dataclass(frozen=True)
 class Watched:
-    """The change that brought the remove_at in force.
+    """The change that brought a remove_at that acts.
 
     Attributes:
         version, rests_on: the version and its day; the change acts from the day after.
-        remove_at: in force since then.
+        remove_at: acts since then.
         before: thresholds of the cell before that day.
         target: precision its certificate promised; None: it had none.
+        share: of the cell's videos it acts on; below 1 for a canary.
     """
 
     cell: Cell
@@ -122,20 +124,24 @@ class Watched:
     remove_at: float
     before: Pair
     target: float | None
+    share: float = 1.0
 
 
-def watched(chain: Sequence[Row]) -> dict[Cell, Watched]:
-    """By cell, the last change of remove_at that outlived its day; cells that never changed are not watched.
+def watched(chain: Sequence[Row]) -> list[Watched]:
+    """By cell, the last change of remove_at that outlived its day; and the canaries. What never changed is not watched.
+
+    What began as a canary and acts on all videos now is watched since it began.
 
     Args:
         chain: the ledger in order, up to the day before that on which is looked.
     """
     found: dict[Cell, Watched] = {}
-    for day, rows in groupby(chain, key=lambda row: row["ds"]):
+    days = {row["version"]: row["ds"] for row in chain}
+    for _, rows in groupby(chain, key=lambda row: row["ds"]):
         first: dict[Cell, Mapping[str, float]] = {}
         last: dict[Cell, tuple[int, Mapping[str, Any]]] = {}
         for row in rows:
-            for change in json.loads(row["changes"]):
+            for change in (change for change in json.loads(row["changes"]) if "canary" not in change):
                 first.setdefault(cell_of(change), change["old"])
                 last[cell_of(change)] = (row["version"], change)
         for cell, (version, change) in last.items():
@@ -143,8 +149,15 @@ def watched(chain: Sequence[Row]) -> dict[Cell, Watched]:
             if remove_at != first[cell]["remove_at"]:
                 before = Pair(first[cell]["remove_at"], first[cell]["review_at"])
                 target = (change.get("certificate") or {}).get("target")
-                found[cell] = Watched(cell, version, day, remove_at, before, target)
-    return found
+                since = change.get("continues", version)
+                found[cell] = Watched(cell, since, days[since], remove_at, before, target)
+    return [
+        *found.values(),
+        *(
+            Watched(cell, canary.version, canary.began, canary.new.remove_at, canary.old, canary.promised, canary.share)
+            for cell, canary in canaries(chain).items()
+        ),
+    ]
 
 
 def safer(remove_at: float, before: Pair, initial: Pair) -> Pair | None:

@@ -22,17 +22,19 @@ from include.thresholds.reviewer_error import settled
 from include.thresholds.watch import Watched, Wealth, safer, watched, with_labels
 
 _TABLE = TABLES["threshold_watch"]
-Rows = Mapping[Cell, Mapping[str, Any]]
+Rows = Mapping[tuple[Cell, int], Mapping[str, Any]]
+"""By cell and version."""
 
 
 def watch_rows(project: Project, day: date, in_force: pd.DataFrame) -> pd.DataFrame:
-    """threshold_watch of `day`, for the cells of `in_force` (as thresholds_before) whose remove_at was ever changed.
+    """threshold_watch of `day`: what changed remove_at in the cells of `in_force` (as thresholds_before), and canaries.
 
     It goes on from the last earlier day on which the same version was watched, and counts the days that became final
     since, each once.
     """
     changes = watched(in_order(project.warehouse.read(TABLE, None, day - timedelta(days=1))))
-    items = [changes[cell] for cell in in_force[list(CELL)].itertuples(index=False, name=None) if cell in changes]
+    cells = set(in_force[list(CELL)].itertuples(index=False, name=None))
+    items = [item for item in changes if item.cell in cells]
     if not items:
         return empty_frame(_TABLE)
     earlier = _earlier(project, min(item.rests_on for item in items), day)
@@ -52,38 +54,39 @@ def watch_rows(project: Project, day: date, in_force: pd.DataFrame) -> pd.DataFr
         )
     frame = pd.DataFrame([_finished(row, project.config) for row in rows], columns=list(_TABLE.column_names))
     shares = ("estimate", "safe_remove_at", "safe_review_at")
-    return frame.astype(dict.fromkeys(shares, float)).sort_values(list(CELL), ignore_index=True)
+    return frame.astype(dict.fromkeys(shares, float)).sort_values([*CELL, "version"], ignore_index=True)
 
 
 def alarms(rows: pd.DataFrame) -> dict[Cell, Alarm]:
-    """What `rows` of threshold_watch ask of the day's proposals, by cell."""
+    """What `rows` of threshold_watch ask of the day's proposals, by cell; a canary asks nothing, it ends."""
     return {
         cell_of(row): Alarm(
             row["reason"],
             Pair(row["safe_remove_at"], row["safe_review_at"]) if row["action"] != "none_safer" else None,
             row["action"] == "roll_back",
         )
-        for row in records(rows[rows["alarm"].astype(bool)])
+        for row in records(rows[rows["alarm"].astype(bool) & (rows["share"] == 1)])
     }
 
 
 def _earlier(project: Project, first: date, day: date) -> Rows:
-    """The last row before `day` of each cell."""
+    """The last row before `day` of each change."""
     rows = project.warehouse.read("threshold_watch", first, day - timedelta(days=1))
-    return {cell_of(row): row for row in records(rows.sort_values("ds", kind="stable"))}
+    return {(cell_of(row), row["version"]): row for row in records(rows.sort_values("ds", kind="stable"))}
 
 
 def _start(item: Watched, earlier: Rows) -> dict[str, Any]:
     """The row of the day before, or what is known of a change before anything is counted."""
-    row = earlier.get(item.cell)
+    row = earlier.get((item.cell, item.version))
     shared = {
         **dict(zip(CELL, item.cell, strict=True)),
         "version": item.version,
         "since": item.rests_on + timedelta(days=1),
         "remove_at": item.remove_at,
         "before": item.before,
+        "share": item.share,
     }
-    if row is not None and row["version"] == item.version:
+    if row is not None:
         return shared | {"through": pd.Timestamp(row["through"]).date(), "wealth": Wealth.from_json(row["state"])}
     return shared | {"through": item.rests_on, "wealth": Wealth()}
 
@@ -103,8 +106,12 @@ def _finished(row: Mapping[str, Any], config: Config) -> dict[str, Any]:
     """The row with what follows from its wealth."""
     wealth, initial = row["wealth"], config.policies[row["policy"]].initial
     alarm = wealth.highest >= 1 / config.watch.alpha
-    safe = safer(row["remove_at"], row["before"], Pair(initial.remove_at, initial.review_at))
-    action = "none" if not alarm else "none_safer" if safe is None else config.watch.on_alarm
+    if row["share"] < 1:
+        safe, known = row["before"], "end_canary"
+    else:
+        safe = safer(row["remove_at"], row["before"], Pair(initial.remove_at, initial.review_at))
+        known = "none_safer" if safe is None else config.watch.on_alarm
+    action = known if alarm else "none"
     return {
         **row,
         "n": wealth.n,

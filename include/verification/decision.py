@@ -11,8 +11,9 @@ import pandas as pd
 
 from include.evidence import config_digest
 from include.project import Project
-from include.thresholds import ad_hoc, roll_back
-from include.thresholds.ledger import TABLE, Row, cell_of, changed, records, thresholds_of
+from include.thresholds import ad_hoc, canary, roll_back
+from include.thresholds.canary_data import canary_changes
+from include.thresholds.ledger import TABLE, Row, acting_after, acting_of, cell_of, records
 from include.thresholds.overrides import lifting
 from include.thresholds.publication import DAILY, initial_thresholds
 from include.thresholds.stage import daily_proposals
@@ -33,15 +34,16 @@ def decision_problems(project: Project, chain: Sequence[Row], version: int) -> l
     ]
     if request["kind"] == "initial":
         expected = initial_thresholds(project.config)
-        actual = thresholds_of(row)
+        actual = acting_of(row)
     elif request["kind"] in (DAILY, ad_hoc.KIND):
         return problems + _proposal_problems(_proposed(project, request, version), row)
     elif request["kind"] == roll_back.KIND:
-        expected = changed(roll_back.rolled_back(before, request["version"], project.config)[0])
-        actual = changed(json.loads(row["changes"]))
+        expected = acting_after({}, roll_back.rolled_back(before, request["version"], project.config)[0])
+        actual = acting_after({}, json.loads(row["changes"]))
     else:
-        expected = changed(lifting(before, date.fromisoformat(request["day"])))
-        actual = changed(json.loads(row["changes"]))
+        day, stepped = date.fromisoformat(request["day"]), request["kind"] == canary.KIND
+        expected = acting_after({}, canary_changes(project, before, day) if stepped else lifting(before, day))
+        actual = acting_after({}, json.loads(row["changes"]))
     return problems + [
         f"{'/'.join(cell)} is {actual.get(cell, 'unchanged')}, its inputs lead to {expected.get(cell, 'no change')}"
         for cell in sorted(actual.keys() | expected.keys())

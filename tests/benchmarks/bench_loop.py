@@ -379,6 +379,10 @@ def run(scenario: str, days: int, videos_per_day: int, home: Path) -> tuple[list
     return *table(scenario, life, history.project.config), life.refused
 
 
+def _print_rows(rows: Sequence[Sequence[str]]) -> None:
+    print("\n".join(f"| {' | '.join(row)} |" for row in rows), flush=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Live the scenarios, one in each core, print the table, and return the process's exit status."""
     parser = argparse.ArgumentParser(prog="make bench-loop", description=__doc__)
@@ -386,17 +390,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--days", type=int, default=DAYS)
     parser.add_argument("--videos-per-day", type=int, default=VIDEOS_PER_DAY)
     options = parser.parse_args(arguments)
+    print(f"{options.days} days a scenario, about {options.videos_per_day:,} videos a day.\n")
+    _print_rows([HEADER, ["---"] * len(HEADER)])
+    broken, notes = [], []
     with tempfile.TemporaryDirectory() as home, ProcessPoolExecutor(os.cpu_count()) as pool:
         lives = [pool.submit(run, name, options.days, options.videos_per_day, Path(home)) for name in options.scenarios]
-        results = dict(zip(options.scenarios, [life.result() for life in lives], strict=True))
-    print(f"{options.days} days a scenario, about {options.videos_per_day:,} videos a day.\n")
-    for row in [HEADER, ["---"] * len(HEADER), *(row for rows, _, _ in results.values() for row in rows)]:
-        print(f"| {' | '.join(row)} |")
-    print()
-    for name, (_, _, refused) in results.items():
-        for day, message in refused.items():
-            print(f"- {name}, {day}: thresholds stayed: {' '.join(message.splitlines()[:2])}")
-    broken = [name for name, (_, breaks, _) in results.items() if breaks]
+        for name, life in zip(options.scenarios, lives, strict=True):
+            rows, breaks, refused = life.result()
+            _print_rows(rows)
+            broken += [name] if breaks else []
+            for day, message in refused.items():
+                notes.append(f"- {name}, {day}: thresholds stayed: {' '.join(message.splitlines()[:2])}")
+    print("\n".join(["", *notes]))
     print(f"\nPromise broken: {', '.join(broken) or 'nowhere'}.")
     return int(bool(broken))
 

@@ -12,6 +12,7 @@ from include.contract.tables import TABLES
 from include.simulation import platform as platform_module
 from include.simulation.__main__ import main
 from tests.simulation.home import START, Site
+from tests.warehouse.reference import permanent_random
 
 KEY = ["video_id", "policy", "model_version"]
 
@@ -112,6 +113,26 @@ def test_the_log_follows_the_thresholds_in_force(site):
     ]
     assert removed[0] > 2 * removed[1] > 0
     assert set(changed["threshold_version"]) == {8}
+
+
+def test_a_canary_acts_on_its_bucket_of_the_cells_videos_alone(site):
+    home = site()
+    cell = {"policy": "violence", "market": "BR", "model_version": "violence-v3", "remove_at": 0.9, "review_at": 0.8}
+    salt, share = 1187312944, 0.25
+    home.publish(7, [cell | {"canary": {"remove_at": 0.5, "review_at": 0.2, "share": share, "salt": salt}}])
+    home.land(0)
+    scores, log = home.read("video_scores", 0), home.read("enforcement_log", 0)
+    own = (scores["policy"] == "violence") & (scores["market"] == "BR")
+    chosen = own & (permanent_random(scores["video_id"].to_numpy(), salt) < share)
+    assert 0.2 < chosen.sum() / own.sum() < 0.3
+    remove_at = np.where(chosen, 0.5, np.where(own, 0.9, 0.98))
+    review_at = np.where(chosen, 0.2, 0.8)
+    removed = scores[scores["score"] >= remove_at]
+    reviewed = scores[(scores["score"] >= review_at) & (scores["score"] < remove_at)]
+    for action, expected in (("remove", removed), ("review", reviewed)):
+        logged = log[log["action"] == action].merge(scores[[*KEY, "score"]].dropna())
+        assert set(map(tuple, logged[KEY].to_numpy())) == set(map(tuple, expected[KEY].to_numpy()))
+    assert (removed[own & (scores["score"] < 0.9)]).shape[0] > 0
 
 
 @pytest.mark.parametrize(

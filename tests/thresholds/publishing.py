@@ -30,7 +30,15 @@ def project_in(folder: Path) -> Project:
 
 
 def proposal(
-    identifier, cell=BR, remove_at=0.95, review_at=0.7, *, current=None, status="within_limits", origin="daily"
+    identifier,
+    cell=BR,
+    remove_at=0.95,
+    review_at=0.7,
+    *,
+    current=None,
+    status="within_limits",
+    origin="daily",
+    canary_share=None,
 ):
     current = current or (INITIAL.remove_at, INITIAL.review_at)
     return {
@@ -48,6 +56,7 @@ def proposal(
         "estimate": 0.98,
         "bound": 0.955,
         "n": 200,
+        "canary_share": canary_share,
         "forecast": '{"removes":{"after":12,"before":10}}',
         "verdicts": "[]",
         "status": status,

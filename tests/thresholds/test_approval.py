@@ -22,6 +22,7 @@ def proposal(identity: str, status: str, **values: Any) -> dict[str, Any]:
         "proposed_remove_at": 0.9,
         "removes_before": 1_200,
         "removes_after": 15_000,
+        "canary_share": None,
         "bound": 0.9512,
         "confidence": 0.9,
         "population": "cell",

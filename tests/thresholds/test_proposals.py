@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from include.config.load import load_config
-from include.config.model import Config, Market
+from include.config.model import Canary, Config, Market
 from include.contract.tables import CELL, TABLES
 from include.thresholds.background import Background
 from include.thresholds.forecast import Contested, Pair, precision_at
@@ -103,6 +103,21 @@ def test_loosening_goes_half_the_way_and_asks_where_the_volume_is_large(rich, lo
     assert loosened["status"] == "awaiting_approval"
     assert verdicts(loosened)["volume_change"]["outcome"] == "ask"
     assert verdicts(loosened)["loosen_step"]["outcome"] == "publish"
+
+
+def test_what_removes_more_acts_first_on_the_first_share_and_what_removes_less_on_all(rich, loosened):
+    config = make_config().model_copy(update={"canary": Canary(steps=[0.02, 0.2])})
+    careful = run(rich, config)["BR"]
+    assert careful["canary_share"] == 0.02
+    assert np.isnan(loosened["canary_share"]), "switched off unless asked for"
+    same = [name for name in careful.index if name != "canary_share"]
+    assert careful[same].to_dict() == loosened[same].to_dict()
+    urgent = run(rich, config, background=Background(emergency=True))["BR"]
+    assert urgent["proposed_remove_at"] < urgent["current_remove_at"]
+    assert np.isnan(urgent["canary_share"])
+    tightened = run(rich, config, {"BR": (0.55, 0.5)})["BR"]
+    assert tightened["proposed_remove_at"] > 0.55
+    assert np.isnan(tightened["canary_share"])
 
 
 def test_the_certificate_stated_is_that_of_the_proposed_threshold(rich, loosened):

@@ -20,7 +20,8 @@ from scipy.stats import beta
 
 from include.config.load import load_config
 from include.contract.schema import empty_frame
-from include.contract.tables import TABLES
+from include.contract.tables import CELL, TABLES
+from include.thresholds.canary import Canary
 from include.thresholds.report import ReportData, build_report, decisions, wording
 from include.thresholds.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS
 
@@ -113,6 +114,7 @@ def _proposal(position: int, cell: tuple[str, str, str], curve: pd.DataFrame) ->
         "removes_after": None if refused else int(videos[round(new * 1000) :].sum()),
         "reviews_before": int(videos[800:980].sum()),
         "reviews_after": None if refused else int(videos[450 : round(new * 1000)].sum()),
+        "canary_share": None,
         "forecast": json.dumps(_effect(position)),
         "verdicts": json.dumps(
             [
@@ -673,6 +675,25 @@ def test_a_market_over_capacity_is_urgent(data: ReportData):
     market = data.config.markets["BR"].model_copy(update={"reviewer_minutes": 100})
     config = data.config.model_copy(update={"markets": {**data.config.markets, "BR": market}})
     assert "Urgent BR: expected review work is" in _Page(build_report(replace(data, config=config))).text["head"]
+
+
+def test_a_platform_that_ignores_a_canary_is_told_from_one_that_honours_it(data: ReportData):
+    cell = ("violence", "BR", "violence-v3")
+    change = {**dict(zip(CELL, cell, strict=True)), "old": {"remove_at": 0.98, "review_at": 0.8}}
+    change |= {"new": {"remove_at": 0.7, "review_at": 0.6}, "canary": {"share": 0.1, "salt": 5}}
+    canary = Canary(cell, 3, DAY, DAY, 0.1, change)
+    assert data.enforcement is not None
+    own = (data.enforcement[list(CELL)] == cell).all(axis=1)
+    bins = data.histogram[(data.histogram[list(CELL)] == cell).all(axis=1)].set_index("bin")["n_videos"]
+    more = {"remove": bins[700:979].sum() // 10, "review": (bins[600:799].sum() - bins[700:979].sum()) // 10}
+    honouring = data.enforcement.copy()
+    for action, n in more.items():
+        honouring.loc[own & (honouring["action"] == action), "n_videos"] += n
+    for enforced, verdict in ((data.enforcement, "differs"), (honouring, "agrees")):
+        page = _Page(build_report(replace(data, enforcement=enforced, canaries={cell: canary})))
+        row = page.row("enforcement", "violence, BR")
+        assert row[-1] == verdict
+        assert " to " in row[3]
 
 
 def test_labels_gates_enforcement_appeals_and_ledger(page: _Page):

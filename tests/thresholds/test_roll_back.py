@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,17 @@ from include.thresholds.ledger import in_order, verify
 from include.thresholds.request import Asked, RequestError
 from include.thresholds.roll_back import read_request, roll_back
 from include.thresholds.serving import read_serving
-from tests.thresholds.publishing import CONFIG, DE, carry_out, in_force, project_in, proposal, rows_of, three_versions
+from tests.thresholds.publishing import (
+    CONFIG,
+    DAY,
+    DE,
+    carry_out,
+    in_force,
+    project_in,
+    proposal,
+    rows_of,
+    three_versions,
+)
 
 YES = {"chosen_options": ["Roll back"], "responded_by_user": {"id": "2", "name": "eva"}}
 
@@ -45,6 +56,21 @@ def test_a_rollback_is_a_new_version_with_the_thresholds_of_the_old_one(project)
     assert last["thresholds"] == in_order(rows_of(project))[0]["thresholds"]
     assert verify(rows_of(project)) == []
     assert read_serving(project.settings.thresholds)["version"] == 4
+
+
+def test_a_rollback_ends_a_canary_and_brings_none_back(project):
+    begun = proposal("p3", remove_at=0.9, current=(0.93, 0.7), canary_share=0.01)
+    carry_out(project, [begun], day=DAY + timedelta(days=2))
+    carry_out(project, [proposal("p4", DE, remove_at=0.96, current=(0.98, 0.8))], day=DAY + timedelta(days=3))
+    given = read_request(project, asked(3))
+    assert "| violence BR violence-v3 | 0.930 | 0.700 |" in given["text"]
+    assert "In violence BR violence-v3, the canary of version 4 lets remove_at 0.9 act on 1%" in given["text"]
+    assert roll_back(project, asked(3), given, YES).startswith("Rolled back to version 3, as version 6")
+    chain = in_order(rows_of(project))
+    assert chain[-1]["thresholds"] == chain[2]["thresholds"]
+    assert '"canary"' not in chain[-1]["thresholds"]
+    with pytest.raises(RequestError, match="version: 4 has the thresholds of version 6"):
+        read_request(project, asked(4, run_id="manual__2"))
 
 
 def test_a_rollback_repeated_after_it_was_killed_half_way_does_it_once(project):

@@ -45,6 +45,31 @@ def document(version: int, remove_at: float = 0.9) -> dict:
     return {**serving_document(row, CONFIG), "version": version}
 
 
+def test_a_canary_is_served_and_read_back(path):
+    canary = {"remove_at": 0.85, "review_at": 0.4, "share": 0.01, "salt": 7}
+    served = document(3)
+    served["cells"][0]["canary"] = canary
+    write_serving(path, served)
+    assert read_serving(path)["cells"][0]["canary"] == canary
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"share": 1.0}, "expected a share between 0 and 1, found 1.0"),
+        ({"share": None}, "expected a share between 0 and 1, found None"),
+        ({"salt": -1}, "expected a salt"),
+        ({"review_at": 0.9}, "expected 0 <= review_at <= remove_at <= 1"),
+    ],
+)
+def test_a_canary_of_another_form_is_refused(path, wrong, said):
+    served = document(3)
+    served["cells"][0]["canary"] = {"remove_at": 0.85, "review_at": 0.4, "share": 0.01, "salt": 7, **wrong}
+    write_serving(path, served)
+    with pytest.raises(LedgerError, match=rf"cells\[0\]\.canary: {said}"):
+        read_serving(path)
+
+
 def test_an_older_version_never_replaces_a_newer_one(path):
     assert write_serving(path, document(5))
     assert not write_serving(path, document(4))

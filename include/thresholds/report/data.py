@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from include.config.model import Config
 from include.contract.tables import CELL, TABLES
+from include.thresholds.canary import Canary
 
 Cell = tuple[str, str, str]
 """policy, market, model_version."""
@@ -45,6 +47,7 @@ class ReportData:
     watch: `threshold_watch` of the day. None: not available.
     appeals: `appeals` of the day; None: the platform delivers none.
     enforcement: ENFORCEMENT_COLUMNS; `enforcement_log` of the day, counted. None: the platform delivers none.
+    canaries: what acted on a share of a cell's videos that day.
 
     Raises ValueError naming frame and column where a column is missing, and frame, column and value where a
     proposal or a stratum belongs to a policy or market that the configuration does not know.
@@ -68,6 +71,7 @@ class ReportData:
     watch: pd.DataFrame | None = None
     appeals: pd.DataFrame | None = None
     enforcement: pd.DataFrame | None = None
+    canaries: Mapping[Cell, Canary] = field(default_factory=dict)
     origin: str = DAILY
     title: str = ""
 

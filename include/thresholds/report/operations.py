@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,14 @@ from typing import Any
 import pandas as pd
 
 from include.contract.tables import TABLES
+from include.thresholds.forecast import volumes
 from include.thresholds.report import wording
-from include.thresholds.report.data import DAILY, ReportData, by_cell, cell_of, records
+from include.thresholds.report.data import DAILY, Cell, ReportData, by_cell, cell_of, records
 from include.thresholds.report.decisions import after
 from include.thresholds.report.parts import Section, Table, Value, cell_value, short
+
+_DEVIATIONS = 4
+"""Standard deviations by which a bucket's share of the videos may be off."""
 
 
 @dataclass(frozen=True)
@@ -270,14 +275,33 @@ def _enforcement_rows(data: ReportData, rows: list[dict[str, Any]]) -> list[tupl
         versions = ", ".join("none" if v == 0 else str(v) for v in sorted(set(group["threshold_version"])))
         row = expected.get(cell)
         if row is None:
-            verdict, should = Value("no proposal", "", "plain"), ("", "")
+            verdict, should = Value("no proposal", "", "plain"), ["", ""]
         else:
-            agree = (removed, reviewed) == (row["removes_before"], row["reviews_before"])
+            ranges = _by_the_thresholds(data, cell, row)
+            agree = all(low <= n <= high for n, (low, high) in zip((removed, reviewed), ranges, strict=True))
             verdict = Value("agrees", "", "good") if agree else Value("differs", "", "warn")
-            should = (wording.count(row["removes_before"]), wording.count(row["reviews_before"]))
+            should = [
+                wording.count(low) if low == high else f"{wording.count(low)} to {wording.count(high)}"
+                for low, high in ranges
+            ]
         values = (wording.count(removed), should[0], wording.count(reviewed), should[1])
         result.append((cell_value(cell), Value(versions), *(Value(v) for v in values), verdict))
     return result
+
+
+def _by_the_thresholds(data: ReportData, cell: Cell, row: dict[str, Any]) -> list[tuple[int, int]]:
+    """The least and the most videos removed and reviewed; one number each unless a canary acts on a bucket of them."""
+    before = (row["removes_before"], row["reviews_before"])
+    canary = data.canaries.get(cell)
+    if canary is None:
+        return [(n, n) for n in before]
+    histogram, no_score = by_cell(data.histogram)[cell], data.config.policies[cell[0]].no_score
+    wide = volumes(histogram, canary.new, no_score)
+    after, share = (wide.removes, wide.reviews), canary.share
+    moved = abs(after[0] - before[0]) + abs(sum(after) - sum(before))
+    spread = _DEVIATIONS * math.sqrt(share * (1 - share) * moved)
+    means = [was + share * (will - was) for was, will in zip(before, after, strict=True)]
+    return [(math.floor(mean - spread), math.ceil(mean + spread)) for mean in means]
 
 
 def _switched_off(table: str) -> str:

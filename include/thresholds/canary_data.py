@@ -1,0 +1,85 @@
+"""What becomes, on a day, of the canaries that act: read from the watch, the day's proposals and the labels since."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import pandas as pd
+
+from include.config.model import Config
+from include.evidence import labelled_sample
+from include.project import Project
+from include.thresholds.canary import Canary, Finding, canaries, ended, judged, stepped
+from include.thresholds.ledger import Cell, Row, cell_of, records
+from include.thresholds.outcomes import NO_DRAWS, by_cell
+from include.thresholds.proposals import aim_of
+from include.thresholds.publication import DAILY
+from include.thresholds.reviewer_error import settled
+
+log = logging.getLogger(__name__)
+
+_STAYS = ("unchanged", "refused", "held")
+
+
+def canary_changes(project: Project, chain: Sequence[Row], day: date) -> list[dict[str, Any]]:
+    """The changes of `day` that end canaries, or let them act on more videos; by cell.
+
+    A canary waits while a proposal of the day would change its cell, and in a freeze; all wait where the ledger holds a
+    later day.
+
+    Args:
+        chain: the ledger in order.
+    """
+    running = {cell: canary for cell, canary in canaries(chain).items() if cell[0] in project.config.policies}
+    if not running or chain[-1]["ds"] > day:
+        return []
+    raised, busy = _raised(project, day), _busy(project, day)
+    sample = labelled_sample(project, day)
+    draws, golden = by_cell(sample), settled(sample)
+    changes = []
+    for cell, canary in sorted(running.items()):
+        if (cell, canary.version) in raised:
+            found = Finding("end", raised[cell, canary.version])
+        elif cell in busy:
+            found = Finding("wait", "a proposal of the day would change its cell")
+        else:
+            of_policy = golden[golden["policy"] == cell[0]]
+            found = _found(canary, draws.get(cell, NO_DRAWS), of_policy, project.config, day)
+        log.info("%s: %s: %s", " ".join(cell), canary, found.reason)
+        if found.outcome == "end":
+            changes.append(ended(canary, found.reason))
+        elif found.outcome == "step":
+            changes.append(stepped(canary, project.config.canary, found.reason))
+    return changes
+
+
+def _found(canary: Canary, draws: pd.DataFrame, golden: pd.DataFrame, config: Config, day: date) -> Finding:
+    policy, acts_from = config.policies[canary.cell[0]], day + timedelta(days=1)
+    through = day - timedelta(days=policy.maturity_days)
+    since = (draws["sampled_on"] > canary.began) & (draws["sampled_on"] <= through)
+    found = judged(
+        canary,
+        draws[since & (draws["score"] >= canary.new.remove_at)],
+        config.canary,
+        through=through,
+        limit=aim_of(golden, policy, canary.promised or policy.target_precision).refuted_below,
+        confidence=policy.confidence,
+        min_labels=config.guardrails.min_labels,
+    )
+    frozen = [freeze for freeze in config.guardrails.freezes if freeze.covers(acts_from, *canary.cell[:2])]
+    return Finding("wait", f"frozen: {frozen[0].reason}") if found.outcome == "step" and frozen else found
+
+
+def _raised(project: Project, day: date) -> dict[tuple[Cell, int], str]:
+    """What the watch says against a version's remove_at in a cell."""
+    rows = project.warehouse.read("threshold_watch", day, day)
+    return {(cell_of(row), row["version"]): row["reason"] for row in records(rows[rows["alarm"].astype(bool)])}
+
+
+def _busy(project: Project, day: date) -> set[Cell]:
+    """The cells that the day's proposals change, or would if somebody approves."""
+    rows = project.warehouse.read("threshold_proposals", day, day, slice_value=DAILY)
+    return {cell_of(row) for row in records(rows[~rows["status"].isin(_STAYS)])}

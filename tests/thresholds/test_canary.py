@@ -1,0 +1,243 @@
+"""A canary: what it is in the ledger, when it acts on more videos, when it ends, over real publications and labels."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom
+
+from include.config.model import Canary as Settings
+from include.contract.tables import CELL, TABLES
+from include.project import Project
+from include.simulation.buckets import buckets
+from include.thresholds import stage
+from include.thresholds.approval import forecast_in_words
+from include.thresholds.canary import KIND, Canary, canaries, canary_salt, judged
+from include.thresholds.ledger import in_order, verify
+from include.thresholds.overrides import overrides
+from include.thresholds.serving import read_serving
+from include.verification.decision import decision_problems
+from tests.thresholds.publishing import BR, CONFIG, DAY, DE, carry_out, in_force, project_in, proposal, rows_of
+from tests.thresholds.test_watch_data import drawn, passed
+from tests.warehouse.reference import permanent_hash
+
+STEPS = Settings(steps=[0.01, 0.1], days_per_step=2)
+MATURITY = CONFIG.policies["violence"].maturity_days
+CHANGE = {
+    **dict(zip(CELL, BR, strict=True)),
+    "old": {"remove_at": 0.98, "review_at": 0.8},
+    "new": {"remove_at": 0.95, "review_at": 0.7},
+    "canary": {"share": 0.01, "salt": 7},
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A ledger whose version 2 began a canary in BR, and set DE at once."""
+    made = project_in(tmp_path)
+    project = replace(made, config=CONFIG.model_copy(update={"canary": STEPS}))
+    carry_out(project, [proposal("p1", canary_share=0.01), proposal("p2", DE)])
+    return project
+
+
+def served(project: Project, cell: tuple[str, str, str] = BR) -> dict:
+    cells = read_serving(project.settings.thresholds)["cells"]
+    return next(item for item in cells if tuple(item[name] for name in CELL) == cell)
+
+
+def label(project: Project, days_later: int, right: int, wrong: int) -> None:
+    """The day's draws, and the answers to all draws so far."""
+    day = DAY + timedelta(days=days_later)
+    histogram = pd.DataFrame([{**dict(zip(CELL, BR, strict=True)), "bin": 970, "n_videos": 100, "n_views": 100}])
+    project.warehouse.replace("score_histogram", day, histogram)
+    passed(project, "scores", day)
+    answers = drawn(project, days_later, right, wrong)
+    before = project.warehouse.read("label_consensus", day - timedelta(days=1), day - timedelta(days=1))
+    consensus = pd.concat([before.drop(columns="ds"), pd.DataFrame(answers)], ignore_index=True)
+    project.warehouse.replace("label_consensus", day, consensus)
+    passed(project, "consensus", day)
+
+
+def whole(rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` with the columns of threshold_proposals that they lack."""
+    lacking: dict[str, Any] = {"basis": "golden", "removes_before": 1, "reviews_before": 1}
+    names = [name for name in TABLES["threshold_proposals"].column_names if name not in rows]
+    return rows.assign(**{name: lacking.get(name) for name in names})
+
+
+def live(project: Project, days_later: int, right: int, wrong: int) -> str:
+    """A day on which so many videos above the canary's remove_at are drawn, and are all answered at once."""
+    day = DAY + timedelta(days=days_later)
+    label(project, days_later, right, wrong)
+    stage.watch_published(project, day)
+    return stage.advance_canaries(project, day)
+
+
+def test_the_documented_buckets_are_those_of_the_warehouse_and_of_the_simulated_platform():
+    text = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+    documented: dict = {}
+    exec(re.findall(r"```python\n(.*?)```", text, re.S)[0], documented)
+    rows = [tuple(map(int, row)) for row in re.findall(r"^\| (-?\d+) \| (\d+) \| (\d+) \|$", text, re.M)]
+    assert len(rows) == 3
+    for video_id, salt, expected in rows:
+        assert documented["bucket"](video_id, salt) * 2**32 == expected == permanent_hash(video_id, salt)
+        assert buckets(np.array([video_id]), salt)[0] * 2**32 == expected
+
+
+def test_a_canary_is_served_beside_the_thresholds_that_stay(project):
+    assert served(project) == {
+        **dict(zip(CELL, BR, strict=True)),
+        "remove_at": 0.98,
+        "review_at": 0.8,
+        "canary": {"remove_at": 0.95, "review_at": 0.7, "share": 0.01, "salt": canary_salt("p1")},
+    }
+    assert served(project, DE)["remove_at"] == 0.95
+    assert "canary" not in served(project, DE)
+    assert in_force(project) == (0.98, 0.8)
+    rows = rows_of(project)
+    assert verify(rows) == []
+    (running,) = canaries(in_order(rows)).values()
+    assert (running.cell, running.version, running.began, running.share) == (BR, 2, DAY, 0.01)
+    assert str(running) == (
+        "the canary of version 2 lets remove_at 0.95 act on 1% of the cell's videos since 2026-11-10"
+    )
+    forged = rows.assign(thresholds=[text.replace('"share":0.01', '"share":0.5') for text in rows["thresholds"]])
+    assert any("violence/BR/violence-v3/canary should be" in problem for problem in verify(forged))
+
+
+def test_a_change_of_the_cell_ends_its_canary(project):
+    again = proposal("p3", remove_at=0.99, current=(0.98, 0.8))
+    assert carry_out(project, [again], day=DAY + timedelta(days=1)).outcome == "published"
+    assert canaries(in_order(rows_of(project))) == {}
+    assert "canary" not in served(project)
+    assert served(project)["remove_at"] == 0.99
+
+
+def test_an_override_ends_a_canary_and_lasting_is_what_acted_on_the_other_videos(project):
+    until = DAY + timedelta(days=9)
+    change = proposal("p3", remove_at=0.99, current=(0.98, 0.8), origin="r")
+    carry_out(project, [change], kind="ad_hoc", requester="ana", reason="election", expires_on=until)
+    chain = in_order(rows_of(project))
+    assert canaries(chain) == {}
+    assert overrides(chain)[BR].lasting == {"remove_at": 0.98, "review_at": 0.8}
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(40, 0), (36, 4), (30, 10), (5, 45)])
+def test_the_test_is_the_exact_binomial_where_weights_are_equal(right, wrong):
+    canary = Canary(BR, 2, DAY, DAY, 0.01, CHANGE)
+    labels = pd.DataFrame({"inclusion_probability": 0.2, "p_violating": [1.0] * right + [0.0] * wrong})
+    through = DAY + timedelta(days=2)
+    found = judged(canary, labels, STEPS, through=through, limit=0.95, confidence=0.9, min_labels=30)
+    p_value = binom.cdf(right, right + wrong, 0.95)
+    assert found.outcome == ("end" if p_value <= 0.1 else "step")
+    assert float(re.findall(r"p = (\S+) that", found.reason)[0]) == pytest.approx(p_value, rel=0.06)
+
+
+def test_a_canary_waits_for_days_and_for_labels():
+    canary = Canary(BR, 2, DAY, DAY, 0.01, CHANGE)
+    labels = pd.DataFrame({"inclusion_probability": [0.2] * 29, "p_violating": 1.0})
+    asked: dict[str, Any] = {"limit": 0.95, "confidence": 0.9, "min_labels": 30}
+    early = judged(canary, labels, STEPS, through=DAY + timedelta(days=1), **asked)
+    assert (early.outcome, early.reason) == (
+        "wait",
+        "labels are final up to 2026-11-11; it is judged when those up to 2026-11-12 are",
+    )
+    few = judged(canary, labels, STEPS, through=DAY + timedelta(days=2), **asked)
+    assert (few.outcome, few.reason) == ("wait", "29 labels since it began; 30 are asked for")
+
+
+def test_a_canary_that_keeps_its_promise_acts_on_more_and_at_last_on_all(project):
+    said = [live(project, n, right=20, wrong=0) for n in range(1, 13)]
+    chain = in_order(rows_of(project))
+    steps = {row["ds"]: json.loads(row["changes"])[0] for row in chain[2:]}
+    first, last = DAY + timedelta(days=2 + MATURITY), DAY + timedelta(days=2 * (2 + MATURITY))
+    assert list(steps) == [first, last]
+    assert [row["request"] for row in chain[2:]] == [f'{{"day":"{day}","kind":"canary"}}' for day in (first, last)]
+    assert steps[first]["canary"] == {"share": 0.1, "salt": canary_salt("p1")}
+    assert "canary" not in steps[last]
+    assert [step["certificate"]["bound"] for step in steps.values()] == [0.955, 0.955]
+    assert "violence BR violence-v3 lets remove_at 0.95 act on 10% of its videos: 40 labels" in chain[2]["reason"]
+    assert "act on all its videos" in chain[3]["reason"]
+    assert served(project) == {**dict(zip(CELL, BR, strict=True)), "remove_at": 0.95, "review_at": 0.7}
+    assert said[-1] == "no canary"
+    assert verify(rows_of(project)) == []
+
+    watch = project.warehouse.read("threshold_watch")
+    watch = watch[(watch[list(CELL)] == BR).all(axis=1)]
+    assert set(watch["version"]) == {2}, "one watch goes on from the first video to all of them"
+    assert watch["n"].tolist() == [0] * (MATURITY - 1) + [20 * n for n in range(0, 13 - MATURITY)]
+    assert watch["share"].tolist() == [0.01] * 5 + [0.1] * 5 + [1.0] * 2
+
+    before = rows_of(project)
+    assert stage.advance_canaries(project, last) == "no canary"
+    pd.testing.assert_frame_equal(rows_of(project), before)
+
+
+def test_a_step_is_published_once_and_its_decision_can_be_computed_again(project):
+    for n in range(1, 6):
+        live(project, n, right=20, wrong=0)
+    day, before = DAY + timedelta(days=5), rows_of(project)
+    assert len(before) == 3
+    assert stage.advance_canaries(project, day).startswith("nothing_to_publish")
+    assert stage.advance_canaries(project, day - timedelta(days=3)).startswith("nothing_to_publish")
+    pd.testing.assert_frame_equal(rows_of(project), before)
+    assert decision_problems(project, in_order(before), 3) == []
+    forged = in_order(before)
+    forged[2]["changes"] = forged[2]["changes"].replace('"share":0.1', '"share":0.9')
+    assert any("canary" in problem for problem in decision_problems(project, forged, 3))
+
+
+def test_a_canary_that_labels_speak_against_ends_by_itself(project):
+    for n in range(1, 6):
+        said = live(project, n, right=17, wrong=3)
+    assert said.startswith("published: the ledger is at version 3")
+    last = in_order(rows_of(project))[-1]
+    assert (
+        "violence BR violence-v3 ends the canary of version 2: 40 labels since it began put precision" in last["reason"]
+    )
+    assert (last["approver"], json.loads(last["request"])["kind"]) == (None, KIND)
+    assert served(project) == {**dict(zip(CELL, BR, strict=True)), "remove_at": 0.98, "review_at": 0.8}
+    assert verify(rows_of(project)) == []
+    assert decision_problems(project, in_order(rows_of(project)), 3) == []
+
+
+def test_the_alarm_of_the_watch_ends_a_canary_before_its_step_is_over(project):
+    said = [live(project, n, right=5, wrong=25) for n in range(1, MATURITY + 2)]
+    assert said[-1].startswith("published: the ledger is at version 3")
+    last = in_order(rows_of(project))[-1]
+    assert "ends the canary of version 2: alarm: since version 2" in last["reason"]
+    assert served(project)["remove_at"] == 0.98
+
+
+def test_a_canary_waits_while_a_proposal_would_change_its_cell_and_in_a_freeze(project):
+    for n in range(1, 5):
+        live(project, n, right=20, wrong=0)
+    day = DAY + timedelta(days=5)
+    label(project, 5, right=20, wrong=0)
+    stage.watch_published(project, day)
+    freeze = {"first_day": day, "last_day": day + timedelta(days=1), "reason": "sales", "policies": ["violence"]}
+    guardrails = type(CONFIG.guardrails).model_validate({**CONFIG.guardrails.model_dump(), "freezes": [freeze]})
+    frozen = replace(project, config=project.config.model_copy(update={"guardrails": guardrails}))
+    assert stage.advance_canaries(frozen, day).startswith("nothing_to_publish")
+    waiting = pd.DataFrame([proposal("p9", remove_at=0.99, status="awaiting_approval", current=(0.98, 0.8))])
+    project.warehouse.replace("threshold_proposals", day, whole(waiting), slice_value="daily")
+    assert stage.advance_canaries(project, day).startswith("nothing_to_publish")
+    project.warehouse.replace("threshold_proposals", day, whole(waiting.assign(status="held")), slice_value="daily")
+    assert stage.advance_canaries(project, day).startswith("published")
+
+
+def test_who_approves_reads_where_a_change_acts_first():
+    row = proposal("p1", canary_share=0.005)
+    effect = {"low": 0.0, "high": 1.0, "estimate": 0.5}
+    row |= {"removes_before": 10, "removes_after": 12}
+    row["forecast"] = json.dumps({"wrongful_removals_change": effect, "violative_views_prevented_change": effect})
+    assert forecast_in_words(row).endswith("; at first on 0.5% of its videos")
+    assert "at first" not in forecast_in_words(row | {"canary_share": None})
