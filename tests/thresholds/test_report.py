@@ -685,7 +685,10 @@ def test_a_platform_that_ignores_a_canary_is_told_from_one_that_honours_it(data:
     assert data.enforcement is not None
     own = (data.enforcement[list(CELL)] == cell).all(axis=1)
     bins = data.histogram[(data.histogram[list(CELL)] == cell).all(axis=1)].set_index("bin")["n_videos"]
-    more = {"remove": bins[700:979].sum() // 10, "review": (bins[600:799].sum() - bins[700:979].sum()) // 10}
+    more = {
+        "remove": bins.loc[700:979].sum() // 10,
+        "review": (bins.loc[600:799].sum() - bins.loc[700:979].sum()) // 10,
+    }
     honouring = data.enforcement.copy()
     for action, n in more.items():
         honouring.loc[own & (honouring["action"] == action), "n_videos"] += n
