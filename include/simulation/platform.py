@@ -213,12 +213,12 @@ class Platform:
         for number in np.unique(days).tolist():
             truth = self._truth_of(date(1970, 1, 1) + timedelta(days=number))
             here = days == number
-            known = np.isin(video_id[here], truth.video_id)
+            known = _among(video_id[here], truth.video_id)
             if not known.all():
                 raise ValueError(f"video_id {video_id[here][~known][0]} is no video of this platform")
             for name in sorted(set(policy[here])):
                 rows = here & (policy == name)
-                result[rows] = np.isin(video_id[rows], truth.violating[name])
+                result[rows] = _among(video_id[rows], truth.violating[name])
         return result
 
     def _truth_of(self, day: date) -> _Truth:
@@ -244,6 +244,13 @@ def _violating_rows(scenario: Scenario, videos: Videos, policy: str, rows: NDArr
             "views": videos.views[rows],
         }
     )
+
+
+def _among(ids: NDArray[np.int64], ordered: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of `ids` are in `ordered`; np.isin would sort a whole day's ids each time."""
+    place = np.searchsorted(ordered, ids)
+    found: NDArray[np.bool_] = ordered[np.minimum(place, len(ordered) - 1)] == ids if len(ordered) else place < 0
+    return found
 
 
 def _ratio(part: np.integer, whole: np.integer) -> float:

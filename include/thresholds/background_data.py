@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pandas as pd
 
 from include.contract.tables import CELL
-from include.evidence import accepted, thresholds_before
+from include.evidence import accepted
 from include.project import Project
 from include.thresholds.background import (
     APPEAL_DAYS,
@@ -20,6 +20,7 @@ from include.thresholds.background import (
     removals_at,
 )
 from include.thresholds.forecast import Contested
+from include.thresholds.ledger import thresholds_in_force
 
 
 def background(project: Project, day: date, in_force: pd.DataFrame, *, emergency: bool = False) -> Background:
@@ -30,12 +31,12 @@ def background(project: Project, day: date, in_force: pd.DataFrame, *, emergency
     return Background(
         usual_removals=mean_removals(removals_at(rows, in_force) for rows in recent if len(rows)),
         tightened=last_tightened(ledger),
-        contested=_contested(project, day),
+        contested=_contested(project, day, ledger),
         emergency=emergency,
     )
 
 
-def _contested(project: Project, day: date) -> dict[str, Contested] | None:
+def _contested(project: Project, day: date, ledger: pd.DataFrame) -> dict[str, Contested] | None:
     if not project.warehouse.delivers("appeals"):
         return None
     last = day - timedelta(days=APPEAL_DAYS)
@@ -45,5 +46,6 @@ def _contested(project: Project, day: date) -> dict[str, Contested] | None:
         histogram = accepted(project, "score_histogram", "scores", earlier, earlier)
         if len(histogram):
             cells = histogram[list(CELL)].drop_duplicates(ignore_index=True)
-            removals.append(removals_at(histogram, thresholds_before(project, earlier, cells)))
+            in_force = thresholds_in_force(ledger, cells, project.config, before=earlier)
+            removals.append(removals_at(histogram, in_force))
     return contested(removals, project.warehouse.read("appeals", day - timedelta(days=CONTESTED_DAYS - 1), day))

@@ -682,9 +682,9 @@ def test_a_platform_that_ignores_a_canary_is_told_from_one_that_honours_it(data:
     change = {**dict(zip(CELL, cell, strict=True)), "old": {"remove_at": 0.98, "review_at": 0.8}}
     change |= {"new": {"remove_at": 0.7, "review_at": 0.6}, "canary": {"share": 0.1, "salt": 5}}
     canary = Canary(cell, 3, DAY, DAY, 0.1, change)
+    data = replace(data, histogram=data.histogram[data.histogram["bin"] >= 0])  # the made-up queue is of scored videos
     assert data.enforcement is not None
     own = (data.enforcement[list(CELL)] == cell).all(axis=1)
-    data = replace(data, histogram=data.histogram[data.histogram["bin"] >= 0])  # the made-up queue is of scored videos
     bins = data.histogram[(data.histogram[list(CELL)] == cell).all(axis=1)].set_index("bin")["n_videos"]
     more = {
         "remove": bins.loc[700:979].sum() // 10,
