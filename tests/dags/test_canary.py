@@ -21,7 +21,7 @@ from tests.loop import LAST, Loop, reject
 pytestmark = pytest.mark.airflow
 
 BAD = ("violence", "IN", "violence-v3")
-GOOD = ("pornography", "BR", "pornography-v5")
+GOOD = ("violence", "BR", "violence-v3")
 OLD = {"remove_at": 0.98, "review_at": 0.8}
 
 
@@ -37,7 +37,9 @@ def begun(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> Loop:
     assert isinstance(loop.settings.warehouse, Path)
     config = loop.home / "policies.yaml"
     shipped = (PROJECT_ROOT / "include" / "config" / "policies.yaml").read_text(encoding="utf-8")
-    config.write_text(shipped.replace("steps: []", "steps: [0.01, 0.10]"), encoding="utf-8")
+    config.write_text(
+        shipped.replace("steps: []", "steps: [0.01, 0.10]").replace("per_step: 3", "per_step: 1"), encoding="utf-8"
+    )
     monkeypatch.setenv("PLUMBLINE_CONFIG", str(config))
     shutil.rmtree(loop.settings.warehouse / "threshold_ledger")
     loop.settings.thresholds.unlink()
@@ -65,15 +67,9 @@ def test_the_daily_run_advances_one_canary_and_ends_another(begun: Loop) -> None
     steps = [row for row in chain if json.loads(row["request"])["kind"] == "canary"]
     assert len(steps) == 1
     assert "violence IN violence-v3 ends the canary of version 2: alarm: since version 2" in steps[0]["reason"]
-    assert "pornography BR pornography-v5 lets remove_at 0.97 act on 10% of its videos" in steps[0]["reason"]
+    assert "violence BR violence-v3 lets remove_at 0.97 act on 10% of its videos" in steps[0]["reason"]
     assert decision_problems(begun.project, chain, steps[0]["version"]) == []
 
-    proposals = begun.read("threshold_proposals", LAST)
-    row = proposals[(proposals[list(CELL)] == GOOD).all(axis=1)].iloc[0]
-    verdicts = {verdict["name"]: verdict for verdict in json.loads(row["verdicts"])}
-    assert row["status"] in ("held", "unchanged")
-    if row["status"] == "held":
-        assert verdicts["canary"]["reason"].startswith("the canary of version 2 lets remove_at 0.97 act on 1%")
     watch = begun.read("threshold_watch", LAST)
     assert set(watch.loc[watch["share"] < 1, "action"]) == {"none", "end_canary"}
     page = (begun.settings.reports / f"{begun.day(LAST)}.html").read_text(encoding="utf-8")

@@ -234,6 +234,31 @@ def test_a_canary_waits_while_a_proposal_would_change_its_cell_and_in_a_freeze(p
     assert stage.advance_canaries(project, day).startswith("published")
 
 
+def test_the_daily_run_leaves_a_cell_with_a_canary_alone(project):
+    for n in range(1, 10):
+        label(project, n, right=20, wrong=0)
+    row = of_br(stage.daily_proposals(project, DAY + timedelta(days=9)))
+    assert row["proposed_remove_at"] < row["current_remove_at"] == 0.98
+    assert row["status"] == "held"
+    (verdict,) = (found for found in json.loads(row["verdicts"]) if found["name"] == "canary")
+    assert verdict["reason"].startswith("the canary of version 2 lets remove_at 0.95 act on 1%")
+
+
+def test_a_remove_at_that_rises_does_not_wait_for_a_canary(project):
+    carry_out(project, [proposal("p3", remove_at=0.96, current=(0.98, 0.8))])
+    further = proposal("p4", remove_at=0.93, current=(0.96, 0.7), canary_share=0.01)
+    carry_out(project, [further], DAY + timedelta(days=1))
+    for n in range(1, 10):
+        label(project, n, right=20, wrong=0)
+    row = of_br(stage.daily_proposals(project, DAY + timedelta(days=9)))
+    assert row["proposed_remove_at"] > row["current_remove_at"] == 0.96, "no label lies below 0.97"
+    assert '"canary"' not in row["verdicts"]
+
+
+def of_br(rows: pd.DataFrame) -> Any:
+    return rows[(rows[list(CELL)] == BR).all(axis=1)].iloc[0]
+
+
 def test_who_approves_reads_where_a_change_acts_first():
     row = proposal("p1", canary_share=0.005)
     effect = {"low": 0.0, "high": 1.0, "estimate": 0.5}

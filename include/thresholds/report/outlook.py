@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pandas as pd
 
+from include.thresholds.canary import percent
 from include.thresholds.outcomes import bias
 from include.thresholds.report import wording
 from include.thresholds.report.data import ReportData, records
@@ -27,6 +28,7 @@ MEASURES = {
 ALARM_ACTIONS = {
     "ask": "a person is asked about safer thresholds",
     "roll_back": "it goes back to safer thresholds by itself",
+    "end_canary": "the canary ends, the thresholds before it act on all videos",
     "none_safer": "no safer thresholds are known: look at the labels, or ask for a goal by hand",
 }
 
@@ -39,7 +41,7 @@ def watch(data: ReportData) -> Section:
     rows = [
         (
             cell_value((row["policy"], row["market"], row["model_version"])),
-            Value(f"version {row['version']}", f"since {row['since']}"),
+            Value(f"version {row['version']}", f"since {row['since']}" + _where(row["share"])),
             Value(wording.count(row["n"])),
             Value("" if row["estimate"] is None else f"{row['estimate']:.2%}"),
             Value(f"{row['limit']:.2%}"),
@@ -54,6 +56,10 @@ def watch(data: ReportData) -> Section:
         f"against it starts at 1 and raises the alarm at {1 / data.config.watch.alpha:g}; daily looks are allowed for."
     )
     return Section("watch", title, remark, [Table("Published changes", headings, rows, frozenset({2, 3, 4, 5}))])
+
+
+def _where(share: float) -> str:
+    return "" if share == 1 else f", on {percent(share)} of its videos"
 
 
 def forecasts(data: ReportData) -> Section:
