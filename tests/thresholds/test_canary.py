@@ -19,10 +19,12 @@ from include.contract.tables import CELL, TABLES
 from include.project import Project
 from include.simulation.buckets import buckets
 from include.thresholds import stage
+from include.thresholds.ad_hoc import computed
 from include.thresholds.approval import forecast_in_words
 from include.thresholds.canary import KIND, Canary, canaries, canary_salt, judged
 from include.thresholds.ledger import in_order, verify
 from include.thresholds.overrides import overrides
+from include.thresholds.request import Request
 from include.thresholds.serving import read_serving
 from include.verification.decision import decision_problems
 from tests.thresholds.publishing import BR, CONFIG, DAY, DE, carry_out, in_force, project_in, proposal, rows_of
@@ -242,6 +244,20 @@ def test_the_daily_run_leaves_a_cell_with_a_canary_alone(project):
     assert row["status"] == "held"
     (verdict,) = (found for found in json.loads(row["verdicts"]) if found["name"] == "canary")
     assert verdict["reason"].startswith("the canary of version 2 lets remove_at 0.95 act on 1%")
+
+
+def test_a_request_for_a_cell_with_a_canary_asks_a_person_and_acts_first_on_a_share_if_it_is_to_last(project):
+    for n in range(1, 10):
+        label(project, n, right=20, wrong=0)
+    day, ledger = DAY + timedelta(days=9), rows_of(project)
+    asked = Request(("violence",), ("BR",), {"violence": 0.95}, None, True, False, "complaints", None)
+    found = of_br(computed(project, "run", {"day": day.isoformat(), **asked.stored()}, ledger))
+    (verdict,) = (verdict for verdict in json.loads(found["verdicts"]) if verdict["name"] == "canary")
+    assert (found["status"], found["canary_share"]) == ("awaiting_approval", 0.01)
+    assert verdict["reason"].endswith("since 2026-11-10; this would end it")
+    passing = replace(asked, expires_on=day + timedelta(days=9))
+    found = of_br(computed(project, "run", {"day": day.isoformat(), **passing.stored()}, ledger))
+    assert pd.isna(found["canary_share"])
 
 
 def test_a_remove_at_that_rises_does_not_wait_for_a_canary(project):
