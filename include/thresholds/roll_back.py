@@ -11,8 +11,9 @@ from typing import Any
 from include.config.model import Config
 from include.contract.tables import CELL
 from include.project import Project
-from include.thresholds.canary import Canary, canaries
+from include.thresholds.canary import canaries
 from include.thresholds.ledger import Cell, Levels, Row, cell_of, thresholds_of
+from include.thresholds.overrides import overrides
 from include.thresholds.publication import Act, Change, publish_changes, read_chain
 from include.thresholds.request import Asked, RequestError
 
@@ -52,7 +53,7 @@ def read_request(project: Project, asked: Asked) -> dict[str, Any]:
         "day": chain[-1]["ds"].isoformat(),
         "reason": reason,
         "changes": changes,
-        "text": _text(asked, chain[version - 1], changes, gone, canaries(chain)),
+        "text": _text(asked, chain, version, changes, gone),
     }
 
 
@@ -112,10 +113,9 @@ def _change(cell: Cell, old: Levels, new: Levels) -> Change:
     }
 
 
-def _text(
-    asked: Asked, row: Row, changes: Sequence[Change], gone: Sequence[Cell], acting: Mapping[Cell, Canary]
-) -> str:
-    """What a person is shown before the version `row` is brought back."""
+def _text(asked: Asked, chain: Sequence[Row], version: int, changes: Sequence[Change], gone: Sequence[Cell]) -> str:
+    """What a person is shown before `version` is brought back."""
+    row, acting, temporary = chain[version - 1], canaries(chain), overrides(chain[:version])
     lines = [
         f"{asked.user} wants version {row['version']} of {row['ds']} ({row['reason']}) back: {asked.form['reason']}",
         "",
@@ -128,6 +128,9 @@ def _text(
         ),
     ]
     lines += [f"\nIn {' '.join(cell)}, {acting[cell]}: that ends." for cell in map(cell_of, changes) if cell in acting]
+    for held in (temporary[cell] for cell in map(cell_of, changes) if cell in temporary):
+        until = f"version {held.version} set these thresholds until {held.expires_on} only"
+        lines += ["", f"**{' '.join(held.cell)}**: {until}. Rolled back, they do not expire."]
     if gone:
         lines += ["", f"No longer configured, and left as they are: {_listed(gone)}"]
     return "\n".join(lines)

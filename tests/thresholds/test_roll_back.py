@@ -16,6 +16,7 @@ from include.thresholds.request import Asked, RequestError
 from include.thresholds.roll_back import read_request, roll_back
 from include.thresholds.serving import read_serving
 from tests.thresholds.publishing import (
+    BR,
     CONFIG,
     DAY,
     DE,
@@ -71,6 +72,20 @@ def test_a_rollback_ends_a_canary_and_brings_none_back(project):
     assert '"canary"' not in chain[-1]["thresholds"]
     with pytest.raises(RequestError, match="version: 4 has the thresholds of version 6"):
         read_request(project, asked(4, run_id="manual__2"))
+
+
+def test_that_a_temporary_change_would_last_is_said_of_the_cells_that_had_one(project):
+    temporary = proposal("p7", DE, remove_at=0.97, origin="m")
+    until = DAY + timedelta(days=9)
+    carry_out(project, [temporary], kind="ad_hoc", requester="eva", expires_on=until)
+    for number, (cell, kind) in enumerate(((BR, "daily"), (DE, "ad_hoc"))):
+        levels = (0.93, 0.7) if cell == BR else (0.97, 0.7)
+        newer = proposal(f"n{number}", cell, remove_at=0.99, current=levels, origin=kind)
+        carry_out(project, [newer], day=DAY + timedelta(days=2), kind=kind, requester="eva")
+    warning = f"violence DE violence-v3**: version 4 set these thresholds until {until} only. Rolled back, they do not"
+    assert read_request(project, asked(4))["text"].count(warning) == 1
+    assert "**violence BR" not in read_request(project, asked(4))["text"]
+    assert "only. Rolled back" not in read_request(project, asked(3))["text"]
 
 
 def test_a_rollback_repeated_after_it_was_killed_half_way_does_it_once(project):
