@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from include.config.settings import DEFAULT_CONFIG
 from include.contract.tables import CELL
 from include.local.runs import RunFailed
-from include.thresholds.ledger import verify
+from include.thresholds import ad_hoc, roll_back, stage
+from include.thresholds.ledger import LedgerError, cell_of, in_order, records, verify
+from include.thresholds.request import Asked
 from include.thresholds.serving import read_serving
-from tests.loop import DAYS, LAST, Loop, approve, nobody, reject
+from tests.loop import DAYS, FORM, LAST, Loop, approve, nobody, reject
 
 pytestmark = pytest.mark.airflow
+
+
+def never(subject: str, body: str) -> str:
+    raise AssertionError(f"nobody is to be asked {subject}")
 
 
 def test_the_loop_turns_labels_into_certified_thresholds(loop: Loop) -> None:
@@ -50,10 +58,6 @@ def test_the_same_day_run_twice_gives_identical_tables(loop: Loop) -> None:
     for dag_id in dag_ids:
         loop.run(dag_id, LAST, approve)
     before, served = loop.fingerprints(), loop.settings.thresholds.read_bytes()
-
-    def never(subject: str, body: str) -> str:
-        raise AssertionError("what was approved is not asked again")
-
     for dag_id in dag_ids:
         loop.run(dag_id, LAST, never)
     assert loop.fingerprints() == before
@@ -73,6 +77,74 @@ def test_without_approval_thresholds_stay_and_it_is_recorded(loop: Loop, manager
         cell = cells.get(tuple(row[name] for name in CELL))
         assert cell is None or cell["remove_at"] == row["current_remove_at"]
     assert read_serving(loop.settings.thresholds)["version"] == version + (1 if within else 0)
+
+
+def test_what_is_within_limits_is_published_and_nobody_asked(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = DEFAULT_CONFIG.read_text(encoding="utf-8")
+    for shipped, wide in (
+        ("max_volume_change: 0.10 ", "max_volume_change: 9 "),
+        ("loosen_step: 0.50 ", "loosen_step: 1 "),
+        ("refuted: ask ", "refuted: publish "),
+        ("max_total_change: 0.15 ", "max_total_change: 9 "),
+        ("max_cells_changed: 0.75 ", "max_cells_changed: 1 "),
+    ):
+        assert shipped in config
+        config = config.replace(shipped, wide)
+    (loop.home / "policies.yaml").write_text(config, encoding="utf-8")
+    monkeypatch.setenv("PLUMBLINE_CONFIG", "policies.yaml")
+
+    loop.run("recalibrate_thresholds", LAST, never)
+    proposals = loop.read("threshold_proposals", LAST)
+    published = proposals[proposals["status"] == "within_limits"]
+    assert len(published) > 1
+    assert "awaiting_approval" not in set(proposals["status"])
+    version = in_order(loop.read("threshold_ledger"))[-1]
+    assert (version["approver"], version["reason"]) == (None, "within the guardrails")
+    assert sorted(json.loads(version["proposal_ids"])) == sorted(published["proposal_id"])
+    cells = {cell_of(cell): cell["remove_at"] for cell in read_serving(loop.settings.thresholds)["cells"]}
+    assert cells.items() >= {cell_of(row): row["proposed_remove_at"] for row in records(published)}.items()
+
+
+def _ledger_file(loop: Loop) -> Path:
+    assert isinstance(loop.settings.warehouse, Path)
+    return next((loop.settings.warehouse / "threshold_ledger").rglob("*.parquet"))
+
+
+def _edit_reason(file: Path) -> None:
+    pd.read_parquet(file).assign(reason="another").to_parquet(file)
+
+
+def _edit_threshold(file: Path) -> None:
+    file.write_text(file.read_text(encoding="utf-8").replace("0.98", "0.90", 1), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("place", "edit", "said"),
+    [
+        (_ledger_file, _edit_reason, "threshold_ledger: version 1: column reason was changed"),
+        (lambda loop: loop.settings.thresholds, _edit_threshold, "differs from version 1 of the ledger: "),
+    ],
+)
+def test_what_was_edited_by_hand_stops_every_publication_until_it_is_put_back(
+    loop: Loop, place: Callable[[Loop], Path], edit: Callable[[Path], None], said: str
+) -> None:
+    file = place(loop)
+    sound = file.read_bytes()
+    edit(file)
+    edited, served = file.read_bytes(), loop.settings.thresholds.read_bytes()
+    assert edited != sound
+    with pytest.raises(RunFailed, match="failed in lift_expired"):
+        loop.run("recalibrate_thresholds", LAST, approve)
+    wanted = Asked("manual__1", "ana", FORM | {"policies": ["pornography"], "mode": "propose"})
+    with pytest.raises(LedgerError, match=said):
+        ad_hoc.propose_changes(loop.project, wanted, ad_hoc.read_request(loop.project, wanted))
+    with pytest.raises(LedgerError, match=said):
+        roll_back.read_request(loop.project, Asked("manual__2", "ana", {"version": 1, "reason": "complaints"}))
+    assert (file.read_bytes(), loop.settings.thresholds.read_bytes()) == (edited, served)
+    assert len(loop.read("threshold_ledger")) == 1
+
+    file.write_bytes(sound)
+    assert stage.lift_expired(loop.project, loop.day(LAST)).startswith("nothing_to_publish: the ledger is at version 1")
 
 
 def _within_limits_count(loop: Loop, manager: Any) -> int:
