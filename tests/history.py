@@ -29,6 +29,7 @@ class History:
     home: Path
     scenario: str
     videos_per_day: int
+    start: date = START
 
     @property
     def project(self) -> Project:
@@ -44,14 +45,14 @@ class History:
             queue=settings.queue,
             thresholds=settings.thresholds,
             truth=self.home / "truth",
-            start=START,
+            start=self.start,
         )
 
     def day(self, index: int) -> date:
-        return START + timedelta(days=index)
+        return self.start + timedelta(days=index)
 
-    def run_day(self, index: int) -> None:
-        """Lands the day and runs the steps that a change takes. A person approves, and every gate passes."""
+    def label_day(self, index: int) -> None:
+        """Lands the day, draws its sample and takes in its labels. Every gate passes."""
         day, project = self.day(index), self.project
         self.platform.land_day(day)
         sampling.scan_scores(project, day)
@@ -64,6 +65,11 @@ class History:
         self._pass("labels", day)
         labels.form_consensus(project, day)
         self._pass("consensus", day)
+
+    def run_day(self, index: int) -> None:
+        """Labels the day, and runs the steps that a change takes. A person approves."""
+        self.label_day(index)
+        day, project = self.day(index), self.project
         thresholds.propose_thresholds(project, day)
         thresholds.publish_within_limits(project, day)
         thresholds.compare_forecasts(project, day)

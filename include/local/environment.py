@@ -13,6 +13,9 @@ from include.config.settings import PROJECT_ROOT, home
 
 AIRFLOW_HOME = home() / ".airflow"
 
+USERS = {"admin": "admin", "approver": "user"}
+"""Logins and their roles. Two, for nobody approves what they asked for themselves."""
+
 
 def airflow_environment(home: Path = AIRFLOW_HOME) -> dict[str, str]:
     """Environment variables for a plain local Airflow: SQLite, LocalExecutor, this project's Dags and plugins.
@@ -27,6 +30,7 @@ def airflow_environment(home: Path = AIRFLOW_HOME) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
         "AIRFLOW__CORE__FERNET_KEY": _secret(home / "fernet_key", 32),
         "AIRFLOW__API_AUTH__JWT_SECRET": _secret(home / "jwt_secret", 64),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",

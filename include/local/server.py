@@ -20,7 +20,7 @@ import psutil
 from include.config.settings import PROJECT_ROOT
 from include.files import write_whole
 from include.local.console import quiet
-from include.local.environment import AIRFLOW_HOME, airflow_environment, enter_airflow
+from include.local.environment import AIRFLOW_HOME, USERS, airflow_environment, enter_airflow
 
 HOST = "127.0.0.1"
 FIRST_PORT = 8080
@@ -106,10 +106,10 @@ def stop(server: Server) -> None:
     psutil.wait_procs(remaining, timeout=STOP_SECONDS)
 
 
-def login(home: Path) -> tuple[str, str]:
-    """The administrator's name and generated password."""
-    passwords = json.loads((home / "simple_auth_manager_passwords.json.generated").read_text())
-    return "admin", passwords["admin"]
+def passwords(home: Path) -> dict[str, str]:
+    """The generated password of each user."""
+    generated = json.loads((home / "simple_auth_manager_passwords.json.generated").read_text())
+    return {name: generated[name] for name in USERS}
 
 
 def main() -> None:
@@ -127,8 +127,10 @@ def main() -> None:
         print("Starting Airflow ...", flush=True)
         running = _prepared_server()
         write_whole(state, json.dumps(asdict(running)).encode())
-    user, password = login(AIRFLOW_HOME)
-    print(f"Airflow UI: {running.url}   user: {user}   password: {password}\n`make down` stops it.")
+    print(f"Airflow UI: {running.url}")
+    for user, password in passwords(AIRFLOW_HOME).items():
+        print(f"   user: {user:<9} password: {password}")
+    print("`approver` answers what `admin` asks for. `make down` stops it.")
 
 
 def _prepared_server() -> Server:
