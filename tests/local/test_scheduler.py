@@ -1,5 +1,5 @@
-"""The real scheduler on loopback: a scheduled day flows through all four Dags by asset events alone, and a person
-fills in forms and answers questions through the API.
+"""The real scheduler on loopback: a scheduled day flows through all four Dags by asset events alone, and people fill in
+forms and answer questions through the API.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ import urllib.request
 from collections.abc import Iterator
 from copy import copy
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from include.config.settings import Settings
+from include.config.settings import DEFAULT_CONFIG
+from include.contract.tables import CELL
 from include.local.environment import airflow_environment
 from include.local.runs import DAILY_DAGS
-from include.local.server import Server, login, start, stop
+from include.local.server import passwords, start, stop
 from include.orchestration.assets import PUSHED_LABELS
-from include.project import open_project
-from include.simulation.platform import Platform
-from include.simulation.scenario import load_scenario
-from include.thresholds.ledger import in_order
-from tests.thresholds.publishing import carry_out, proposal
+from include.thresholds.ledger import cell_of, in_order, records, verify
+from tests.history import History
+from tests.loop import DAYS, FORM
 
 pytestmark = pytest.mark.scheduler
 
 FLOW_SECONDS = 420
-RUN_SECONDS = 120
+RUN_SECONDS = 240
+ASKS = "recalibrate_thresholds"
 
 
 class Api:
     """Airflow's REST API, as a user who logged in."""
 
-    def __init__(self, server: Server, user: str, password: str) -> None:
-        self.url = server.url
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self.url = url
         self.headers = {"Content-Type": "application/json"}
         token = self.send("POST", "/auth/token", {"username": user, "password": password})["access_token"]
         self.headers["Authorization"] = f"Bearer {token}"
@@ -67,6 +67,32 @@ class Api:
             time.sleep(0.5)
         raise TimeoutError(f"{run} did not end")
 
+    def questions(self, dag_id: str) -> list[dict[str, Any]]:
+        """The Dag's questions that wait for an answer, with the path of the run that asks as `run`.
+
+        A question shows before its task has begun to wait; an answer then would fail the task.
+        """
+        found = self.get("/api/v2/dags/~/dagRuns/~/hitlDetails?response_received=false")["hitl_details"]
+        return [
+            question | {"run": f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(asking['dag_run_id'])}"}
+            for question in found
+            for asking in [question["task_instance"]]
+            if asking["dag_id"] == dag_id and asking["state"] == "awaiting_input"
+        ]
+
+    def asked(self, runs: list[str]) -> dict[str, str]:
+        """What the runs ask, by run, once all of them do and may be answered."""
+        dag_id, deadline = runs[0].split("/")[4], time.monotonic() + RUN_SECONDS
+        while set(runs) - (asked := {question["run"]: question["body"] for question in self.questions(dag_id)}).keys():
+            assert time.monotonic() < deadline, [self.get(run)["state"] for run in runs]
+            time.sleep(0.5)
+        time.sleep(3)  # an answer within a second of the question can fail the task
+        return asked
+
+    def answer(self, run: str, task_id: str, option: str) -> None:
+        question = f"{run}/taskInstances/{task_id}/-1/hitlDetails"
+        self.send("PATCH", question, {"chosen_options": [option], "params_input": {}})
+
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """The Dag's runs; none before the Dag processor has seen its file."""
         try:
@@ -78,38 +104,75 @@ class Api:
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, Path]]:
-    """An Airflow with its own metadata, over three simulated days that end today."""
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, History]]:
+    """An Airflow with its own metadata and its administrator, over simulated days of labels. The last day has only
+    arrived: it is the one that the scheduler starts with. Every change of a threshold waits for a person, and the
+    initial thresholds are plainly too low.
+    """
     import subprocess
     import sys
 
     home = tmp_path_factory.mktemp("scheduler")
-    today = datetime.now(UTC).date()
-    platform = Platform(
-        load_scenario("calm", videos_per_day=5_000),
-        landing=home / "data" / "landing",
-        queue=home / "data" / "output" / "review_queue",
-        thresholds=home / "data" / "output" / "thresholds.json",
-        truth=home / "data" / "truth",
-        start=today - timedelta(days=2),
-    )
-    for back in (2, 1, 0):
-        platform.land_day(today - timedelta(days=back))
+    last = (datetime.now(UTC) - timedelta(hours=2)).date() - timedelta(days=1)
+    history = History(home / "data", "calm", videos_per_day=20_000, start=last - timedelta(days=DAYS - 1))
+    for index in range(DAYS - 1):
+        history.label_day(index)
+    history.platform.land_day(last)
+    config = DEFAULT_CONFIG.read_text(encoding="utf-8")
+    for shipped, here in (
+        ("max_volume_change: 0.10 ", "max_volume_change: 0.01 "),
+        ("small_change_videos: 20 ", "small_change_videos: 0 "),
+        ("initial: {remove_at: 0.98,", "initial: {remove_at: 0.85,"),
+    ):
+        assert shipped in config
+        config = config.replace(shipped, here)
+    (home / "policies.yaml").write_text(config, encoding="utf-8")
     airflow_home = home / "airflow"
-    place = {"PLUMBLINE_HOME": str(home)}
+    place = {"PLUMBLINE_HOME": str(home), "PLUMBLINE_CONFIG": "policies.yaml"}
     prepare = "from include.local.metadata import apply_settings, migrate; migrate(); apply_settings()"
     environment = {**airflow_environment(airflow_home), **place}
     subprocess.run([sys.executable, "-c", prepare], env=environment, check=True, capture_output=True)
     server = start(airflow_home, home / "airflow.log", place)
     try:
-        yield Api(server, *login(airflow_home)), home
+        yield Api(server.url, "admin", passwords(airflow_home)["admin"]), history
     finally:
         stop(server)
         assert not server.alive()
 
 
-def test_a_scheduled_day_flows_through_all_dags_by_asset_events(airflow: tuple[Api, Path]) -> None:
-    api, home = airflow
+@pytest.fixture(scope="module")
+def approver(airflow: tuple[Api, History]) -> Api:
+    """Somebody else, whose rights go no further than running Dags."""
+    api, history = airflow
+    return Api(api.url, "approver", passwords(history.home.parent / "airflow")["approver"])
+
+
+def served(history: History) -> dict[str, Any]:
+    return dict(json.loads(history.project.settings.thresholds.read_text()))
+
+
+def remove_at(history: History) -> dict[tuple[str, ...], float]:
+    """What is served, by cell."""
+    return {tuple(cell[name] for name in CELL): cell["remove_at"] for cell in served(history)["cells"]}
+
+
+def versions(history: History) -> list[dict[str, Any]]:
+    ledger = history.project.warehouse.read("threshold_ledger")
+    assert verify(ledger) == []
+    return in_order(ledger)
+
+
+def proposals(history: History, origin: str) -> pd.DataFrame:
+    day = history.day(DAYS - 1)
+    return history.project.warehouse.read("threshold_proposals", day, day, slice_value=origin)
+
+
+def of_run(history: History, run: str) -> pd.DataFrame:
+    return proposals(history, urllib.parse.unquote(run.rpartition("/")[2]))
+
+
+def test_a_scheduled_day_flows_through_all_dags_by_asset_events(airflow: tuple[Api, History]) -> None:
+    api, history = airflow
     deadline = time.monotonic() + FLOW_SECONDS
     states: dict[str, list[tuple[str, str, str]]] = {}
     while time.monotonic() < deadline:
@@ -117,7 +180,8 @@ def test_a_scheduled_day_flows_through_all_dags_by_asset_events(airflow: tuple[A
             dag_id: [(run["partition_key"], run["run_type"], run["state"]) for run in api.runs(dag_id)]
             for dag_id in DAILY_DAGS
         }
-        if all(states.values()) and {state for runs in states.values() for *_, state in runs} == {"success"}:
+        ended = all(runs and runs[0][2] == "success" for runs in states.values() if runs is not states[ASKS])
+        if ended and api.questions(ASKS):
             break
         assert "failed" not in {state for runs in states.values() for *_, state in runs}, states
         time.sleep(3)
@@ -125,49 +189,98 @@ def test_a_scheduled_day_flows_through_all_dags_by_asset_events(airflow: tuple[A
     assert states == {
         "sample_for_review": [(key, "scheduled", "success")],
         "ingest_reviewer_labels": [(key, "scheduled", "success")],
-        "recalibrate_thresholds": [(key, "asset_triggered", "success")],
+        ASKS: [(key, "asset_triggered", "running")],
         "hand_off_retraining": [(key, "asset_triggered", "success")],
     }
     day = date.fromisoformat(key)
-    assert day < datetime.now(UTC).date()
+    assert day == history.day(DAYS - 1)
     for table in ("review_sample", "label_consensus", "threshold_proposals", "retraining_decisions"):
-        assert (home / "data" / "warehouse" / table / f"ds={day}").is_dir(), table
-    assert json.loads((home / "data" / "output" / "thresholds.json").read_text())["version"] == 1
-    assert (home / "data" / "output" / "reports" / f"{day}.html").exists()
+        assert day in history.project.warehouse.days(table), table
+    assert served(history)["version"] == len(versions(history))
+    assert (history.project.settings.reports / f"{day}.html").exists()
 
 
-def test_a_rollback_is_cancelled_and_another_confirmed_through_the_api(airflow: tuple[Api, Path]) -> None:
-    api, home = airflow
-    path = home / "data" / "output" / "thresholds.json"
-    first = json.loads(path.read_text())
-    settings = Settings(home / "data" / "landing", home / "data" / "warehouse", home / "data" / "output", "unused")
-    project = open_project(settings)
-    carry_out(project, [proposal("p1")], date.fromisoformat(first["ds"]), now=datetime.now(UTC))
-    assert json.loads(path.read_text())["version"] == 2
+def test_the_daily_changes_are_approved_through_the_api(airflow: tuple[Api, History], approver: Api) -> None:
+    api, history = airflow
+    (question,) = api.questions(ASKS)
+    waiting, before = records(proposals(history, "daily").query("status == 'awaiting_approval'")), versions(history)
+    assert len(waiting) > 0
+    heading, line, *rows = question["body"].split("\n\n")[0].splitlines()
+    assert (heading, line) == ("| cell | remove_at | each day |", "|---|---|---|")
+    for row, shown in zip(waiting, rows, strict=True):
+        assert shown.startswith(f"| {' '.join(cell_of(row))} | {row['current_remove_at']:.3f} → ")
+        assert " removals (" in shown
 
+    approver.answer(question["run"], "ask_for_approval", "Approve")
+    assert api.finished(question["run"])["state"] == "success"
+    settled = proposals(history, "daily").set_index("proposal_id")
+    assert {tuple(settled.loc[row["proposal_id"], ["status", "answered_by"]]) for row in waiting} == {
+        ("approved", "approver")
+    }
+    assert served(history)["version"] == len(before) + 1
+    assert remove_at(history).items() >= {cell_of(row): row["proposed_remove_at"] for row in waiting}.items()
+    last = versions(history)[-1]
+    assert (last["version"], last["requester"], last["approver"]) == (len(before) + 1, ASKS, "approver")
+    assert sorted(json.loads(last["proposal_ids"])) == sorted(row["proposal_id"] for row in waiting)
+
+
+def test_a_request_is_rejected_and_one_not_approved_by_who_asked_through_the_api(
+    airflow: tuple[Api, History], approver: Api
+) -> None:
+    """For a goal so low that thresholds must move."""
+    api, history = airflow
+    cells = {"policies": sorted(history.project.config.policies), "markets": sorted(history.project.config.markets)}
+    wanted = FORM | cells | {"goal": "own", "precision_percent": 75, "mode": "propose"}
+    runs = [api.fill_in("recalibrate_ad_hoc", **wanted) for _ in range(2)]
+    questions = api.asked(runs)
+    before, ledger = served(history), len(versions(history))
+    for body in questions.values():
+        assert body.startswith("admin asks for a precision of at least 75% for fraud, pornography, violence in BR, DE")
+        assert "Somebody else than admin must answer.\n\n| cell | remove_at | each day |\n" in body
+    rejected, own = runs
+
+    approver.answer(rejected, "ask_for_approval", "Reject")
+    api.answer(own, "ask_for_approval", "Approve")
+    for run, said in ((rejected, "was rejected by approver"), (own, "nobody approves what they asked for themselves")):
+        ended = api.finished(run)
+        assert ended["state"] == "success"
+        assert said in ended["note"]
+    for run, status, name in ((rejected, "rejected", "approver"), (own, "self_approval", "admin")):
+        rows = of_run(history, run)
+        answered = rows[rows["status"] == status]
+        assert len(answered) > 0
+        assert set(answered["answered_by"]) == {name}
+        assert not {"approved", "awaiting_approval"} & set(rows["status"])
+    assert (served(history), len(versions(history))) == (before, ledger)
+
+
+def test_a_rollback_is_cancelled_and_another_confirmed_through_the_api(airflow: tuple[Api, History]) -> None:
+    api, history = airflow
+    newest, first = versions(history)[-1], versions(history)[0]
+    moved = {cell_of(change) for version in versions(history) for change in json.loads(version["changes"])}
     runs = [api.fill_in("roll_back_thresholds", version=1, reason=reason) for reason in ("not this one", "complaints")]
-    open_questions = "/api/v2/dags/roll_back_thresholds/dagRuns/~/hitlDetails?response_received=false"
-    deadline = time.monotonic() + RUN_SECONDS
-    while len(asked := api.get(open_questions)["hitl_details"]) < len(runs) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert all("| violence BR violence-v3 | 0.950 → 0.980 | 0.700 → 0.800 |" in question["body"] for question in asked)
-    time.sleep(3)  # an answer within a second of the question can fail the task
+    for body in api.asked(runs).values():
+        for cell in moved:
+            assert f"| {' '.join(cell)} | " in body
+    cancelled, confirmed = runs
 
-    def answer(run: str, option: str) -> dict[str, Any]:
-        question = f"{run}/taskInstances/confirm/-1/hitlDetails"
-        api.send("PATCH", question, {"chosen_options": [option], "params_input": {}})
-        return api.finished(run)
+    api.answer(cancelled, "confirm", "Cancel")
+    run = api.finished(cancelled)
+    assert (run["state"], run["note"]) == ("success", "Cancelled by admin: the thresholds in force stay.")
+    assert served(history)["version"] == newest["version"]
 
-    cancelled = answer(runs[0], "Cancel")
-    assert (cancelled["state"], cancelled["note"]) == ("success", "Cancelled by admin: the thresholds in force stay.")
-    assert json.loads(path.read_text())["version"] == 2
-
-    confirmed = answer(runs[1], "Roll back")
-    assert confirmed["state"] == "success"
-    assert confirmed["note"].startswith("Rolled back to version 1, as version 3. thresholds.json was at version 2")
-    served = json.loads(path.read_text())
-    assert (served["version"], served["cells"]) == (3, first["cells"])
-    last = in_order(project.warehouse.read("threshold_ledger"))[-1]
+    api.answer(confirmed, "confirm", "Roll back")
+    run = api.finished(confirmed)
+    assert run["state"] == "success"
+    assert run["note"].startswith(
+        f"Rolled back to version 1, as version {newest['version'] + 1}. "
+        f"thresholds.json was at version {newest['version']}"
+    )
+    assert (served(history)["version"], served(history)["cells"]) == (
+        newest["version"] + 1,
+        json.loads(first["thresholds"]),
+    )
+    last = versions(history)[-1]
     assert (last["requester"], last["reason"]) == ("admin", "complaints")
 
 
@@ -181,7 +294,7 @@ def test_a_rollback_is_cancelled_and_another_confirmed_through_the_api(airflow: 
         ("roll_back_thresholds", {"version": 0, "reason": "complaints"}, "minimum"),
     ],
 )
-def test_the_server_refuses_a_wrong_form(airflow: tuple[Api, Path], dag_id: str, form: Any, said: str) -> None:
+def test_the_server_refuses_a_wrong_form(airflow: tuple[Api, History], dag_id: str, form: Any, said: str) -> None:
     api, _ = airflow
     with pytest.raises(urllib.error.HTTPError) as refused:
         api.fill_in(dag_id, **form)
@@ -189,18 +302,18 @@ def test_the_server_refuses_a_wrong_form(airflow: tuple[Api, Path], dag_id: str,
     assert said in refused.value.read().decode()
 
 
-def test_what_the_server_cannot_know_is_refused_by_the_run_and_noted(airflow: tuple[Api, Path]) -> None:
-    api, home = airflow
-    before = sorted(str(file) for file in (home / "data" / "warehouse" / "threshold_ledger").rglob("*.parquet"))
-    run = api.finished(api.fill_in("recalibrate_ad_hoc", policies=["violence"], markets=["BR"], reason="election"))
+def test_what_the_server_cannot_know_is_refused_by_the_run_and_noted(airflow: tuple[Api, History]) -> None:
+    api, history = airflow
+    before = len(versions(history))
+    form = {"policies": ["violence"], "markets": ["BR"], "window_days": 1, "reason": "election"}
+    run = api.finished(api.fill_in("recalibrate_ad_hoc", **form))
     assert run["state"] == "failed"
     assert run["note"].startswith("Not done. window_days: no final labels of violence in BR in the window, ")
-    after = sorted(str(file) for file in (home / "data" / "warehouse" / "threshold_ledger").rglob("*.parquet"))
-    assert after == before
+    assert len(versions(history)) == before
 
 
-def test_labels_pushed_over_the_api_become_a_drop_of_their_day_of_arrival(airflow: tuple[Api, Path]) -> None:
-    api, home = airflow
+def test_labels_pushed_over_the_api_become_a_drop_of_their_day_of_arrival(airflow: tuple[Api, History]) -> None:
+    api, history = airflow
     (asset,) = api.get(f"/api/v2/assets?uri_pattern={urllib.parse.quote(PUSHED_LABELS.uri)}")["assets"]
     events = [{"event_id": f"pushed-{n}", "video_id": 2**62 + n, "reviewer_id": "Åsa"} for n in range(3)]
     body = {"asset_id": asset["id"], "extra": {"events": events}}
@@ -210,7 +323,7 @@ def test_labels_pushed_over_the_api_become_a_drop_of_their_day_of_arrival(airflo
         assert time.monotonic() < deadline, runs
         time.sleep(2)
     assert [run["state"] for run in runs] == ["success"]
-    folder = home / "data" / "landing" / "reviewer_labels" / f"ds={arrived.astimezone(UTC).date()}"
+    folder = history.project.settings.landing / "reviewer_labels" / f"ds={arrived.astimezone(UTC).date()}"
     (drop,) = folder.glob("push-*.jsonl")
     assert [json.loads(line) for line in drop.read_text(encoding="utf-8").splitlines()] == events
 
@@ -221,7 +334,7 @@ def test_labels_pushed_over_the_api_become_a_drop_of_their_day_of_arrival(airflo
     assert refused.value.code == 403
 
 
-def test_nothing_is_open_without_a_login_and_nothing_failed_to_load(airflow: tuple[Api, Path]) -> None:
+def test_nothing_is_open_without_a_login_and_nothing_failed_to_load(airflow: tuple[Api, History]) -> None:
     api, _ = airflow
     assert api.get("/api/v2/importErrors")["import_errors"] == []
     assert api.get("/api/v2/plugins/importErrors")["import_errors"] == []
