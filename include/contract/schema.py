@@ -64,7 +64,7 @@ def table_reference() -> str:
         "# Tables",
         "",
         "Generated from `include/contract/tables.py` by `make docs`. Types are GoogleSQL's; every table is "
-        "partitioned by `ds`, the day (DATE). The key is unique within a day. Only columns marked so may be left out.",
+        "partitioned by `ds`, the day (DATE). The key is unique within a day.",
         "",
     ]
     for owner, heading in (

@@ -27,6 +27,7 @@ O log(1 + c g / (1 - g)) + (R - O) log(1 - c), which grows with O, so it is at m
 removal known: a supermartingale under (6), and Ville's inequality holds for what never exceeds one. Late appeals only
 delay it. In a fixed population W <= (1 - g) R, and by Jensen's inequality the logarithm is at most
 R log((1 - g) (1 + c g / (1 - g)) + g (1 - c)) = R log 1 = 0: there is no false alarm at all.
+Both speak of all days since the change: what breaks only after a long time of good removals shows late.
 
 Where both speak, each has half of alpha and alarms at 2 / alpha: a union bound, valid however they depend on each
 other. Their mean would be no supermartingale: labels of a day become final when its appeals are known already, and
@@ -148,9 +149,19 @@ class Contested:
 def appeals_e_value(removals: int, overturned: int, *, target: float) -> float:
     """Mean wealth of the bets after `removals` of which `overturned` are known to be wrong.
 
-    That of `with_labels` on draws of equal weight. With 5,000 removals a day, 30 % of wrong and 2 % of right ones
-    appealed against, 90 % and 3 % of these overturned up to five days later, and 0.95 promised, it alarms at 40 within
-    FIGURES
+    That of `with_labels` on draws of equal weight. Days until it alarms at 40 against a promised 0.95 (median of 200 or
+    more simulations): 500 removals a day, 30 % of wrong and 2 % of right ones contested, decided one to five days
+    later, 90 % and 3 % of these overturned. Labels are final three days later and alarm at 20 if alone.
+
+        true precision              .30   .50   .60   .70   .75   .80
+        appeals                       5     6     8    13    27   not in 60
+        60 % contested                3           5     6           8
+        labels alone, 10 a day        4     4     4     5     6     6
+        labels alone, 1 a day               8    10    14
+
+    So few appeals show gross failures only, and help where labels are few: with 27 % of wrong removals overturned,
+    no precision above 1 - (1 - g) / .27 = .81 ever shows. Where all were overturned at once, a precision of exactly
+    0.95 raised the alarm in 0.6 % of 2,000 simulations of 60 days with 20 removals each; with 30 % contested in none.
 
     Args:
         removals, overturned: since the change, 0 <= overturned <= removals.
