@@ -53,6 +53,19 @@ def decided(project, days_later, appeals):
     land(project, "appeals", days_later, repeated)
 
 
+def moved(project, days_later, old, new, hour=0, **more):
+    """A change of remove_at by hand, published the morning after."""
+    change = dict(zip(CELL, BR, strict=True)) | {"origin": "x", **more}
+    for name, remove_at in (("old", old), ("new", new)):
+        change[name] = {"remove_at": remove_at, "review_at": 0.7}
+    act = Act(day_of(days_later), "ana", "an experiment", {"kind": "ad_hoc"})
+    publish_changes(project, partial(_only, change), act, NOW + timedelta(days=days_later, hours=hour))
+
+
+def _only(change, chain):
+    return [change]
+
+
 @pytest.fixture
 def project(tmp_path):
     """A cell with a change, and an appeal on the day it rests on that names its removal."""
@@ -174,23 +187,32 @@ def test_a_video_is_overturned_once_and_only_of_this_cell_and_change(project, mo
     assert [row["overturned"] for row in found] == [1, 1, 1, 1, 1, 1, 2], "so much later it was removed again"
 
 
-def _only(change, chain):
-    return [change]
-
-
 def test_removals_at_another_threshold_in_between_do_not_count(project) -> None:
-    levels = {"review_at": 0.7}
     for hour, (old, new) in enumerate(((0.95, 0.9), (0.9, 0.95))):
-        change = dict(zip(CELL, BR, strict=True)) | {"old": levels | {"remove_at": old}, "origin": "x"}
-        change |= {"new": levels | {"remove_at": new}}
-        act = Act(day_of(1), "ana", "an experiment", {"kind": "ad_hoc"})
-        publish_changes(project, partial(_only, change), act, NOW + timedelta(days=2, hours=hour))
+        moved(project, 1, old, new, hour)
     removed(project, 1, (BR, NEW, 10))
     removed(project, 2, (BR, NEW, 20), (BR, 3, 40), (BR, 4, 80))
     decided(project, 2, [appeal(1), appeal(2, version=3), appeal(3, version=4)])
     found = run(project, 2)
     assert found["version"] == NEW
     assert (found["removals"], found["overturned"]) == (110, 2)
+
+
+def test_a_canary_counts_nothing_before_it_acts_on_all_videos(tmp_path) -> None:
+    project = project_in(tmp_path)
+    carry_out(project, [proposal("p", canary_share=0.1)])
+    decided(project, 0, [appeal(1, version=OLD)])
+    for later, counts in enumerate(([(BR, OLD, 50)], [(BR, NEW, 60)], [(BR, NEW, 20), (BR, 3, 40)])):
+        removed(project, later, *counts)
+    decided(project, 1, [appeal(1)])
+    decided(project, 2, [appeal(2), appeal(3, version=3)])
+    found = run(project, 1)
+    assert (found["share"], found["removals"], found["overturned"]) == (0.1, 0, 0)
+    assert found["appeals_remark"] == "nothing counts before it acts on all videos"
+    moved(project, 1, INITIAL.remove_at, 0.95, continues=NEW)
+    found = run(project, 2)
+    assert (found["share"], found["version"], found["removals"], found["overturned"]) == (1.0, NEW, 40, 1)
+    assert found["appeals_remark"] is None
 
 
 def test_more_overturned_than_removed_stands_still_by_name(project) -> None:
