@@ -23,13 +23,19 @@ the cell its lasting thresholds back, unless anything newer was published for it
 
 ### Alarms
 
-Every published `remove_at` is held against what it promised, on the labels since (`threshold_watch`, and
-*Watch* in the report). The test may be looked at every day; a change that keeps its promise ever raises an alarm with a
-chance of `watch.alpha`. An alarm lasts until the cell's `remove_at` changes. Then, by `watch.on_alarm`:
+Every published `remove_at` is held against what it promised, on the labels since and on removals overturned on appeal
+(`threshold_watch`, and *Watch* in the report). The tests may be looked at every day; a change that keeps its promise ever
+raises an alarm with a chance of `watch.alpha`. The alarm says which evidence spoke. It lasts until the cell's `remove_at`
+changes. Then, by `watch.on_alarm`:
 
 - `ask`: the cell waits under *Required Actions* with the thresholds before the change (the initial ones, if those were
   riskier) or what the day's own labels call for, whichever is safer. Approve. After a reject it asks again every day.
 - `roll_back`: they are published by themselves, as a version whose reason is the alarm; in a freeze a person is asked.
+
+Appeals are watched where `appeals` name market, model_version and threshold_version of the removal and there is an
+`enforcement_log`. Whether they are, or what they wait for, stands in `appeals_remark`. Every wrong removal that nobody
+contests counts as right, so only gross failures show, but also where labels are few or not final yet. A log delivered
+late is caught up with by the next run; appeals delivered late count once their day and those since are cleared.
 
 On call, look at the cell's newest labels and its reviewers first: a batch of wrong labels raises alarms, too, and then in
 many cells at once. If the labels are right, keep the safer thresholds; the next
@@ -52,7 +58,7 @@ that acts on all videos at once and ends the canary. To end one by hand, roll ba
 | task | what it means | what to do |
 |---|---|---|
 | `measure` | the labels and the histograms do not fit together | the message names the column; clear from `ingest_reviewer_labels` of the day |
-| `watch_published` | the ledger, the labels or the day before's `threshold_watch` cannot be read | the message names it; thresholds stay; clear the task |
+| `watch_published` | the ledger, the labels, appeals, `enforcement_log` or the day before's `threshold_watch` cannot be read | the message names it; thresholds stay; clear the task |
 | `propose_thresholds` | a cell has no policy or market in `policies.yaml`, or a column is missing | the message names it |
 | `gate_proposals` | a proposal breaks its own rules; nothing was published | keep today's thresholds and report it: this is a defect |
 | `lift_expired`, `publish_within_limits`, `advance_canaries`, `settle_answer` | the ledger or `thresholds.json` was changed by hand, or could not be written | the message names version and column, or the cell; see below |

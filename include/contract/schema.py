@@ -86,9 +86,7 @@ def _table_section(table: Table) -> list[str]:
         notes.append(f"Replaced by day and `{table.slice_by}`.")
     if table.owner == "platform":
         notes.append(f"Files: {', '.join(f'`.{f}`' for f in table.formats)}.")
-    rows = [
-        f"| `{c.name}` | {c.type} | {'yes' if c.nullable else ''} | {c.meaning}{_limits(c)} |" for c in table.columns
-    ]
+    rows = [f"| `{c.name}` | {c.type} | {_null(c)} | {c.meaning}{_limits(c)} |" for c in table.columns]
     return [
         f"### `{table.name}`",
         "",
@@ -99,6 +97,10 @@ def _table_section(table: Table) -> list[str]:
         *rows,
         "",
     ]
+
+
+def _null(column: Column) -> str:
+    return "yes, or left out" if column.optional else "yes" if column.nullable else ""
 
 
 def _limits(column: Column) -> str:

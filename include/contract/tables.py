@@ -28,6 +28,7 @@ class Column:
     """One column: its GoogleSQL type, meaning and what a row must satisfy.
 
     `minimum`, `maximum` are inclusive bounds, `above` an exclusive lower bound, `allowed` the possible strings.
+    `optional` (of nullable columns of inputs): the platform may leave the column out, which then reads as NULL.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Column:
     maximum: float | None = None
     above: float | None = None
     allowed: tuple[str, ...] = ()
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,10 @@ def _pi(name: str, meaning: str, *, nullable: bool = False) -> Column:
     return Column(name, "FLOAT64", meaning, nullable=nullable, above=0, maximum=1)
 
 
+def _removal(name: str, kind: SqlType, meaning: str) -> Column:
+    return Column(name, kind, meaning, nullable=True, optional=True)
+
+
 _INPUTS = (
     Table(
         "video_scores",
@@ -157,12 +163,16 @@ _INPUTS = (
             _POLICY,
             Column("outcome", "STRING", "Whether the removal stood", allowed=("upheld", "overturned")),
             Column("decided_at", "TIMESTAMP", "When the appeal was decided (UTC)"),
+            _removal("market", "STRING", "Market of the removed video, as in enforcement_log"),
+            _removal("model_version", "STRING", "Classifier version whose score removed it, as in enforcement_log"),
+            _removal("threshold_version", "INT64", "Version it was removed under, as in enforcement_log"),
         ),
         key=("event_id",),
         large=True,
         optional=True,
         formats=_LABEL_FORMATS,
-        switches_off="the appeals line of the daily report, nor the expected appeals of a forecast",
+        switches_off="the appeals line of the daily report, nor the expected appeals of a forecast, nor the watch on "
+        "appeals (which takes market, model_version and threshold_version, too)",
     ),
     Table(
         "enforcement_log",
@@ -179,7 +189,7 @@ _INPUTS = (
         large=True,
         optional=True,
         switches_off="the comparison of enforced with published thresholds in the daily report, nor the expected "
-        "appeals of a forecast",
+        "appeals of a forecast, nor the watch on appeals",
     ),
 )
 
@@ -558,7 +568,8 @@ _OWNED = (
     Table(
         "threshold_watch",
         "plumbline",
-        "What the labels since a published change say of it as of the day: an e-value that may be looked at every day",
+        "What the labels and the appeals since a published change say of it as of the day: e-values that may be looked "
+        "at every day",
         (
             *_CELL_COLUMNS,
             Column("version", "INT64", "The version that brought remove_at, or began its canary", minimum=1),
@@ -569,10 +580,27 @@ _OWNED = (
             _probability("limit", "Precision promised, as reviewers' labels show it"),
             _count("n", "Labels at or above remove_at counted"),
             _probability("estimate", "Precision among them", nullable=True),
-            Column("e_value", "FLOAT64", "Evidence that the promise is broken; 1: none", minimum=0),
+            Column("e_value", "FLOAT64", "Evidence of labels that the promise is broken; 1: none", minimum=0),
             Column("highest_e_value", "FLOAT64", "Its highest on any day so far", minimum=1),
-            Column("state", "STRING", "JSON: what the next day goes on from"),
-            Column("alarm", "BOOL", "Whether highest_e_value reached 1 / watch.alpha"),
+            Column("state", "STRING", "JSON: what the next day's labels go on from"),
+            Column(
+                "appeals_through",
+                "DATE",
+                "Last day whose removals and decided appeals are counted; NULL: this change's appeals are not watched",
+                nullable=True,
+            ),
+            Column("appeals_remark", "STRING", "Why they are not watched, or not up to the day", nullable=True),
+            _count("removals", "Removals counted, by enforcement_log; 0 where appeals are not watched"),
+            _count("overturned", "Of those, overturned on appeal"),
+            Column("appeals_e_value", "FLOAT64", "Evidence of appeals that the promise is broken; 1: none", minimum=0),
+            Column("highest_appeals_e_value", "FLOAT64", "Its highest on any day so far", minimum=1),
+            Column(
+                "alarm_at",
+                "FLOAT64",
+                "The e-value that raises the alarm: 1 / watch.alpha, or twice that for each where both are watched",
+                minimum=1,
+            ),
+            Column("alarm", "BOOL", "Whether highest_e_value or highest_appeals_e_value reached alarm_at"),
             Column(
                 "action",
                 "STRING",

@@ -105,7 +105,8 @@ def appeals(
 ) -> pd.DataFrame:
     """Rows of `appeals` decided on `day` about videos removed on an earlier day.
 
-    `removed`: columns video_id, policy, one row per removal; `violating`: the truth of each of its rows.
+    `removed`: columns video_id, policy, market, model_version, threshold_version, one row per removal; `violating`: the
+    truth of each of its rows.
     """
     names = removed["policy"].to_numpy()
     keys = removed["video_id"].to_numpy().astype(np.uint64)
@@ -126,6 +127,7 @@ def appeals(
             "policy": names[rows],
             "outcome": np.where(overturned[rows], "overturned", "upheld"),
             "decided_at": pd.DatetimeIndex(decided).astype("datetime64[us, UTC]"),
+            **{name: removed[name].to_numpy()[rows] for name in ("market", "model_version", "threshold_version")},
         }
     )
 

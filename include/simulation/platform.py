@@ -185,7 +185,7 @@ class Platform:
             path = self._landing / "enforcement_log" / f"ds={removed_on}" / "enforcement_log.parquet"
             if removed_on < self._start or not path.exists():
                 continue
-            log = pd.read_parquet(path, columns=["video_id", "policy", "action"], filters=[("action", "==", "remove")])
+            log = pd.read_parquet(path, filters=[("action", "==", "remove")])
             removed = log.drop_duplicates(["video_id", "policy"], ignore_index=True)
             if len(removed):
                 violating = self._violating(removed["video_id"].to_numpy(), removed["policy"].to_numpy())

@@ -73,7 +73,7 @@ def last_tightened(ledger: pd.DataFrame) -> dict[Cell, date]:
 def contested(removals: Iterable[pd.Series], appeals: pd.DataFrame) -> dict[str, Contested]:
     """By policy, removals of CONTESTED_DAYS days and how many an appeal overturned in as many days, APPEAL_DAYS later.
 
-    Appeals do not say in which market; matching them to single removals would read a log as large as the scores.
+    Appeals need not say in which market; matching them to single removals would read a log as large as the scores.
 
     Args:
         removals: `removals_at` of each day.

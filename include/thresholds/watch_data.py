@@ -19,7 +19,8 @@ from include.thresholds.ledger import TABLE, Cell, cell_of, in_order, records
 from include.thresholds.outcomes import NO_DRAWS, by_cell
 from include.thresholds.proposals import aim_of
 from include.thresholds.reviewer_error import settled
-from include.thresholds.watch import Watched, Wealth, safer, watched, with_labels
+from include.thresholds.watch import Watched, Wealth, alarm_at, safer, watched, with_labels
+from include.thresholds.watch_appeals import Appeals, Known, counted
 
 _TABLE = TABLES["threshold_watch"]
 Rows = Mapping[tuple[Cell, int], Mapping[str, Any]]
@@ -32,26 +33,24 @@ def watch_rows(project: Project, day: date, in_force: pd.DataFrame) -> pd.DataFr
     It goes on from the last earlier day on which the same version was watched, and counts the days that became final
     since, each once.
     """
-    changes = watched(in_order(project.warehouse.read(TABLE, None, day - timedelta(days=1))))
+    chain = in_order(project.warehouse.read(TABLE, None, day - timedelta(days=1)))
     cells = set(in_force[list(CELL)].itertuples(index=False, name=None))
-    items = [item for item in changes if item.cell in cells]
+    items = [item for item in watched(chain) if item.cell in cells]
     if not items:
         return empty_frame(_TABLE)
     earlier = _earlier(project, min(item.rests_on for item in items), day)
     sample = labelled_sample(project, day)
     draws, golden = by_cell(sample), settled(sample)
-    rows = []
+    rows, known = [], []
     for item in items:
         policy = project.config.policies[item.cell[0]]
-        aim = aim_of(golden[golden["policy"] == item.cell[0]], policy, item.target or policy.target_precision)
-        rows.append(
-            _labels(
-                _start(item, earlier),
-                draws.get(item.cell, NO_DRAWS),
-                limit=aim.refuted_below,
-                final=day - timedelta(days=policy.maturity_days),
-            )
-        )
+        promised = item.target or policy.target_precision
+        start = _start(item, earlier)
+        limit = aim_of(golden[golden["policy"] == item.cell[0]], policy, promised).refuted_below
+        final = day - timedelta(days=policy.maturity_days)
+        rows.append({**_labels(start, draws.get(item.cell, NO_DRAWS), limit=limit, final=final), "promised": promised})
+        known.append(Known(item, start["appeals"], promised))
+    rows = [row | {"appeals": found} for row, found in zip(rows, counted(project, chain, known, day), strict=True)]
     frame = pd.DataFrame([_finished(row, project.config) for row in rows], columns=list(_TABLE.column_names))
     shares = ("estimate", "safe_remove_at", "safe_review_at")
     return frame.astype(dict.fromkeys(shares, float)).sort_values([*CELL, "version"], ignore_index=True)
@@ -87,8 +86,9 @@ def _start(item: Watched, earlier: Rows) -> dict[str, Any]:
         "share": item.share,
     }
     if row is not None:
-        return shared | {"through": pd.Timestamp(row["through"]).date(), "wealth": Wealth.from_json(row["state"])}
-    return shared | {"through": item.rests_on, "wealth": Wealth()}
+        through, wealth = pd.Timestamp(row["through"]).date(), Wealth.from_json(row["state"])
+        return shared | {"through": through, "wealth": wealth, "appeals": Appeals.of(row)}
+    return shared | {"through": item.rests_on, "wealth": Wealth(), "appeals": None}
 
 
 def _labels(row: Mapping[str, Any], draws: pd.DataFrame, *, limit: float, final: date) -> dict[str, Any]:
@@ -105,7 +105,11 @@ def _labels(row: Mapping[str, Any], draws: pd.DataFrame, *, limit: float, final:
 def _finished(row: Mapping[str, Any], config: Config) -> dict[str, Any]:
     """The row with what follows from its wealth."""
     wealth, initial = row["wealth"], config.policies[row["policy"]].initial
-    alarm = wealth.highest >= 1 / config.watch.alpha
+    appeals, contested = row["appeals"], row["appeals"].contested
+    bar = alarm_at(config.watch.alpha, appeals=appeals.through is not None)
+    spoke = [_labels_say(row, bar)] if wealth.highest >= bar else []
+    spoke += [_appeals_say(row, bar)] if contested.highest >= bar else []
+    alarm = bool(spoke)
     if row["share"] < 1:
         safe, known = row["before"], "end_canary"
     else:
@@ -119,18 +123,37 @@ def _finished(row: Mapping[str, Any], config: Config) -> dict[str, Any]:
         "e_value": wealth.e_value,
         "highest_e_value": wealth.highest,
         "state": wealth.to_json(),
+        "appeals_through": appeals.through,
+        "appeals_remark": appeals.remark,
+        "removals": contested.removals,
+        "overturned": contested.overturned,
+        "appeals_e_value": contested.e_value,
+        "highest_appeals_e_value": contested.highest,
+        "alarm_at": bar,
         "alarm": alarm,
         "action": action,
         "safe_remove_at": None if safe is None else safe.remove_at,
         "safe_review_at": None if safe is None else safe.review_at,
-        "reason": _words(row, config) if alarm else None,
+        "reason": _words(row, spoke) if alarm else None,
     }
 
 
-def _words(row: Mapping[str, Any], config: Config) -> str:
+def _words(row: Mapping[str, Any], spoke: list[str]) -> str:
+    return f"alarm: since version {row['version']} set remove_at {row['remove_at']:g}, {', and '.join(spoke)}"
+
+
+def _labels_say(row: Mapping[str, Any], bar: float) -> str:
     wealth = row["wealth"]
-    found = f"{wealth.n} labels from {row['since']} on put precision at {wealth.estimate:.3f}, {row['limit']:.3f}"
     return (
-        f"alarm: since version {row['version']} set remove_at {row['remove_at']:g}, {found} was promised (e-value "
-        f"{wealth.highest:.3g}, alarm at {1 / config.watch.alpha:g})"
+        f"{wealth.n} labels from {row['since']} on put precision at {wealth.estimate:.3f}, {row['limit']:.3f} was "
+        f"promised (e-value {wealth.highest:.3g}, alarm at {bar:g})"
+    )
+
+
+def _appeals_say(row: Mapping[str, Any], bar: float) -> str:
+    found = row["appeals"].contested
+    return (
+        f"appeals overturned {found.overturned} of {found.removals} removals, so precision is at most "
+        f"{1 - found.overturned / found.removals:.3f}, {row['promised']:.3f} was promised (e-value "
+        f"{found.highest:.3g}, alarm at {bar:g})"
     )

@@ -37,7 +37,8 @@ class BigQueryWarehouse(Warehouse):
 
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
-        self._checked: set[str] = set()
+        self._checked: dict[str, frozenset[str]] = {}
+        """Columns there are, by table."""
 
     def days(self, table: str) -> list[date]:
         contract = self._existing(TABLES[table])
@@ -60,7 +61,9 @@ class BigQueryWarehouse(Warehouse):
         if table.optional and not self.delivers(table.name):
             return schema.empty_table()
         self._existing(table)
-        columns = ", ".join(f"`{name}`" for name in schema.names)
+        there = self._checked[table.name]
+        absent = {c.name: f"CAST(NULL AS {c.type}) AS `{c.name}`" for c in table.columns if c.name not in there}
+        columns = ", ".join(absent.get(name, f"`{name}`") for name in schema.names)
         sql = f"SELECT {columns} FROM `{table.name}` WHERE ds BETWEEN @start AND @end"  # noqa: S608  (contract's names)
         parameters: dict[str, Parameter] = {"start": start or date.min, "end": end or date.max}
         if slice_value is not None:
@@ -155,6 +158,7 @@ class BigQueryWarehouse(Warehouse):
                 )
             if found is None:
                 self.jobs.run(ddl(table), {}, table.name)
+                there = frozenset(("ds", *table.column_names))
             else:
                 problems = _schema_problems(table, found)
                 if problems:
@@ -162,7 +166,8 @@ class BigQueryWarehouse(Warehouse):
                         f"{column} {problem.replace('_', ' ')}: {detail}" for column, problem, detail in problems
                     )
                     raise WarehouseRefused(f"{self.jobs.dataset}.{table.name} differs from the contract: {said}")
-            self._checked.add(table.name)
+                there = frozenset(field.name for field in found.schema)
+            self._checked[table.name] = there
         return table
 
     def _stage(self, table: Table, day: date, content: pa.Table) -> str:
@@ -195,6 +200,8 @@ def _schema_problems(table: Table, found: Any) -> list[tuple[str, str, str]]:
     types = {field.name: _REST_TYPES.get(field.field_type, field.field_type) for field in found.schema}
     problems = []
     for column in (Column("ds", "DATE", "The day"), *table.columns):
+        if column.name not in types and column.optional:
+            continue
         if column.name not in types:
             problems.append((column.name, "missing_column", f"{column.type} expected"))
         elif types[column.name] != column.type:

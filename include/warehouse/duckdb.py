@@ -222,13 +222,19 @@ def _checked_file(path: Path, table: Table, day: date, schema: pa.Schema) -> pa.
 
 
 def _read_file(path: Path, table: Table, schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if path.suffix == ".parquet":
         # Opened once: the path may lead to another file a moment later, and pq.read_table opens it twice.
         with path.open("rb") as file:
-            return pq.ParquetFile(file).read(columns=schema.names).select(schema.names).cast(schema)
-    return _read_text(path, table).cast(schema)
+            content = pq.ParquetFile(file).read(columns=schema.names)
+    else:
+        content = _read_text(path, table)
+    for column in table.columns:
+        if column.optional and column.name not in content.column_names:
+            content = content.append_column(column.name, pa.nulls(content.num_rows))
+    return content.select(schema.names).cast(schema)
 
 
 def _row_count(path: Path, table: Table, schema: pa.Schema) -> int:
@@ -246,6 +252,9 @@ def _read_text(path: Path, table: Table) -> pa.Table:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         if path.suffix == ".csv":
+            present = connection.read_csv(str(path), header=True, all_varchar=True).columns
+            absent = [c.name for c in table.columns if c.optional and c.name not in present]
+            types = {name: kind for name, kind in types.items() if name not in absent}
             relation = connection.read_csv(str(path), header=True, dtype=types)
         else:
             relation = connection.read_json(str(path), columns=types, format="newline_delimited")

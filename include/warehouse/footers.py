@@ -19,8 +19,8 @@ def inspect_parquet(table: Table, files: list[Path]) -> pd.DataFrame:
 
     Columns: file (its name; "-": the day), column (None: the file as a whole), problem, detail; sorted by file, then in
     the table's order of columns. Problems: missing_day, unreadable, empty (no row in all files), missing_column,
-    wrong_type. Extra columns are ignored. Narrower integers and floats, any timestamp unit, large or
-    dictionary-encoded strings, and all-NULL columns where NULL is allowed are accepted.
+    wrong_type. Extra columns are ignored, optional ones may be missing. Narrower integers and floats, any timestamp
+    unit, large or dictionary-encoded strings, and all-NULL columns where NULL is allowed are accepted.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -48,6 +48,8 @@ def _schema_problems(table: Table, schema: pa.Schema) -> list[tuple[str, str, st
     problems = []
     for column in table.columns:
         if counts[column.name] == 0:
+            if column.optional:
+                continue
             problems.append((column.name, "missing_column", f"{column.type} expected"))
         elif counts[column.name] > 1:
             problems.append((column.name, "wrong_type", f"{counts[column.name]} columns of this name"))

@@ -187,6 +187,20 @@ def test_optional_inputs_may_be_absent_and_others_are_asked_for(opened: Opened):
     assert warehouse.input_problems("video_scores", DAY)["detail"].str.contains("no table or view").all()
 
 
+def test_optional_columns_that_are_not_there_read_as_null(opened: Opened):
+    warehouse = opened()
+    columns = "ds DATE, event_id STRING, video_id INT64, policy STRING, outcome STRING, decided_at TIMESTAMP"
+    warehouse.jobs.run(f"CREATE TABLE appeals ({columns}, market STRING)", {}, "appeals")
+    values = "(DATE '2026-11-01', 'a', 1, 'fraud', 'upheld', TIMESTAMP '2026-11-01 10:00:00+00', 'BR')"
+    warehouse.jobs.run(f"INSERT INTO appeals VALUES {values}", {}, "appeals")
+    assert warehouse.input_problems("appeals", DAY).empty
+    row = warehouse.read("appeals", DAY, DAY).iloc[0]
+    assert (row["event_id"], row["market"]) == ("a", "BR")
+    assert row[["model_version", "threshold_version"]].isna().all()
+    warehouse.jobs.run("CREATE TABLE enforcement_log (ds DATE, video_id INT64)", {}, "enforcement_log")
+    assert "market" in warehouse.input_problems("enforcement_log", DAY)["column"].tolist()
+
+
 def test_a_table_that_differs_from_the_contract_is_refused_by_column(opened: Opened):
     warehouse = opened()
     warehouse.jobs.run("CREATE TABLE score_histogram (ds DATE, policy STRING, bin STRING)", {}, "score_histogram")

@@ -51,7 +51,8 @@ def test_the_reference_shows_every_column_and_its_limits(table):
     for column in table.columns:
         (line,) = [line for line in section.splitlines() if line.startswith(f"| `{column.name}` |")]
         assert column.meaning in line
-        assert f"| {column.type} | {'yes' if column.nullable else ''} |" in line
+        absent = "yes, or left out" if column.optional else "yes" if column.nullable else ""
+        assert f"| {column.type} | {absent} |" in line
         assert all(f"`{value}`" in line for value in column.allowed)
         if column.minimum == 0 and column.maximum == 1:
             assert line.endswith("[0, 1] |")

@@ -168,6 +168,9 @@ def test_appeals_are_about_removals_and_mostly_right(site):
             if index == 1:
                 home.publish(2, [], default=(1.0, 1.0))
     appeals = pd.concat(found)
+    logs = pd.concat([home.read("enforcement_log", index) for index in (0, 1)])
+    named = ["video_id", "policy", "market", "model_version", "threshold_version"]
+    assert len(appeals.merge(logs[logs["action"] == "remove"], on=named)) == len(appeals), "it names no such removal"
     assert appeals["event_id"].is_unique
     mistaken = np.array([key in wrong for key in zip(appeals["video_id"], appeals["policy"], strict=True)])
     assert mistaken.sum() / len(wrong) == pytest.approx(0.35, abs=0.10)

@@ -749,6 +749,31 @@ def test_of_very_many_reviewers_the_busiest_are_shown(data: ReportData):
     assert "1,000 reviewers changed in the last week: r0000, r0001, r0002 and 997 more" in page.text["head"]
 
 
+def test_the_watch_shows_both_kinds_of_evidence_and_why_appeals_say_nothing(data: ReportData):
+    shared: dict[str, Any] = {"version": 3, "since": DAY, "through": DAY, "remove_at": 0.9, "limit": 0.95, "n": 40}
+    shared |= {"share": 1.0, "estimate": 0.96, "e_value": 0.5, "highest_e_value": 1.0, "state": "{}"}
+    shared |= {"alarm": False, "action": "none", "safe_remove_at": 0.98, "safe_review_at": 0.8, "reason": None}
+    why = "switched off: the platform delivers no appeals"
+    off: dict[str, Any] = {"appeals_through": None, "appeals_remark": why, "removals": 0, "overturned": 0}
+    off |= {"appeals_e_value": 1.0, "highest_appeals_e_value": 1.0, "alarm_at": 20.0}
+    on: dict[str, Any] = {"appeals_through": DAY, "appeals_remark": None, "removals": 4_000, "overturned": 750}
+    on |= {"appeals_e_value": 41.7, "highest_appeals_e_value": 41.7, "alarm_at": 40.0}
+    on |= {"alarm": True, "action": "ask", "reason": "alarm: since version 3"}
+    canary = on | {"share": 0.1, "action": "end_canary", "appeals_remark": "nothing counts yet"}
+    rows = [{**_cell(cell), **shared, **more} for cell, more in zip(CELLS, (off, on, canary), strict=False)]
+    page = _Page(build_report(replace(data, watch=_frame("threshold_watch", rows))))
+    assert "raises the alarm at 20, that of labels or of appeals at 40 where both are watched" in page.text["watch"]
+    quiet, alarmed, ended = (page.row("watch", f"{cell[0]}, {cell[1]}") for cell in CELLS[:3])
+    assert quiet[2:] == ["40", "96.00%", "95.00%", "0.5", f"not watched {why}", "", ""]
+    assert alarmed[5:] == ["0.5", "750 of 4,000", "41.7", "Alarm a person is asked about safer thresholds"]
+    assert ended[1] == f"version 3 since {DAY}, on 10% of its videos"
+    assert ended[6:] == [
+        "750 of 4,000 nothing counts yet",
+        "41.7",
+        "Alarm its canary ends, and the thresholds before it stay",
+    ]
+
+
 def test_completeness_by_region_and_what_came_too_late(data: ReportData):
     ages = [(1, 24, 0.6, 24, True), (2, 30, 0.75, 7, True), (3, 30, 0.75, 5, False), (4, 30, 0.75, 6, False)]
     columns = ["age_days", "answered", "completeness", "arrived", "counted"]

@@ -14,7 +14,10 @@ from include.thresholds.forecast import Pair
 from include.thresholds.ledger import in_order
 from include.thresholds.watch import (
     BETS,
+    Contested,
     Wealth,
+    alarm_at,
+    appeals_e_value,
     safer,
     watched,
     with_labels,
@@ -105,6 +108,84 @@ def test_what_cannot_be_is_refused_by_name(arguments, name) -> None:
     p, weight, target, heaviest = arguments
     with pytest.raises(ValueError, match=name):
         with_labels(Wealth(), p, weight, target=target, heaviest=heaviest)
+
+
+REMOVALS = st.lists(st.tuples(st.integers(0, 40), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=10)
+"""By day: removals, the share of them that is wrong, and the share of all wrong ones that is overturned by then."""
+
+
+def contested_by(days, target):
+    found = Contested()
+    for removals, overturned in days:
+        found = found.after(removals, overturned, target=target)
+    return found
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.sampled_from([0.8, 0.9, 0.95]))
+def test_a_removal_is_a_draw_of_weight_one(right, overturned, target) -> None:
+    y = np.repeat([1.0, 0.0], [right, overturned])
+    wealth = with_labels(Wealth(), y, np.ones(y.size), target=target, heaviest=1.0)
+    assert appeals_e_value(right + overturned, overturned, target=target) == pytest.approx(wealth.e_value, rel=1e-9)
+
+
+@given(REMOVALS)
+def test_late_appeals_and_those_never_made_only_lower_the_evidence(days) -> None:
+    known, wrong, observed, full = 0, 0, [], []
+    for removals, share_wrong, share_known in days:
+        wrong += round(share_wrong * removals)
+        overturned = max(known, int(share_known * wrong)) - known
+        known += overturned
+        observed.append((removals, overturned))
+        full.append((removals, round(share_wrong * removals)))
+    for end in range(1, len(days) + 1):
+        late, at_once = contested_by(observed[:end], 0.9), contested_by(full[:end], 0.9)
+        assert late.e_value <= at_once.e_value * (1 + 1e-9)
+        assert late.highest <= at_once.highest * (1 + 1e-9)
+    total = Contested().after(sum(r for r, _ in observed), sum(o for _, o in observed), target=0.9)
+    assert contested_by(observed, 0.9).e_value == total.e_value, "how it falls into days does not matter"
+
+
+@given(st.integers(0, 100_000), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_removals_of_which_no_more_are_wrong_than_promised_are_never_evidence(removals, target) -> None:
+    assert appeals_e_value(removals, math.floor((1 - target) * removals), target=target) <= 1 + 1e-9
+
+
+def appeals_alarm(rng, precision, *, appealed, a_day=200, days=60):
+    """Days until appeals alarm against 0.95, of removals contested as stated within five days; None: not in `days`."""
+    contested, waiting = Contested(), np.zeros(days + 6, dtype=int)
+    for day in range(days):
+        removals = rng.poisson(a_day)
+        wrong = rng.binomial(removals, 1 - precision)
+        overturned = rng.binomial(wrong, 0.9 * appealed) + rng.binomial(removals - wrong, 0.02 * 0.03)
+        waiting[day + 1 : day + 6] += rng.multinomial(overturned, [0.2] * 5)
+        contested = contested.after(removals, int(waiting[day]), target=0.95)
+        if contested.highest >= alarm_at(ALPHA, appeals=True):
+            return day + 1
+    return None
+
+
+def test_appeals_rarely_alarm_about_what_keeps_its_promise_even_if_every_wrong_removal_is_overturned() -> None:
+    rng = np.random.default_rng(3)
+    alarms = 0
+    for _ in range(300):
+        removals = rng.poisson(20, 60)
+        found = contested_by(zip(removals.tolist(), rng.binomial(removals, 0.05).tolist(), strict=True), 0.95)
+        alarms += found.highest >= alarm_at(ALPHA, appeals=True)
+    assert 0 < alarms / 300 <= ALPHA / 2
+    assert all(appeals_alarm(rng, 0.95, appealed=0.3) is None for _ in range(50))
+
+
+def test_appeals_find_a_gross_failure_and_no_smaller_one() -> None:
+    rng = np.random.default_rng(4)
+    assert np.median([appeals_alarm(rng, 0.6, appealed=0.3) for _ in range(50)]) <= 12
+    # 27 % of the wrong removals are overturned: 4 % of all, fewer than the 5 % that may be wrong.
+    assert all(appeals_alarm(rng, 0.85, appealed=0.3) is None for _ in range(20))
+
+
+@pytest.mark.parametrize(("removals", "overturned", "target"), [(3, 4, 0.9), (3, -1, 0.9), (3, 1, 1.0), (3, 1, 0.0)])
+def test_counts_of_appeals_that_cannot_be_are_refused_by_name(removals, overturned, target) -> None:
+    with pytest.raises(ValueError, match="overturned" if 0 < target < 1 else "target"):
+        appeals_e_value(removals, overturned, target=target)
 
 
 def test_watched_is_the_last_change_of_remove_at_that_outlived_its_day(tmp_path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import time
 from datetime import date, timedelta
@@ -13,7 +14,7 @@ import pytest
 from include.contract.schema import arrow_schema
 from include.contract.tables import TABLES
 from include.sampling.draw import draw_parameters
-from include.warehouse.base import MissingPartition
+from include.warehouse.base import MissingPartition, UnreadablePartition
 from include.warehouse.duckdb import DuckDBWarehouse
 from tests.warehouse.frames import DAY, rows_of, scores
 
@@ -177,6 +178,33 @@ def test_times_of_appeals_are_utc(warehouse):
     read = warehouse.read("appeals")
     assert read["decided_at"].tolist() == [pd.Timestamp("2026-11-01T10:00Z")] * 2
     assert warehouse.read("enforcement_log").empty
+
+
+def test_columns_a_platform_may_leave_out_read_as_null_file_by_file(warehouse):
+    head, line = "event_id,video_id,policy,outcome,decided_at", "1,fraud,upheld,2026-11-01T10:00:00Z"
+    land(warehouse, "appeals", DAY, "a.csv", f"{head}\na,{line}\n")
+    land(warehouse, "appeals", DAY, "b.csv", f"{head},market\nb,{line},BR\n")
+    all_of_it = f"{head},market,model_version,threshold_version\nc,{line},BR,fraud-v2,7\n"
+    land(warehouse, "appeals", DAY, "c.csv", all_of_it)
+    event = {"video_id": 1, "policy": "fraud", "outcome": "upheld", "decided_at": "2026-11-01T10:00:00Z"}
+    text = [json.dumps({"event_id": "d"} | event), json.dumps({"event_id": "e", "threshold_version": 7} | event)]
+    land(warehouse, "appeals", DAY, "d.jsonl", "\n".join(text) + "\n")
+    rows = pd.DataFrame([{"event_id": "f"} | event]).assign(decided_at=pd.Timestamp("2026-11-01T10:00Z"))
+    rows.to_parquet(warehouse.landing / "appeals" / f"ds={DAY}" / "f.parquet", index=False)
+    read = warehouse.read("appeals", DAY, DAY)
+    named = read.set_index("event_id")[["market", "model_version", "threshold_version"]].astype(object)
+    whole, none = ["BR", "fraud-v2", 7], [None, None, None]
+    expected = {"a": none, "b": ["BR", None, None], "c": whole, "d": none, "e": [None, None, 7], "f": none}
+    assert {key: [None if pd.isna(v) else v for v in values] for key, *values in named.itertuples()} == expected
+    assert read["threshold_version"].dtype == "Int64"
+    assert read["outcome"].tolist() == ["upheld"] * 6
+    assert warehouse.row_count("appeals", DAY) == 6
+
+
+def test_other_columns_may_not_be_left_out(warehouse):
+    land(warehouse, "appeals", DAY, "a.csv", "event_id,video_id,policy,outcome\na,1,fraud,upheld\n")
+    with pytest.raises(UnreadablePartition, match="decided_at"):
+        warehouse.read("appeals", DAY, DAY)
 
 
 def test_parameters_are_bound_never_text(warehouse):

@@ -88,6 +88,16 @@ def test_missing_column(tmp_path: Path):
     assert problems(inspect_parquet(SCORES, [tmp_path / "a.parquet"])) == [("a.parquet", "market", "missing_column")]
 
 
+def test_optional_columns_may_be_missing_but_not_of_another_type(tmp_path: Path):
+    appeals = {"event_id": ["a"], "video_id": [1], "policy": ["p"], "outcome": ["upheld"]}
+    appeals["decided_at"] = pa.array([1], pa.timestamp("us", tz="UTC"))
+    pq.write_table(pa.table(appeals), tmp_path / "a.parquet")
+    assert problems(inspect_parquet(TABLES["appeals"], [tmp_path / "a.parquet"])) == []
+    pq.write_table(pa.table(appeals | {"threshold_version": ["7"]}), tmp_path / "a.parquet")
+    found = inspect_parquet(TABLES["appeals"], [tmp_path / "a.parquet"])
+    assert problems(found) == [("a.parquet", "threshold_version", "wrong_type")]
+
+
 def test_a_column_twice(tmp_path: Path):
     table = pa.Table.from_arrays([*GOOD.values(), GOOD["score"]], names=[*GOOD, "score"])
     pq.write_table(table, tmp_path / "a.parquet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pandas as pd
 
@@ -11,6 +12,7 @@ from include.thresholds.outcomes import bias
 from include.thresholds.report import wording
 from include.thresholds.report.data import ReportData, records
 from include.thresholds.report.parts import Section, Table, Value, cell_value
+from include.thresholds.watch import alarm_at
 
 LATELY_DAYS = 28
 MOST_ROWS = 60
@@ -46,16 +48,29 @@ def watch(data: ReportData) -> Section:
             Value("" if row["estimate"] is None else f"{row['estimate']:.2%}"),
             Value(f"{row['limit']:.2%}"),
             Value(f"{row['e_value']:.3g}"),
+            *_on_appeal(row),
             Value("Alarm", ALARM_ACTIONS[row["action"]], "bad") if row["alarm"] else Value(""),
         )
         for row in records(data.watch)
     ]
-    headings = ("Cell", "Change", "Labels", "Found", "Promised", "Evidence against it", "Alarm")
+    headings = ("Cell", "Change", "Labels", "Found", "Promised", "Evidence", "Overturned", "Evidence", "Alarm")
+    alone, both = (alarm_at(data.config.watch.alpha, appeals=appeals) for appeals in (False, True))
     remark = (
-        "Every published remove_at is held against what it promised, on labels since then. Evidence "
-        f"against it starts at 1 and raises the alarm at {1 / data.config.watch.alpha:g}; daily looks are allowed for."
+        "Every published remove_at is held against what it promised, on labels since then and, where the platform says "
+        "which removals were appealed against, on those overturned. Evidence against it starts at 1 and raises the "
+        f"alarm at {alone:g}, that of labels or of appeals at {both:g} where both are watched; daily looks are allowed "
+        "for."
     )
-    return Section("watch", title, remark, [Table("Published changes", headings, rows, frozenset({2, 3, 4, 5}))])
+    return Section("watch", title, remark, [Table("Published changes", headings, rows, frozenset({2, 3, 4, 5, 6, 7}))])
+
+
+def _on_appeal(row: dict[str, Any]) -> tuple[Value, Value]:
+    """Overturned removals of a watched change and their evidence, or why there is none."""
+    remark = row["appeals_remark"] or ""
+    if row["appeals_through"] is None:
+        return Value("not watched", remark), Value("")
+    counts = f"{wording.count(row['overturned'])} of {wording.count(row['removals'])}"
+    return Value(counts, remark), Value(f"{row['appeals_e_value']:.3g}")
 
 
 def _where(share: float) -> str:
