@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
-from include.orchestration.forms import ANSWER
+from include.orchestration.forms import ANSWER, as_note
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
 
 FORM_DAGS = ("recalibrate_ad_hoc", "roll_back_thresholds")
-LONGEST = 1000
-"""Characters a note may have."""
 
 
 @hookimpl
@@ -48,8 +46,7 @@ def _note(dag_run: DagRun) -> None:
     with nullcontext(bound) if bound else create_session() as session:
         found, run = session.scalars(query).first(), session.get(DagRun, dag_run.id)
         if found is not None and run is not None:
-            answer = str(XComModel.deserialize_value(found))
-            run.note = answer if len(answer) <= LONGEST else f"{answer[: LONGEST - 2]} …"
+            run.note = as_note(str(XComModel.deserialize_value(found)))
 
 
 class RunNotes(AirflowPlugin):

@@ -13,6 +13,9 @@ from include.orchestration.dags import COMMON, opened
 ANSWER = "answer"
 """XCom key of a run's short answer, which plugins/run_notes.py makes the run's note."""
 
+LONGEST_NOTE = 1000
+"""Characters that Airflow lets a run's note have."""
+
 FORM: dict[str, Any] = {
     **{name: COMMON[name] for name in ("start_date", "catchup", "default_args")},
     "schedule": None,
@@ -45,6 +48,19 @@ def form_step(module: str, name: str, *, task_id: str | None = None, answers: bo
         return found
 
     return run
+
+
+def as_note(answer: str) -> str:
+    """A short answer as a note: whole if it fits, else its first lines and how many are left out."""
+    if len(answer) <= LONGEST_NOTE:
+        return answer
+    lines = answer.splitlines()
+    for kept in range(len(lines) - 1, 0, -1):
+        left = len(lines) - kept
+        text = "\n".join([*lines[:kept], f"- … {left} more; the return value of the last task has all"])
+        if len(text) <= LONGEST_NOTE:
+            return text
+    return f"{answer[: LONGEST_NOTE - 2]} …"
 
 
 def _asked(context: Any) -> Any:

@@ -170,11 +170,11 @@ def page_of(project: Project, run_id: str, day: date) -> Path:
 
 
 def answer(project: Project, asked: Asked, given: Given) -> str:
-    """The short answer, in Markdown: what each cell came to."""
+    """The short answer, in Markdown: where the page is, and what each cell came to, those that change first."""
     request, day = restored(given), date.fromisoformat(given["day"])
-    lines = [f"- {_outcome(row)}" for row in records(_proposals(project, asked, given))]
-    page = page_of(project, asked.run_id, day)
-    return "\n".join([_sentence(asked, request), "", *lines, "", f"Forecast and evidence, as of {day}: {page}"])
+    rows = sorted(records(_proposals(project, asked, given)), key=lambda row: row["status"] in ("unchanged", "refused"))
+    page = f"Forecast and evidence, as of {day}: {page_of(project, asked.run_id, day)}"
+    return "\n".join([_sentence(asked, request), "", page, "", *(f"- {_outcome(row)}" for row in rows)])
 
 
 def _newest_day(project: Project) -> date:

@@ -12,6 +12,7 @@ import pytest
 from include.config.settings import PROJECT_ROOT
 from include.contract.tables import CELL
 from include.local.runs import RunFailed
+from include.orchestration.forms import as_note
 from include.thresholds import ad_hoc
 from include.thresholds.ledger import in_order, verify
 from include.thresholds.request import Asked, RequestError
@@ -75,7 +76,7 @@ def test_a_what_if_answers_and_changes_nothing(loop: Loop) -> None:
     (page,) = (loop.settings.reports / "ad_hoc").iterdir()
     assert str(page) in answer
     assert "What if: a precision of at least 90%" in page.read_text(encoding="utf-8")
-    assert note_of(run) == answer
+    assert note_of(run) == as_note(answer)
 
 
 def test_a_request_holds_its_cells_until_it_expires(loop: Loop) -> None:
