@@ -23,6 +23,7 @@ STORAGE_TASKS = {
     "land_pushed_labels",
     "form_consensus",
     "measure",
+    "advance_canaries",
     "lift_expired",
     "publish_within_limits",
     "settle_answer",
