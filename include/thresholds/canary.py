@@ -7,8 +7,13 @@ remove_at since it began speak of it, not only those in its bucket.
 **The test** is the one that certifies (`bounds.mean_p_value`), turned round: is the precision there below what was
 promised? Where it says so at the certificate's confidence, the canary ends and the thresholds before it stay on all
 videos. It is asked once a step, of a threshold that was chosen on other labels. A canary that keeps its promise exactly
-is therefore ended with a chance of at most 1 - confidence a step, which costs a day's work and harms nobody. The alarm
-of the watch looks every day in between, and ends a canary as well.
+is therefore ended with a chance of at most 1 - confidence a step, which costs some days and harms nobody. The alarm of
+the watch looks every day in between, and ends a canary as well. With two steps of 60 labels each, promised .95 at 90 %
+confidence, the test alone ends canaries that are right this often with a chance of:
+
+    true precision    .97   .95   .92   .90   .85   .80
+    by step 1         .01   .08   .35   .56   .90   .99
+    by step 2         .01   .12   .55   .80   .99   1.0
 """
 
 from __future__ import annotations
@@ -129,7 +134,7 @@ def judged(
     weight, y = 1 / labels["inclusion_probability"].to_numpy(), labels["p_violating"].to_numpy(dtype=float)
     found = f"{len(labels)} labels since it began put precision at {weight @ y / weight.sum():.3f}"
     p_value = mean_p_value(weight * (limit - y), float(weight.max()) * (1 - limit))
-    compared = f"{limit:.3f} was promised (p = {p_value:.2g} that it is kept)"
+    compared = f"{limit:.3f} was promised (p-value {p_value:.2g}, it ends at {1 - confidence:.2g})"
     return Finding("end" if p_value <= 1 - confidence else "step", f"{found}, {compared}")
 
 

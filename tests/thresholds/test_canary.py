@@ -140,7 +140,7 @@ def test_the_test_is_the_exact_binomial_where_weights_are_equal(right, wrong):
     found = judged(canary, labels, STEPS, through=through, limit=0.95, confidence=0.9, min_labels=30)
     p_value = binom.cdf(right, right + wrong, 0.95)
     assert found.outcome == ("end" if p_value <= 0.1 else "step")
-    assert float(re.findall(r"p = (\S+) that", found.reason)[0]) == pytest.approx(p_value, rel=0.06)
+    assert float(re.findall(r"p-value (\S+), it ends at 0.1", found.reason)[0]) == pytest.approx(p_value, rel=0.06)
 
 
 def test_a_canary_waits_for_days_and_for_labels():
