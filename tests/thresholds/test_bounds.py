@@ -78,6 +78,16 @@ def test_p_value_rises_with_the_target(rows, target, step):
     assert 0.0 <= p[0] <= p[1] + 1e-7 <= 1.0 + 1e-7
 
 
+@settings(max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 15, 16, 17, 133, 2000]), st.floats(0.1, 3.0))
+def test_values_that_all_differ_are_multiplied_out_exactly(seed, n, spread):
+    rng = np.random.default_rng(seed)
+    target, weight = rng.uniform(0.05, 0.97), np.exp(spread * rng.standard_normal(n))
+    values, floor = weight * ((rng.random(n) < target**0.8) - target), target * weight.max()
+    one_by_one = mean_p_value(values, floor, copies=1.0 + 1e-13)  # a weight that is not 1 takes logarithms of them all
+    assert mean_p_value(values, floor) == pytest.approx(one_by_one, rel=1e-9, abs=1e-14)
+
+
 def test_copies_are_copies():
     values = np.array([0.3, -0.5, 1.2, 0.1, -0.2])
     assert mean_p_value(values, 0.7, copies=3.0) == pytest.approx(mean_p_value(np.tile(values, 3), 0.7), rel=1e-9)

@@ -9,14 +9,15 @@ WITH strata AS (
   FROM sampling_design, UNNEST(GENERATE_ARRAY(first_bin, last_bin)) AS bin
   WHERE ds = @ds AND programme IN ('audit', 'prevalence', 'training')
 ),
--- What the two programmes that estimates rest on do in the same bin.
-estimating AS (
+-- How likely each programme draws a video of a bin, one row a bin.
+chances AS (
   SELECT
-    strata.*,
-    COALESCE(MAX(CASE WHEN programme = 'audit' THEN inclusion_probability END) OVER bins, 0) AS audit_probability,
-    COALESCE(MAX(CASE WHEN programme = 'prevalence' THEN probability_per_view END) OVER bins, 0) AS prevalence_per_view
+    policy, market, model_version, bin,
+    COALESCE(MAX(CASE WHEN programme = 'audit' THEN inclusion_probability END), 0) AS audit_probability,
+    COALESCE(MAX(CASE WHEN programme = 'prevalence' THEN probability_per_view END), 0) AS prevalence_per_view,
+    COALESCE(MAX(CASE WHEN programme = 'training' THEN inclusion_probability END), 0) AS training_probability
   FROM strata
-  WINDOW bins AS (PARTITION BY policy, market, model_version, bin)
+  GROUP BY policy, market, model_version, bin
 ),
 hashed AS (
   SELECT
@@ -31,16 +32,32 @@ rehashed AS (
     rehash(audit_hash, @training_salt) AS training_hash
   FROM hashed
 ),
+-- The test is a column, not the filter: of a filter an engine may compute each side for what the others left, row by
+-- row, which costs more than all sides for whole blocks.
+tested AS (
+  SELECT
+    *,
+    audit_hash <= CAST(@max_audit * 4294967296.0 AS INT64)
+    OR prevalence_hash <= @max_prevalence * 4294967296.0 * views
+    OR training_hash <= CAST(@max_training * 4294967296.0 AS INT64) AS may_be_drawn
+  FROM rehashed
+),
 candidates AS (
   SELECT
     video_id, policy, market, model_version, audit_hash, prevalence_hash, training_hash,
     CASE WHEN views > 0 THEN views ELSE 0 END AS views,
     CASE WHEN score >= 0 AND score <= 1 THEN score END AS score,
     CASE WHEN score >= 0 AND score <= 1 THEN score_bin(score) ELSE -1 END AS bin
-  FROM rehashed
-  WHERE audit_hash <= CAST(@max_audit * 4294967296.0 AS INT64)
-    OR prevalence_hash <= @max_prevalence * 4294967296.0 * views
-    OR training_hash <= CAST(@max_training * 4294967296.0 AS INT64)
+  FROM tested
+  WHERE may_be_drawn
+),
+-- What some programme draws, before it meets that programme's stratum.
+drawn AS (
+  SELECT *
+  FROM candidates JOIN chances USING (policy, market, model_version, bin)
+  WHERE audit_hash <= audit_probability * 4294967296.0
+    OR prevalence_hash <= prevalence_per_view * 4294967296.0 * views
+    OR training_hash <= training_probability * 4294967296.0
 ),
 numbered AS (
   SELECT
@@ -56,7 +73,7 @@ numbered AS (
       WHEN 'prevalence' THEN prevalence_hash
       ELSE training_hash
     END / 4294967296.0 AS permanent_random
-  FROM candidates JOIN estimating USING (policy, market, model_version, bin)
+  FROM drawn JOIN strata USING (policy, market, model_version, bin)
 )
 SELECT
   design_id, programme, video_id, policy, market, model_version, stratum, region, score, views, programme_probability,

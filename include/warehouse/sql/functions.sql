@@ -39,8 +39,7 @@ CREATE TEMP FUNCTION rehash(h INT64, salt INT64) AS (
 -- Rare cases come first: an engine that works on blocks of rows then takes the last branch for a whole block at once.
 CREATE TEMP FUNCTION score_bin(score FLOAT64) AS (
   CASE
-    WHEN NOT (score BETWEEN 0 AND 1) THEN -2
-    WHEN score = 1 THEN 999
+    WHEN NOT (score >= 0 AND score < 1) THEN CASE WHEN score = 1 THEN 999 ELSE -2 END
     ELSE CAST(FLOOR(score * 1000) AS INT64)
   END
 );
