@@ -75,10 +75,12 @@ def print_summary(platform: Platform, day: date) -> None:
 
 
 def _certificates(ledger: pd.DataFrame) -> dict[tuple[str, ...], str]:
-    """The certified lower bound behind each cell's newest change."""
+    """The certified lower bound behind each cell's newest change of the thresholds shown; canaries are none."""
     found: dict[tuple[str, ...], str] = {}
     for changes in ledger.sort_values("version")["changes"]:
         for change in json.loads(changes):
+            if "canary" in change or "ends" in change:
+                continue
             bound = change.get("certificate", {}).get("bound")  # none where a refuted threshold is left, or a rollback
             found[tuple(change[name] for name in CELL)] = "nothing" if bound is None else f">= {bound:.1%}"
     return found

@@ -72,6 +72,8 @@ def at_certified_thresholds(metrics: pd.DataFrame, ledger: pd.DataFrame) -> pd.D
     first: dict[tuple[str, ...], date] = {}
     for ds, changes in sorted(zip(ledger["ds"], ledger["changes"], strict=True)):
         for change in json.loads(changes):
+            if "canary" in change or "ends" in change:
+                continue  # metrics are those of the thresholds that act on all other videos
             first.setdefault(tuple(change[name] for name in CELL), ds)
     cells = metrics[list(CELL)].itertuples(index=False, name=None)
     certified = [ds > first.get(cell, date.max) for ds, cell in zip(metrics["ds"], cells, strict=True)]

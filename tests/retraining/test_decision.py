@@ -143,3 +143,12 @@ def test_recall_counts_from_the_day_after_a_cell_was_first_certified():
     recalls = kept[kept["metric"] == "recall"]
     assert recalls[["market", "ds", "value"]].to_numpy().tolist() == [["BR", DAY, 0.7]]
     assert (kept["metric"] == "prevalence").sum() == 6
+
+
+def test_a_canary_is_no_certificate_of_the_thresholds_that_metrics_are_measured_at():
+    metrics = history({"BR": [0.9, 0.8, 0.7]})
+    cell = {"policy": "violence", "market": "BR", "model_version": "violence-v3"}
+    days = [DAY - timedelta(days=2), DAY - timedelta(days=1)]
+    begun, ended = [cell | {"canary": {"share": 0.1, "salt": 1}}], [cell | {"ends": 2}]
+    ledger = pd.DataFrame({"ds": days, "changes": [json.dumps(begun), json.dumps(ended)]})
+    assert "recall" not in set(at_certified_thresholds(metrics, ledger)["metric"])

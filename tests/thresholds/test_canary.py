@@ -23,6 +23,7 @@ from include.thresholds.ad_hoc import computed
 from include.thresholds.approval import forecast_in_words
 from include.thresholds.canary import KIND, Canary, canaries, canary_salt, judged
 from include.thresholds.ledger import in_order, verify
+from include.thresholds.outcomes import due
 from include.thresholds.overrides import overrides
 from include.thresholds.request import Request
 from include.thresholds.serving import read_serving
@@ -171,6 +172,14 @@ def test_a_canary_that_keeps_its_promise_acts_on_more_and_at_last_on_all(project
     assert served(project) == {**dict(zip(CELL, BR, strict=True)), "remove_at": 0.95, "review_at": 0.7}
     assert said[-1] == "no canary"
     assert verify(rows_of(project)) == []
+
+    compared = {
+        (item.version, item.cell)
+        for rests_on in (DAY, first, last)
+        for item in due(rows_of(project), CONFIG, rests_on + timedelta(days=1 + MATURITY))
+        if item.horizon_days == 1
+    }
+    assert compared == {(2, DE), (4, BR)}, "a forecast is of what acts on all videos"
 
     watch = project.warehouse.read("threshold_watch")
     watch = watch[(watch[list(CELL)] == BR).all(axis=1)]
