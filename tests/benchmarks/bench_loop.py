@@ -234,6 +234,7 @@ def run_day(project: Project, platform: Platform, day: date) -> None:
     thresholds.gate_proposals(project, day)
     thresholds.lift_expired(project, day)
     thresholds.publish_within_limits(project, day)
+    thresholds.advance_canaries(project, day)
     if thresholds.approval_request(project, day):
         thresholds.settle_answer(project, day, APPROVED)
 
