@@ -134,7 +134,7 @@ def judged(
     weight, y = 1 / labels["inclusion_probability"].to_numpy(), labels["p_violating"].to_numpy(dtype=float)
     found = f"{len(labels)} labels since it began put precision at {weight @ y / weight.sum():.3f}"
     p_value = mean_p_value(weight * (limit - y), float(weight.max()) * (1 - limit))
-    compared = f"{limit:.3f} was promised (p-value {p_value:.2g}, it ends at {1 - confidence:.2g})"
+    compared = f"at least {limit:.3f} keeps the promise (p-value {p_value:.2g}, it ends at {1 - confidence:.2g})"
     return Finding("end" if p_value <= 1 - confidence else "step", f"{found}, {compared}")
 
 

@@ -145,8 +145,8 @@ def _words(row: Mapping[str, Any], spoke: list[str]) -> str:
 def _labels_say(row: Mapping[str, Any], bar: float) -> str:
     wealth = row["wealth"]
     return (
-        f"{wealth.n} labels from {row['since']} on put precision at {wealth.estimate:.3f}, {row['limit']:.3f} was "
-        f"promised (e-value {wealth.highest:.3g}, alarm at {bar:g})"
+        f"{wealth.n} labels from {row['since']} on put precision at {wealth.estimate:.3f}, at least "
+        f"{row['limit']:.3f} keeps the promise (e-value {wealth.highest:.3g}, alarm at {bar:g})"
     )
 
 
