@@ -46,8 +46,7 @@ def canary_changes(project: Project, chain: Sequence[Row], day: date) -> list[di
         elif cell in busy:
             found = Finding("wait", "a proposal of the day would change its cell")
         else:
-            of_policy = golden[golden["policy"] == cell[0]]
-            found = _found(canary, draws.get(cell, NO_DRAWS), of_policy, project.config, day)
+            found = _found(canary, draws.get(cell, NO_DRAWS), golden, project.config, day)
         log.info("%s: %s: %s", " ".join(cell), canary, found.reason)
         if found.outcome == "end":
             changes.append(ended(canary, found.reason))
@@ -65,7 +64,7 @@ def _found(canary: Canary, draws: pd.DataFrame, golden: pd.DataFrame, config: Co
         draws[since & (draws["score"] >= canary.new.remove_at)],
         config.canary,
         through=through,
-        limit=aim_of(golden, policy, canary.promised or policy.target_precision).refuted_below,
+        limit=aim_of(golden, config, canary.cell, canary.promised).refuted_below,
         confidence=policy.confidence,
         min_labels=config.guardrails.min_labels,
     )

@@ -11,10 +11,10 @@ the cell's own labels refute the target at that threshold, or show that more of 
 disagree, a person is asked (`guardrails`). The confidence is each certificate's own: over a chain of three populations
 the chance of a wrong one may, in the worst case, be up to three times as large.
 
-**Reviewers err.** Where experts settled enough of the policy's draws, the certificate of remove_at speaks for true
-labels (`reviewer_error`), and `basis` is golden; elsewhere it speaks for the reviewers' consensus. Recall is that of
-the consensus: reviewers who overlook a share of what violates, whatever its score, do not change it, and false alarms,
-which mostly score low, only make it look worse.
+**Reviewers err.** Where experts settled enough draws of the markets it speaks for, the certificate of remove_at speaks
+for true labels (`reviewer_error`), and `basis` is golden; elsewhere it speaks for the reviewers' consensus. Recall is
+that of the consensus: reviewers who overlook a share of what violates, whatever its score, do not change it, and false
+alarms, which mostly score low, only make it look worse.
 
 **Alarms.** Where the watch says that a published remove_at breaks its promise (`watch`), the thresholds to go back to
 take the place of what is proposed, unless that is at least as safe: the day's own certificate, or the lowest threshold
@@ -90,6 +90,7 @@ class _Plan:
     sample: pd.DataFrame
     histogram: pd.DataFrame
     answer: _Answer  # precision
+    aim: Aim  # of a certificate of the cell's own
     evidence: Decision  # the certificate at the proposed remove_at
     new: Pair
     notes: list[Verdict]
@@ -140,14 +141,16 @@ def propose(
     """
     _check(sample, current, config)
     background = background or Background()
-    aims = aims_of(sample, config)
+    samples, histograms, golden = _by_cell(sample), _by_cell(histogram), settled(sample)
     answers = {
         (policy, version): _certifier(
-            sample[(sample["policy"] == policy) & (sample["model_version"] == version)], aims[policy], config
+            sample[(sample["policy"] == policy) & (sample["model_version"] == version)],
+            golden[golden["policy"] == policy],
+            config.policies[policy],
+            config,
         )
         for policy, version in sorted(set(current[["policy", "model_version"]].itertuples(index=False, name=None)))
     }
-    samples, histograms, golden = _by_cell(sample), _by_cell(histogram), settled(sample)
     plans = []
     for row in current.sort_values(list(CELL)).to_dict("records"):
         cell = (row["policy"], row["market"], row["model_version"])
@@ -157,6 +160,7 @@ def propose(
             sample=samples.get(cell, sample.iloc[:0]),
             histogram=histograms.get(cell, histogram.iloc[:0]),
             answer=answers[cell[0], cell[2]],
+            aim=aim_of(golden, config, cell),
             config=config,
         )
         alarm = background.alarms.get(cell)
@@ -188,17 +192,19 @@ def propose(
     return frame.sort_values(list(CELL), ignore_index=True)
 
 
-def aims_of(sample: pd.DataFrame, config: Config) -> dict[str, Aim]:
-    """What each policy's certificates have to show, with all its settled draws that may be removed; as `propose`."""
-    golden = settled(sample)
-    return {
-        name: aim_of(golden[golden["policy"] == name], policy, policy.target_precision)
-        for name, policy in config.policies.items()
-    }
+def aim_of(golden: pd.DataFrame, config: Config, cell: Cell, target: float | None = None) -> Aim:
+    """What the cell's own certificate has to show for a precision of `target` (None: the policy's).
+
+    Args:
+        golden: settled draws with their policy, market and score.
+    """
+    policy = config.policies[cell[0]]
+    own = golden[(golden["policy"] == cell[0]) & (golden["market"] == cell[1])]
+    return _aim(own, policy, policy.target_precision if target is None else target)
 
 
-def aim_of(golden: pd.DataFrame, policy: Policy, target: float) -> Aim:
-    """What has to be shown for a precision of `target`; `golden`: settled draws of the policy, with their scores."""
+def _aim(golden: pd.DataFrame, policy: Policy, target: float) -> Aim:
+    """As `aim_of`; `golden`: settled draws of those whom the certificate is to speak for."""
     return aim_at(
         golden[golden["score"] >= policy.limits.lowest_remove_at],
         target,
@@ -210,12 +216,16 @@ def aim_of(golden: pd.DataFrame, policy: Policy, target: float) -> Aim:
 Certifier = Callable[[str, str], _Answer]
 
 
-def _certifier(sample: pd.DataFrame, aim: Aim, config: Config) -> Certifier:
-    """Answers for one policy and model version, by market and metric; a pool is certified once for all its markets."""
+def _certifier(sample: pd.DataFrame, golden: pd.DataFrame, policy: Policy, config: Config) -> Certifier:
+    """Answers for one policy and model version, by market and metric; a pool is certified once for all its markets.
+
+    Reviewers' error is that of the markets the answer speaks for: others' reviewers may err otherwise.
+    """
 
     @cache
     def decide(population: str, markets: frozenset[str], metric: str) -> _Answer:
-        rows = sample[sample["market"].isin(markets)]
+        rows, known = (frame[frame["market"].isin(markets)] for frame in (sample, golden))
+        aim = _aim(known, policy, policy.target_precision)
         return _Answer(_decide(rows, aim, config, metric), population, rows, aim)
 
     def answer(market: str, metric: str) -> _Answer:
@@ -240,7 +250,7 @@ def _certifier(sample: pd.DataFrame, aim: Aim, config: Config) -> Certifier:
         if refutation:
             needed = own.decision.labels_needed
             return _Answer(
-                Decision(None, refutation, needed, None, None, None, own.decision.n), "cell", own.sample, aim
+                Decision(None, refutation, needed, None, None, None, own.decision.n), "cell", own.sample, own.aim
             )
         return last if last is own else replace(last, own_needed=own.decision.labels_needed)
 
@@ -293,13 +303,13 @@ def _refutation(own: _Answer, pooled: _Answer, config: Config) -> str | None:
     )
 
 
-def _supported(answer: _Answer, old: Pair, own: pd.DataFrame, config: Config) -> _Answer:
+def _supported(answer: _Answer, old: Pair, own: pd.DataFrame, aim: Aim, config: Config) -> _Answer:
     """`answer`, or a refusal where labels of other markets alone would remove more of this cell's videos."""
     at = answer.decision.threshold
     if answer.population == "cell" or at is None or at >= old.remove_at:
         return answer
     local, needed = precision_at(own, at), config.guardrails.min_labels
-    if local.n >= needed and local.value is not None and local.value >= answer.aim.expected:
+    if local.n >= needed and local.value is not None and local.value >= aim.expected:
         return answer
     found = f"a precision of {local.value:.3f}" if local.value is not None else "no precision"
     refusal = (
@@ -307,28 +317,36 @@ def _supported(answer: _Answer, old: Pair, own: pd.DataFrame, config: Config) ->
         f"labels bear it out; {local.n} above it give {found}"
     )
     missing = answer.own_needed or max(needed - local.n, 0) or None
-    return _Answer(Decision(None, refusal, missing, None, None, None, local.n), "cell", own, answer.aim)
+    return _Answer(Decision(None, refusal, missing, None, None, None, local.n), "cell", own, aim)
 
 
 def _plan(
-    cell: Cell, old: Pair, *, sample: pd.DataFrame, histogram: pd.DataFrame, answer: Certifier, config: Config
+    cell: Cell,
+    old: Pair,
+    *,
+    sample: pd.DataFrame,
+    histogram: pd.DataFrame,
+    answer: Certifier,
+    aim: Aim,
+    config: Config,
 ) -> _Plan:
+    """`aim`: the cell's own."""
     policy = config.policies[cell[0]]
-    precision = _supported(answer(cell[1], "precision"), old, sample, config)
+    precision = _supported(answer(cell[1], "precision"), old, sample, aim, config)
     decision, basis = precision.decision, Verdict("reviewer_error", "publish", precision.aim.reason)
     if decision.threshold is None:
-        refuted = _refuted(sample, old.remove_at, precision.aim, policy, config)
+        refuted = _refuted(sample, old.remove_at, aim, policy, config)
         if refuted is not None:
-            own = _Answer(decision, "cell", sample, precision.aim)
+            own, basis = _Answer(decision, "cell", sample, aim), Verdict("reviewer_error", "publish", aim.reason)
             evidence, new = _tightened(own, old, policy)
-            return _Plan(cell, policy, old, sample, histogram, own, evidence, new, [basis], refuted=refuted)
+            return _Plan(cell, policy, old, sample, histogram, own, aim, evidence, new, [basis], refuted=refuted)
     recall, goal = answer(cell[1], "recall"), f"recall of removal and review of {policy.target_recall:g}"
     if decision.threshold is None:
         if recall.decision.threshold is None and not _lacks_labels(recall, config):
             both = f"{decision.refusal}; {goal} cannot be certified either ({recall.decision.refusal})"
             decision = replace(decision, refusal=both)
         notes = [Verdict("certificate", "hold", f"{decision.refusal}; the thresholds in force stay"), basis]
-        return _Plan(cell, policy, old, sample, histogram, precision, decision, old, notes)
+        return _Plan(cell, policy, old, sample, histogram, precision, aim, decision, old, notes)
     evidence = _step(old.remove_at, precision, config.guardrails.loosen_step)
     remove_at = _on_edge(evidence.threshold)
     if recall.decision.threshold is None:
@@ -339,7 +357,7 @@ def _plan(
         note = f"{goal} is certified at {review_at:g} for {recall.population}"
     new = Pair(remove_at, min(review_at, remove_at))
     notes = [basis, Verdict("recall_goal", "publish", note)]
-    return _Plan(cell, policy, old, sample, histogram, precision, evidence, new, notes)
+    return _Plan(cell, policy, old, sample, histogram, precision, aim, evidence, new, notes)
 
 
 def _refuted(own: pd.DataFrame, remove_at: float, aim: Aim, policy: Policy, config: Config) -> Estimate | None:
@@ -368,7 +386,7 @@ def _under_alarm(plan: _Plan, alarm: Alarm) -> _Plan:
         return replace(plan, notes=[*plan.notes, Verdict("watch", "hold", f"{alarm.reason}; {stays}")])
     if alarm.safe is None or (tightens and plan.new.remove_at >= alarm.safe.remove_at):
         return replace(plan, alarm=alarm)
-    own = replace(plan.answer, population="cell", sample=plan.sample)
+    own = replace(plan.answer, population="cell", sample=plan.sample, aim=plan.aim)
     found = precision_at(plan.sample, alarm.safe.remove_at)
     estimate = None if found.value is None else float(own.aim.true_estimate(found.value))
     evidence = Decision(None, alarm.reason, None, estimate, None, None, found.n)

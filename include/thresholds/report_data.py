@@ -14,9 +14,10 @@ from include.project import Project
 from include.thresholds.canary import canaries
 from include.thresholds.certify import Goal, curve
 from include.thresholds.ledger import in_order
-from include.thresholds.proposals import aims_of
+from include.thresholds.proposals import aim_of
 from include.thresholds.report import ReportData
 from include.thresholds.report.data import CURVE_COLUMNS, DAILY, SAMPLE_COUNT_COLUMNS, by_cell
+from include.thresholds.reviewer_error import settled
 
 OUTCOME_DAYS = 90
 """Days whose comparisons of forecasts the report sums up."""
@@ -61,12 +62,12 @@ def report_data(project: Project, day: date, *, origin: str = DAILY, title: str 
 
 def certified_curves(project: Project, sample: pd.DataFrame, histogram: pd.DataFrame) -> pd.DataFrame:
     """Estimated precision with its certified lower bound, and removals a day, by cell and candidate threshold."""
-    volumes, aims = by_cell(histogram), aims_of(sample, project.config)
+    volumes, golden = by_cell(histogram), settled(sample)
     parts = [pd.DataFrame(columns=list(CURVE_COLUMNS))]
     for cell, rows in by_cell(sample.merge(histogram[list(CELL)].drop_duplicates())).items():
         policy = project.config.policies[cell[0]]
         judged = rows[rows["score"] >= policy.limits.lowest_remove_at]
-        aim = aims[cell[0]]
+        aim = aim_of(golden, project.config, cell)
         goal = Goal("precision", at_least=aim.share)
         found = curve(judged, goal, confidence=aim.confidence, candidates=_candidates(policy.limits.lowest_remove_at))
         found["estimate"], found["bound"] = aim.true_estimate(found["estimate"]), aim.true_bound(found["bound"])

@@ -12,9 +12,11 @@ share to be certified, and all that is certified for a larger share is also reje
 sequence, the certificate's promise then holds for true labels. That costs or gains: sensitivity below 1 makes removals
 look worse than they are, false alarms make them look better.
 
-Assumed: experts are right and settle draws by chance; the rates are those of the policy, in all markets alike, and at
-given truth do not depend on the score within the scores where automatic removal is possible. They are taken from there
-only, since what the classifier suspects misleads reviewers more than anything else does.
+Assumed: experts are right and settle draws by chance; the rates are those of the policy in the market, or in all the
+markets that a pooled certificate speaks for, and at given truth do not depend on the score within the scores where
+automatic removal is possible. They are taken from there only, since what the classifier suspects misleads reviewers
+more than anything else does. One rate for all markets would not do: where two markets' reviewers overlook much, a
+third's labels would be taken to hide as much, and too much be certified there.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def watch_rows(project: Project, day: date, in_force: pd.DataFrame) -> pd.DataFr
         policy = project.config.policies[item.cell[0]]
         promised = item.target or policy.target_precision
         start = _start(item, earlier)
-        limit = aim_of(golden[golden["policy"] == item.cell[0]], policy, promised).refuted_below
+        limit = aim_of(golden, project.config, item.cell, promised).refuted_below
         final = day - timedelta(days=policy.maturity_days)
         rows.append({**_labels(start, draws.get(item.cell, NO_DRAWS), limit=limit, final=final), "promised": promised})
         known.append(Known(item, start["appeals"], promised))

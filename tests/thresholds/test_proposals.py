@@ -466,6 +466,17 @@ def test_a_corrected_certificate_does_not_believe_credulous_reviewers(large):
     assert len(ids) == 2
 
 
+def test_what_reviewers_of_one_market_overlook_certifies_nothing_in_another(large):
+    """Germany's reviewers are right, and say 93 %. Taken to overlook as much as Brazil's, they would certify .95."""
+    careless = settle(large, sensitivity=0.6)
+    careful = settle(make_cell("DE", seed=2, n=80_000, pi_above=0.6, sound=0.89), golden=0.01)
+    assert careful[0].loc[careful[0]["score"] >= 0.9, "p_violating"].mean() < 0.94
+    careful[0]["video_id"] += 1_000_000
+    rows = run({"BR": careless, "DE": careful}, make_config(loosen_step=1.0))
+    assert (rows["BR"]["basis"], rows["DE"]["basis"]) == ("golden", "consensus")
+    assert np.isnan(rows["DE"]["bound"]), "nothing is certified"
+
+
 def test_too_few_golden_labels_leave_the_consensus_and_say_so(rich):
     row = run({"BR": settle(rich["BR"], golden=0.02)}, make_config())["BR"]
     assert row["basis"] == "consensus"
