@@ -28,7 +28,7 @@ Health Statistics (Parker et al., Vital and Health Statistics 2(175), 2017).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -139,7 +139,6 @@ def policy_metrics(
     labelled = dict(list(sample.groupby(list(CELL), sort=False)[_NUMBERS]))
     curves = curve_by_cell(sample, list(parts))
     golden = settled(sample)
-    errors = {policy: _errors(golden, policy, config) for policy in sorted({key[0] for key in parts})}
     cells = {}
     for key, part in parts.items():
         index = part["bin"].to_numpy(np.int64) + 1
@@ -151,7 +150,8 @@ def policy_metrics(
         cells[key] = _Population(labels, videos, views, math.ceil(remove_at[key] * N_BINS), suspected)
     rows = []
     for key, cell in cells.items():
-        rows += _rows(cell, errors[key[0]], dict(zip(CELL, key, strict=True)), "cell", cell.remove_bin / N_BINS)
+        errors = _errors(golden, key[0], [key[1]], config)
+        rows += _rows(cell, errors, dict(zip(CELL, key, strict=True)), "cell", cell.remove_bin / N_BINS)
     known = config.markets if config else {}
     for policy, version in sorted({key[::2] for key in cells}) if config else ():
         markets = [key[1] for key in cells if key[::2] == (policy, version)]
@@ -161,7 +161,7 @@ def policy_metrics(
             if len(members) > 1:
                 pool = _pool([cells[policy, market, version] for market in members])
                 of = {"policy": policy, "market": ALL_MARKETS, "model_version": version}
-                rows += _rows(pool, errors[policy], of, population, None)
+                rows += _rows(pool, _errors(golden, policy, members, config), of, population, None)
     frame = pd.DataFrame(rows, columns=list(TABLES["policy_metrics"].column_names))
     numbers = dict.fromkeys(
         ("value", "low", "high", "threshold", "corrected", "corrected_low", "corrected_high"), float
@@ -239,12 +239,12 @@ def _share(part: Array, whole: Array) -> float:
     return float(part.sum() / whole.sum()) if whole.sum() else 0.0
 
 
-def _errors(golden: pd.DataFrame, policy: str, config: Config | None) -> Errors:
+def _errors(golden: pd.DataFrame, policy: str, markets: Sequence[str], config: Config | None) -> Errors:
     if config is None or not config.policies[policy].correct_reviewer_error:
         return "the policy does not ask for it"
     settings = config.policies[policy]
-    of_policy = golden[golden["policy"] == policy]
-    return reviewer_error_by_band(of_policy, settings.limits.lowest_remove_at, tail=(1 - CONFIDENCE) / 2)
+    own = golden[(golden["policy"] == policy) & golden["market"].isin(markets)]
+    return reviewer_error_by_band(own, settings.limits.lowest_remove_at, tail=(1 - CONFIDENCE) / 2)
 
 
 def precision(removed: _Labels, population: float) -> Estimate:

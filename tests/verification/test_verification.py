@@ -83,7 +83,8 @@ def test_a_changed_column_of_the_ledger_and_a_damaged_file_are_found(loop: Loop)
     pd.read_parquet(file).assign(approver="somebody").to_parquet(file)
     assert findings(loop.project, None)[1] == [f"threshold_ledger: version {version}: column approver was changed"]
     damaged = bytearray(sound)
-    damaged[200] ^= 1
+    middle = len(sound) // 2
+    damaged[middle : middle + 64] = bytes(byte ^ 255 for byte in sound[middle : middle + 64])
     file.write_bytes(damaged)
     (problem, *_) = findings(loop.project, None)[1]
     assert f"version {version}" in problem or file.name in problem
