@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from include.contract.tables import CELL
@@ -82,9 +84,12 @@ def test_a_changed_column_of_the_ledger_and_a_damaged_file_are_found(loop: Loop)
     sound = file.read_bytes()
     pd.read_parquet(file).assign(approver="somebody").to_parquet(file)
     assert findings(loop.project, None)[1] == [f"threshold_ledger: version {version}: column approver was changed"]
+    group = pq.ParquetFile(BytesIO(sound)).metadata.row_group(0)
+    changes = next(c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == "changes")
+    first, after = changes.dictionary_page_offset, changes.data_page_offset  # between them lies the only value
     damaged = bytearray(sound)
-    middle = len(sound) // 2
-    damaged[middle : middle + 64] = bytes(byte ^ 255 for byte in sound[middle : middle + 64])
+    for place in range((first + after) // 2, (first + after) // 2 + 8):
+        damaged[place] ^= 255
     file.write_bytes(damaged)
     (problem, *_) = findings(loop.project, None)[1]
     assert f"version {version}" in problem or file.name in problem
