@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
+from include.contract.grid import bin_of
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN
 
@@ -77,12 +78,6 @@ def curve_by_cell(sample: ProbabilitySample, cells: Sequence[tuple[str, ...]]) -
             no_score = (unscored.sum() + _NO_SCORE_VIOLATING) / (len(unscored) + _NO_SCORE_VIOLATING / mean)
         curves[cell] = np.append(no_score, curve)
     return curves
-
-
-def bin_of(score: Array) -> npt.NDArray[np.int64]:
-    """Histogram bin of each score: floor(score x N_BINS), at most N_BINS - 1; -1 where the score is NaN."""
-    bins = np.minimum(np.floor(score * N_BINS), N_BINS - 1)
-    return np.where(np.isnan(bins), NO_SCORE_BIN, bins).astype(np.int64)
 
 
 def _features(score: Array) -> Array:

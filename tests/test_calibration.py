@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from include.calibration import bin_of
 from include.calibration import calibrate as calibrate_sample
+from include.contract.grid import bin_of
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL
 

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from include.config.model import Config, Gates
-from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, N_BINS, NO_SCORE_BIN, TABLES, Column, Table
+from include.contract.grid import bin_of
+from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, TABLES, Column, Table
 from include.quality.checks import (
     Check,
     Judged,
@@ -539,8 +540,7 @@ def _with_strata(drawn: pd.DataFrame, design: pd.DataFrame) -> pd.DataFrame:
     rows = drawn.merge(strata, how="left", on=key, suffixes=("", "_designed"))
     # A value that is no number fails the contract's bounds; here it must only not get in the way.
     score = pd.to_numeric(rows["score"], errors="coerce").to_numpy("float64")
-    score_bin = np.minimum(np.floor(score * N_BINS), N_BINS - 1)
-    return rows.assign(bin=np.where(np.isnan(score_bin), NO_SCORE_BIN, score_bin))
+    return rows.assign(bin=bin_of(score).astype("float64"))
 
 
 def _designed(rows: pd.DataFrame) -> pd.Series:

@@ -15,9 +15,10 @@ from itertools import pairwise
 import numpy as np
 
 from include.config.model import Config
+from include.contract.grid import first_bin
 from include.contract.tables import N_BINS
 from include.sampling.allocation import inclusion_probabilities, neyman
-from include.sampling.cells import NO_SCORE, Bins, Cell, Stratum, bands, first_bin
+from include.sampling.cells import NO_SCORE, Bins, CellPopulation, Stratum, bands
 
 ALLOW_BANDS = 4
 REVIEW_BANDS = 2
@@ -49,7 +50,7 @@ class _Group:
     action: bool = False
 
 
-def audit(cell: Cell, labels: float, estimating: float, config: Config) -> list[Stratum]:
+def audit(cell: CellPopulation, labels: float, estimating: float, config: Config) -> list[Stratum]:
     """The strata of the programme by first bin, without those that hold no video.
 
     `labels`: expected, above 0. `estimating`: those of the programmes that estimates rest on, this one included.
@@ -65,7 +66,7 @@ def audit(cell: Cell, labels: float, estimating: float, config: Config) -> list[
 
 
 def _inclusion(
-    cell: Cell, groups: list[_Group], labels: float, estimating: float, config: Config
+    cell: CellPopulation, groups: list[_Group], labels: float, estimating: float, config: Config
 ) -> tuple[list[float], list[str]]:
     """Inclusion probability of each group, and what fixed it."""
     sampling = config.sampling
@@ -105,7 +106,7 @@ def _inclusion(
     return [float(value) for value in pi], reasons
 
 
-def _shortage(cell: Cell, group: _Group, pi: float, labels: float, config: Config) -> str:
+def _shortage(cell: CellPopulation, group: _Group, pi: float, labels: float, config: Config) -> str:
     """What the budget could not afford in the candidate action region; empty if nothing."""
     policy = cell.policy
     said = ""
@@ -125,7 +126,7 @@ def _shortage(cell: Cell, group: _Group, pi: float, labels: float, config: Confi
     return said
 
 
-def _groups(cell: Cell) -> list[_Group]:
+def _groups(cell: CellPopulation) -> list[_Group]:
     """Groups of strata by first bin; strata without videos are left out."""
     action = action_bin(cell)
     allow_end, load = min(cell.review_bin, action), cell.videos * cell.deviation
@@ -140,7 +141,7 @@ def _groups(cell: Cell) -> list[_Group]:
     return [group for group in kept if group.strata]
 
 
-def action_bin(cell: Cell) -> int:
+def action_bin(cell: CellPopulation) -> int:
     """First bin of the candidate action region."""
     videos, violating = cell.videos[1:], (cell.videos * cell.p)[1:]
     above = np.cumsum(videos[::-1])[::-1]

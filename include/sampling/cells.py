@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from include.config.model import Config, Policy
+from include.contract.grid import first_bin
 from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN
 
 Array = npt.NDArray[np.float64]
@@ -39,7 +39,7 @@ class Stratum:
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellPopulation:
     """A cell's population by bin: index 0 is bin -1 (no score), index 1 + b is bin b; shapes (N_BINS + 1,)."""
 
     key: tuple[str, str, str]
@@ -87,14 +87,9 @@ def bands(load: Array, start: int, end: int, count: int) -> list[Bins]:
     return [(first, stop - 1) for first, stop in pairwise(cuts)]
 
 
-def first_bin(threshold: float) -> int:
-    """First bin that lies wholly at or above the threshold."""
-    return math.ceil(threshold * N_BINS)
-
-
 def read_cells(
     histogram: pd.DataFrame, thresholds: pd.DataFrame, calibration: pd.DataFrame, config: Config
-) -> list[Cell]:
+) -> list[CellPopulation]:
     """The cells with their populations, sorted by key. Raises ValueError as `design` says."""
     _require("histogram", histogram, _HISTOGRAM, {"n_videos": (0, np.inf), "n_views": (0, np.inf)})
     _require("thresholds", thresholds, _THRESHOLDS, {"remove_at": (0, 1), "review_at": (0, 1)})
@@ -119,7 +114,7 @@ def read_cells(
         videos, views = np.zeros(N_BINS + 1), np.zeros(N_BINS + 1)
         videos[index], views[index] = part["n_videos"], part["n_views"]
         cells.append(
-            Cell(
+            CellPopulation(
                 key,
                 config.policies[policy],
                 videos,

@@ -20,7 +20,7 @@ from include.config.model import Config
 from include.contract.tables import CELL, N_BINS, TABLES
 from include.sampling.allocation import share_out
 from include.sampling.audit import audit
-from include.sampling.cells import NO_SCORE, Cell, Stratum, read_cells
+from include.sampling.cells import NO_SCORE, CellPopulation, Stratum, read_cells
 from include.sampling.prevalence import prevalence
 from include.sampling.training import training
 
@@ -64,7 +64,7 @@ def identified(strata: pd.DataFrame) -> pd.DataFrame:
     return strata.assign(design_id=identity)[list(TABLES["sampling_design"].column_names)]
 
 
-def _labels(cells: list[Cell], config: Config) -> list[float]:
+def _labels(cells: list[CellPopulation], config: Config) -> list[float]:
     """The expected number of labels each cell may have, over the programmes that draw from the day's videos."""
     labels = [0.0] * len(cells)
     shares = config.sampling.programmes
@@ -80,7 +80,7 @@ def _labels(cells: list[Cell], config: Config) -> list[float]:
     return labels
 
 
-def _programmes(cell: Cell, labels: float, config: Config) -> dict[str, list[Stratum]]:
+def _programmes(cell: CellPopulation, labels: float, config: Config) -> dict[str, list[Stratum]]:
     """The strata of each programme, of `labels` expected in all."""
     shares = config.sampling.programmes
     each = labels / (shares.audit + shares.prevalence + shares.training)
@@ -96,7 +96,7 @@ def _programmes(cell: Cell, labels: float, config: Config) -> dict[str, list[Str
     }
 
 
-def _row(cell: Cell, programme: str, stratum: Stratum) -> dict[str, object]:
+def _row(cell: CellPopulation, programme: str, stratum: Stratum) -> dict[str, object]:
     """The row of a stratum without design_id."""
     bins, scored = stratum.bins, stratum.bins != NO_SCORE
     region = cell.region(bins)

@@ -19,7 +19,7 @@ import numpy as np
 from include.config.model import Config
 from include.sampling.allocation import inclusion_probabilities
 from include.sampling.audit import action_bin
-from include.sampling.cells import NO_SCORE, Cell, Stratum, bands
+from include.sampling.cells import NO_SCORE, CellPopulation, Stratum, bands
 
 ALLOW_BANDS = 16
 REVIEW_BANDS = 8
@@ -29,7 +29,7 @@ WIDEST_RELATIVE = 1.3
 """A 95 % interval wider than this share of the rate is not worth stating (NCHS, Vital and Health Statistics 2(175))."""
 
 
-def prevalence(cell: Cell, labels: float, config: Config) -> list[Stratum]:
+def prevalence(cell: CellPopulation, labels: float, config: Config) -> list[Stratum]:
     """The strata of the programme by first bin, of `labels` > 0 expected; none where nobody watches.
 
     `labels` is an upper bound: a video of more than 1 / b_h views is drawn once.
@@ -48,7 +48,7 @@ def prevalence(cell: Cell, labels: float, config: Config) -> list[Stratum]:
     return [Stratum(bins, reason, per_view=float(b)) for bins, b in zip(strata, per_view, strict=True)]
 
 
-def _shortage(cell: Cell, strata: list[tuple[int, int]], per_view: np.ndarray) -> str:
+def _shortage(cell: CellPopulation, strata: list[tuple[int, int]], per_view: np.ndarray) -> str:
     """What the budget could not afford; empty if nothing."""
     variance = float(np.sum(cell.totals(cell.views * cell.deviation**2, strata) * (1 / per_view - 1)))
     rate = float(cell.views @ cell.p)

@@ -10,13 +10,13 @@ import numpy as np
 
 from include.contract.tables import N_BINS
 from include.sampling.allocation import inclusion_probabilities
-from include.sampling.cells import Bins, Cell, Stratum, bands
+from include.sampling.cells import Bins, CellPopulation, Stratum, bands
 
 BANDS = 4
 """In each of what is allowed, reviewed and removed."""
 
 
-def training(cell: Cell, labels: float) -> list[Stratum]:
+def training(cell: CellPopulation, labels: float) -> list[Stratum]:
     """The strata of the programme by first bin, of `labels` > 0 expected; none without scored videos."""
     load = cell.videos * cell.deviation**2
     cuts = [0, min(cell.review_bin, N_BINS), min(cell.remove_bin, N_BINS), N_BINS]

@@ -17,6 +17,8 @@ from typing import Any
 
 import pandas as pd
 
+from include.contract.cell import cell_of, records
+from include.contract.grid import Pair
 from include.contract.tables import CELL
 from include.evidence import (
     accepted,
@@ -33,8 +35,8 @@ from include.thresholds.approval import answered, forecast_in_words, levels, ref
 from include.thresholds.background_data import background
 from include.thresholds.canary import KIND as CANARY
 from include.thresholds.canary import canaries
-from include.thresholds.forecast import Pair, volumes
-from include.thresholds.ledger import TABLE, cell_of, in_order, records, thresholds_in_force
+from include.thresholds.forecast import volumes
+from include.thresholds.ledger import TABLE, in_order, thresholds_in_force
 from include.thresholds.overrides import overrides, respecting
 from include.thresholds.proposals import propose
 from include.thresholds.publication import Act, publish, published_ids, read_chain

@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
+from include.contract.cell import Row, cell_of, records
 from include.contract.tables import CELL
 from include.thresholds.canary import percent
 from include.thresholds.guardrails import Verdict
-from include.thresholds.ledger import Row, cell_of, records
 from include.thresholds.overrides import with_verdict
 
 APPROVE, REJECT = "Approve", "Reject"

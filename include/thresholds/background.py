@@ -9,11 +9,11 @@ from datetime import date
 
 import pandas as pd
 
-from include.contract.tables import CELL, N_BINS
+from include.contract.cell import Cell
+from include.contract.grid import first_bin
+from include.contract.tables import CELL
 from include.thresholds.forecast import Contested
 from include.thresholds.guardrails import Alarm
-
-Cell = tuple[str, str, str]
 
 RECENT_DAYS = 7
 """Days before the day that its removals are compared with."""
@@ -50,7 +50,7 @@ def removals_at(histogram: pd.DataFrame, thresholds: pd.DataFrame) -> pd.Series:
         thresholds: policy, market, model_version, remove_at, on bin edges.
     """
     rows = histogram.merge(thresholds[[*CELL, "remove_at"]], on=list(CELL))
-    removed = rows["n_videos"].where(rows["bin"] >= (rows["remove_at"] * N_BINS).round(), 0)
+    removed = rows["n_videos"].where(rows["bin"] >= rows["remove_at"].map(first_bin), 0)
     return removed.groupby([rows[name] for name in CELL]).sum()
 
 

@@ -28,10 +28,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from include.config.model import Canary as Settings
+from include.contract.cell import Cell, Row, cell_of
+from include.contract.grid import Pair
 from include.contract.tables import CELL
 from include.thresholds.bounds import mean_p_value
-from include.thresholds.forecast import Pair
-from include.thresholds.ledger import Cell, Row, cell_of
 
 KIND = "canary"
 

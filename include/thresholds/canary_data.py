@@ -10,11 +10,10 @@ from typing import Any
 import pandas as pd
 
 from include.config.model import Config
+from include.contract.cell import NO_DRAWS, Cell, Row, by_cell, cell_of, records
 from include.evidence import labelled_sample
 from include.project import Project
 from include.thresholds.canary import Canary, Finding, canaries, ended, judged, stepped
-from include.thresholds.ledger import Cell, Row, cell_of, records
-from include.thresholds.outcomes import NO_DRAWS, by_cell
 from include.thresholds.proposals import aim_of
 from include.thresholds.publication import DAILY
 from include.thresholds.reviewer_error import settled

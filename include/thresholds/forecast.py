@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from include.contract.tables import N_BINS
+from include.contract.grid import Pair, first_bin
 
 NoScore = Literal["review", "allow"]
 Floats = NDArray[np.float64]
@@ -31,13 +31,6 @@ TOLERANCE = (0.5, 0.01)
 """A change is known well enough if its interval ends within this share of itself, or of what is removed today."""
 
 _Z = float(special.ndtri(0.975))
-
-
-class Pair(NamedTuple):
-    """The two thresholds of a cell, each in [0, 1] and a multiple of 0.001."""
-
-    remove_at: float
-    review_at: float
 
 
 @dataclass(frozen=True)
@@ -68,18 +61,6 @@ class Contested(NamedTuple):
 
     removals: int
     overturned: int
-
-
-def first_bin(threshold: float) -> int:
-    """The lowest histogram bin at or above `threshold`; N_BINS for 1.0 (a score of exactly 1 lies in the last bin).
-
-    Raises:
-        ValueError: outside [0, 1], or not a multiple of 0.001, for which the histogram would not be exact.
-    """
-    edge = round(threshold * N_BINS)
-    if not 0 <= edge <= N_BINS or abs(edge / N_BINS - threshold) > 1e-9:
-        raise ValueError(f"threshold {threshold} is not a multiple of {1 / N_BINS:g} in [0, 1]")
-    return edge
 
 
 def volumes(histogram: pd.DataFrame, pair: Pair, no_score: NoScore) -> Volumes:

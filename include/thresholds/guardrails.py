@@ -20,7 +20,8 @@ from datetime import date, timedelta
 from typing import Literal
 
 from include.config.model import Guardrails, ThresholdLimits
-from include.thresholds.forecast import Estimate, Pair
+from include.contract.grid import Pair
+from include.thresholds.forecast import Estimate
 
 Outcome = Literal["publish", "ask", "hold"]
 _ORDER: tuple[Outcome, ...] = ("publish", "ask", "hold")

@@ -19,10 +19,9 @@ from typing import Any
 import pandas as pd
 
 from include.config.model import Config
+from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.tables import CELL, TABLES
 
-Row = dict[str, Any]
-Cell = tuple[str, str, str]
 Levels = tuple[float, float]
 """remove_at and review_at."""
 Acting = dict[tuple[str, ...], tuple[float, ...]]
@@ -238,11 +237,6 @@ def _sha256(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-def cell_of(item: Mapping[str, Any]) -> Cell:
-    """The cell an item with policy, market and model_version is about."""
-    return item["policy"], item["market"], item["model_version"]
-
-
 def thresholds_of(row: Mapping[str, Any]) -> dict[Cell, Levels]:
     """The thresholds of a version, by cell, canaries aside."""
     return {cell_of(item): (item["remove_at"], item["review_at"]) for item in json.loads(row["thresholds"])}
@@ -280,11 +274,6 @@ def acting_after(before: Acting, changes: Sequence[Mapping[str, Any]]) -> Acting
 def canary_of(cell: Cell) -> tuple[str, ...]:
     """The name in `Acting` of what acts on a share of the cell's videos."""
     return *cell, "canary"
-
-
-def records(frame: pd.DataFrame) -> list[Row]:
-    """The rows as dicts."""
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def listed(acting: Mapping[Any, tuple[float, ...]]) -> list[dict[str, Any]]:

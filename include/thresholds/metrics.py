@@ -39,8 +39,9 @@ from scipy.special import expit, logit
 from scipy.stats import beta as beta_distribution
 from scipy.stats import norm
 
-from include.calibration import bin_of, curve_by_cell
+from include.calibration import curve_by_cell
 from include.config.model import Config
+from include.contract.grid import bin_of, first_bin
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import ALL_MARKETS, CELL, N_BINS, NO_SCORE_BIN, TABLES
 from include.thresholds.rare import rate_interval
@@ -124,8 +125,8 @@ def policy_metrics(
     golden (1, 0, or NaN: not settled).
     `histogram`: the population of the same days: ds, policy, market, model_version, bin (-1: no score, 0..999),
     n_videos, n_views.
-    `thresholds`: policy, market, model_version, remove_at in force; every cell of the histogram present. Removal is
-    measured at remove_at rounded up to a bin's bound, which column `threshold` states.
+    `thresholds`: policy, market, model_version, remove_at in force, a multiple of 0.001; every cell of the histogram
+    present.
     `config`: the markets' regions, and which policies correct for reviewers' error. None: nothing is pooled or
     corrected, and policies and markets may be any.
 
@@ -144,10 +145,10 @@ def policy_metrics(
         index = part["bin"].to_numpy(np.int64) + 1
         videos, views = np.zeros(N_BINS + 1), np.zeros(N_BINS + 1)
         videos[index], views[index] = part["n_videos"], part["n_views"]
-        lowest = math.ceil(config.policies[key[0]].limits.lowest_remove_at * N_BINS - 1e-9) if config else 0
+        lowest = first_bin(config.policies[key[0]].limits.lowest_remove_at) if config else 0
         labels = _labels(labelled.get(key, sample[_NUMBERS].iloc[:0]), curves[key], lowest)
         suspected = (_share(videos[lowest + 1 :], videos), _share(views[lowest + 1 :], views))
-        cells[key] = _Population(labels, videos, views, math.ceil(remove_at[key] * N_BINS), suspected)
+        cells[key] = _Population(labels, videos, views, first_bin(remove_at[key]), suspected)
     rows = []
     for key, cell in cells.items():
         errors = _errors(golden, key[0], [key[1]], config)

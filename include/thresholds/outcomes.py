@@ -17,18 +17,15 @@ import numpy as np
 import pandas as pd
 
 from include.config.model import Config
+from include.contract.cell import Cell
+from include.contract.grid import Pair
 from include.contract.tables import CELL, OUTCOME_MEASURES, TABLES
-from include.thresholds.forecast import Pair, forecast
-
-Cell = tuple[str, str, str]
+from include.thresholds.forecast import forecast
 
 HORIZONS = (1, 7, 28)
 """Days after the day a version rests on."""
 COUNTED = ("removes", "reviews")
 ESTIMATED = ("wrongful_removals_change", "violative_views_prevented_change")
-NO_DRAWS = pd.DataFrame(
-    columns=["sample_id", "score", "views", "inclusion_probability", "p_violating", "sampled_on"], dtype=float
-)
 BIAS_COLUMNS = ("measure", "horizon_days", "changes", "forecast", "happened", "bias", "covered")
 
 
@@ -47,11 +44,6 @@ class Due:
     @property
     def measured_on(self) -> date:
         return self.rests_on + timedelta(days=self.horizon_days)
-
-
-def by_cell(frame: pd.DataFrame) -> dict[Cell, pd.DataFrame]:
-    """The frame's rows by cell."""
-    return dict(list(frame.groupby(list(CELL), sort=True)))  # type: ignore[arg-type]
 
 
 def due(ledger: pd.DataFrame, config: Config, day: date) -> list[Due]:

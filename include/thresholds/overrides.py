@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from include.contract.cell import Cell, Row, cell_of, records
 from include.thresholds.guardrails import Outcome, Verdict
-from include.thresholds.ledger import Cell, Row, canonical_json, cell_of, records
+from include.thresholds.ledger import canonical_json
 
 ORIGIN = "expiry"
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from include.calibration import bin_of
+from include.contract.grid import bin_of, first_bin
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN
 from include.thresholds.metrics import policy_metrics
@@ -36,7 +36,7 @@ def folded(histogram: pd.DataFrame, thresholds: pd.DataFrame) -> pd.DataFrame:
         The same columns, for the cells both frames have.
     """
     rows = histogram.merge(thresholds[[*CELL, "remove_at"]], on=list(CELL))
-    rows["bin"] = _moved(rows["bin"].to_numpy(np.int64), rows["remove_at"].to_numpy(float))
+    rows["bin"] = _moved(rows["bin"].to_numpy(np.int64), rows["remove_at"])
     return _added([rows])
 
 
@@ -64,7 +64,7 @@ def automated_means(population: pd.DataFrame, sample: pd.DataFrame, thresholds: 
         missing and refusal says why; low or high may still bound it. videos and removals are exact counts.
     """
     merged = sample.merge(thresholds, on=["sampled_on", *CELL])
-    bins = _moved(bin_of(merged["score"].to_numpy(np.float64)), merged["remove_at"].to_numpy(float))
+    bins = _moved(bin_of(merged["score"].to_numpy(np.float64)), merged["remove_at"])
     draws = merged.assign(score=np.where(bins == NO_SCORE_BIN, np.nan, (bins + 0.5) / N_BINS), sampled_on=0)
     draws = draws.merge(population[list(CELL)].drop_duplicates(), on=list(CELL))
     everywhere = [frame.assign(market=ALL_MARKETS) for frame in (draws, population)]
@@ -97,8 +97,8 @@ def _indicators(draws: pd.DataFrame, population: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _moved(bins: np.ndarray, remove_at: np.ndarray) -> np.ndarray:
-    removed = bins >= np.ceil(remove_at * N_BINS - 1e-9)
+def _moved(bins: np.ndarray, remove_at: pd.Series) -> np.ndarray:
+    removed = bins >= remove_at.map(first_bin).to_numpy(np.int64)
     return np.where(bins == NO_SCORE_BIN, NO_SCORE_BIN, bins // 2 + _HALF * removed)
 
 

@@ -38,25 +38,17 @@ import numpy as np
 import pandas as pd
 
 from include.config.model import Config, Policy
+from include.contract.cell import Cell, by_cell
+from include.contract.grid import Pair, first_bin
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, N_BINS, TABLES
 from include.thresholds.background import Background
 from include.thresholds.certify import Decision, Goal, certify
-from include.thresholds.forecast import (
-    Contested,
-    Estimate,
-    Pair,
-    first_bin,
-    forecast,
-    precision_at,
-    recall_at,
-    volumes,
-)
+from include.thresholds.forecast import Contested, Estimate, forecast, precision_at, recall_at, volumes
 from include.thresholds.guardrails import Alarm, Change, Queue, Verdict, breaker, judge, overall, status_of
 from include.thresholds.ledger import canonical_json
 from include.thresholds.reviewer_error import Aim, aim_at, settled
 
-Cell = tuple[str, str, str]
 _COUNTS = ("n", "labels_needed", "removes_before", "removes_after", "reviews_before", "reviews_after")
 _SAMPLE_COLUMNS = (*CELL, "sample_id", "score", "views", "inclusion_probability", "p_violating")
 NO_APPEALS = "switched off: the platform delivers no appeals"
@@ -141,7 +133,7 @@ def propose(
     """
     _check(sample, current, config)
     background = background or Background()
-    samples, histograms, golden = _by_cell(sample), _by_cell(histogram), settled(sample)
+    samples, histograms, golden = by_cell(sample), by_cell(histogram), settled(sample)
     answers = {
         (policy, version): _certifier(
             sample[(sample["policy"] == policy) & (sample["model_version"] == version)],
@@ -279,7 +271,7 @@ def _certify_precision(sample: pd.DataFrame, aim: Aim, lowest: float) -> Decisio
 
 def _edges(lowest: float) -> np.ndarray:
     """Histogram bin edges from `lowest` up, below 1."""
-    return np.arange(math.ceil(lowest * N_BINS - 1e-9), N_BINS) / N_BINS
+    return np.arange(first_bin(lowest), N_BINS) / N_BINS
 
 
 def _lacks_labels(answer: _Answer, config: Config) -> bool:
@@ -564,10 +556,6 @@ def _row(done: _Judged, identity: Mapping[str, str], config: Config) -> dict[str
         "status": "refused" if done.change is None else status_of(done.change, done.verdicts),
         "answered_by": None,
     }
-
-
-def _by_cell(frame: pd.DataFrame) -> dict[Cell, pd.DataFrame]:
-    return dict(list(frame.groupby(list(CELL), sort=True)))  # type: ignore[arg-type]
 
 
 def _digest(*frames: pd.DataFrame) -> str:

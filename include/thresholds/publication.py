@@ -18,24 +18,21 @@ import pandas as pd
 
 from include import __version__
 from include.config.model import Config
+from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.tables import CELL
 from include.project import Project
 from include.thresholds.canary import canary_salt
 from include.thresholds.ledger import (
     TABLE,
     Acting,
-    Cell,
     LedgerError,
     Levels,
-    Row,
     acting_after,
     acting_of,
-    cell_of,
     in_order,
     listed,
     next_version,
     plain,
-    records,
     thresholds_of,
     verify,
 )

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from include.contract.cell import by_cell
+from include.contract.grid import first_bin
 from include.contract.tables import CELL, N_BINS
 from include.evidence import accepted, enforced, labelled_sample, window_start
 from include.project import Project
@@ -16,7 +18,7 @@ from include.thresholds.certify import Goal, curve
 from include.thresholds.ledger import in_order
 from include.thresholds.proposals import aim_of
 from include.thresholds.report import ReportData
-from include.thresholds.report.data import CURVE_COLUMNS, DAILY, SAMPLE_COUNT_COLUMNS, by_cell
+from include.thresholds.report.data import CURVE_COLUMNS, DAILY, SAMPLE_COUNT_COLUMNS
 from include.thresholds.reviewer_error import settled
 
 OUTCOME_DAYS = 90
@@ -73,14 +75,14 @@ def certified_curves(project: Project, sample: pd.DataFrame, histogram: pd.DataF
         found["estimate"], found["bound"] = aim.true_estimate(found["estimate"]), aim.true_bound(found["bound"])
         bins = volumes[cell].set_index("bin")["n_videos"].reindex(range(N_BINS), fill_value=0)
         above = bins[::-1].cumsum()[::-1]
-        found["removes"] = [int(above[round(threshold * N_BINS)]) for threshold in found["threshold"]]
+        found["removes"] = [int(above[first_bin(threshold)]) for threshold in found["threshold"]]
         found[list(CELL)] = cell
         parts.append(found[list(CURVE_COLUMNS)])
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
 
 def _candidates(lowest: float) -> npt.NDArray[np.float64]:
-    coarse = np.arange(round(lowest * N_BINS), _FINE_FROM, 20)
+    coarse = np.arange(first_bin(lowest), _FINE_FROM, 20)
     return np.append(coarse, np.arange(_FINE_FROM, N_BINS, 4)) / N_BINS
 
 

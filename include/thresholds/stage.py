@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from include.contract.cell import NO_DRAWS, Row, by_cell, cell_of, records
 from include.contract.tables import CELL
 from include.evidence import (
     accepted,
@@ -30,9 +31,9 @@ from include.thresholds.approval import already_answered, answered, refused, req
 from include.thresholds.background_data import background
 from include.thresholds.canary import KIND, canaries, in_words
 from include.thresholds.canary_data import canary_changes
-from include.thresholds.ledger import TABLE, Row, cell_of, in_order, records
+from include.thresholds.ledger import TABLE, in_order
 from include.thresholds.metrics import policy_metrics
-from include.thresholds.outcomes import NO_DRAWS, by_cell, due, frame_of, outcome
+from include.thresholds.outcomes import due, frame_of, outcome
 from include.thresholds.overrides import lifting, overrides, respecting
 from include.thresholds.proposals import propose
 from include.thresholds.publication import DAILY, Act, publish, publish_changes, published_ids, read_chain

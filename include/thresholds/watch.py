@@ -48,9 +48,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from include.contract.cell import Cell, Row, cell_of
+from include.contract.grid import Pair
 from include.thresholds.canary import canaries
-from include.thresholds.forecast import Pair
-from include.thresholds.ledger import Cell, Row, canonical_json, cell_of
+from include.thresholds.ledger import canonical_json
 
 BETS = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
 """Shares of the highest bet. With equal weights c suits a precision of (1 - c) g best."""

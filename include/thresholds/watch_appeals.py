@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from include.contract.cell import Cell, Row, by_cell
 from include.contract.tables import CELL
 from include.evidence import enforced
 from include.project import Project
-from include.thresholds.ledger import Cell, Row, acting_of, canary_of
-from include.thresholds.outcomes import by_cell
+from include.thresholds.ledger import acting_of, canary_of
 from include.thresholds.watch import Contested, Watched
 
 REPEAT_DAYS = 28

@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 
 from include.config.model import Config
+from include.contract.cell import NO_DRAWS, Cell, by_cell, cell_of, records
+from include.contract.grid import Pair
 from include.contract.schema import empty_frame
 from include.contract.tables import CELL, TABLES
 from include.evidence import labelled_sample
 from include.project import Project
-from include.thresholds.forecast import Pair
 from include.thresholds.guardrails import Alarm
-from include.thresholds.ledger import TABLE, Cell, cell_of, in_order, records
-from include.thresholds.outcomes import NO_DRAWS, by_cell
+from include.thresholds.ledger import TABLE, in_order
 from include.thresholds.proposals import aim_of
 from include.thresholds.reviewer_error import settled
 from include.thresholds.watch import Watched, Wealth, alarm_at, safer, watched, with_labels

@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from include.contract.cell import Row, cell_of, records
 from include.evidence import config_digest
 from include.project import Project
 from include.thresholds import ad_hoc, canary, roll_back
 from include.thresholds.canary_data import canary_changes
-from include.thresholds.ledger import TABLE, Row, acting_after, acting_of, cell_of, records
+from include.thresholds.ledger import TABLE, acting_after, acting_of
 from include.thresholds.overrides import lifting
 from include.thresholds.publication import DAILY, initial_thresholds
 from include.thresholds.stage import daily_proposals

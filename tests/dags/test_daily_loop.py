@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from include.config.settings import DEFAULT_CONFIG
+from include.contract.cell import cell_of, records
 from include.contract.tables import CELL
 from include.local.runs import RunFailed
 from include.thresholds import ad_hoc, roll_back, stage
-from include.thresholds.ledger import LedgerError, cell_of, in_order, records, verify
+from include.thresholds.ledger import LedgerError, in_order, verify
 from include.thresholds.request import Asked
 from include.thresholds.serving import read_serving
 from tests.loop import DAYS, FORM, LAST, Loop, approve, nobody, reject

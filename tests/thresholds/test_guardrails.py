@@ -8,7 +8,8 @@ from datetime import date, timedelta
 import pytest
 
 from include.config.model import Freeze, Guardrails, ThresholdLimits
-from include.thresholds.forecast import Estimate, Pair
+from include.contract.grid import Pair
+from include.thresholds.forecast import Estimate
 from include.thresholds.guardrails import Alarm, Change, Queue, Verdict, breaker, judge, overall, status_of
 
 LIMITS = ThresholdLimits(lowest_remove_at=0.5, lowest_review_at=0.05)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.thresholds.forecast import Pair
+from include.contract.grid import Pair
 from include.thresholds.ledger import in_order
 from include.thresholds.watch import (
     BETS,

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from include.contract.grid import Pair
 from include.contract.tables import CELL
 from include.thresholds import watch_appeals
-from include.thresholds.forecast import Pair
 from include.thresholds.guardrails import Alarm
 from include.thresholds.publication import Act, publish_changes
 from include.thresholds.watch_data import alarms, watch_rows

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from include.contract.grid import Pair
 from include.contract.tables import CELL
-from include.thresholds.forecast import Pair
 from include.thresholds.guardrails import Alarm
 from include.thresholds.watch_data import alarms, watch_rows
 from tests.thresholds.publishing import BR, CONFIG, DAY, INITIAL, carry_out, project_in, proposal

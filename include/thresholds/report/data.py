@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 import pandas as pd
 
 from include.config.model import Config
+from include.contract.cell import Cell
 from include.contract.tables import CELL, TABLES
 from include.thresholds.canary import Canary
-
-Cell = tuple[str, str, str]
-"""policy, market, model_version."""
 
 DAILY = "daily"
 """Origin of the proposals of the daily run."""
@@ -110,18 +107,3 @@ class ReportData:
     def today(self) -> pd.DataFrame:
         """The day's rows of `metrics`."""
         return self.metrics[pd.to_datetime(self.metrics["ds"]).dt.date == self.day]
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as dicts, with None for every missing value."""
-    return [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in frame.to_dict("records")]
-
-
-def cell_of(row: dict[str, Any]) -> Cell:
-    """The cell a row belongs to."""
-    return row["policy"], row["market"], row["model_version"]
-
-
-def by_cell(frame: pd.DataFrame) -> dict[Cell, pd.DataFrame]:
-    """The frame split by cell."""
-    return {tuple(cell): rows for cell, rows in frame.groupby(list(CELL), sort=True)}  # type: ignore[misc]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from include.contract.cell import cell_of, records
 from include.contract.tables import CELL
 from include.thresholds.report import wording
-from include.thresholds.report.data import DAILY, ReportData, cell_of, records
+from include.thresholds.report.data import DAILY, ReportData
 from include.thresholds.report.parts import Kind, Section, Table, Value, cell_value, labels_value
 
 MOST_CELLS = 200

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from include.contract.cell import cell_of, records
 from include.thresholds.report import wording
-from include.thresholds.report.data import ReportData, cell_of, records
+from include.thresholds.report.data import ReportData
 from include.thresholds.report.decisions import CHANGED, STATUS, after
 from include.thresholds.report.operations import enforced_otherwise, loads
 from include.thresholds.report.outlook import ALARM_ACTIONS

@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from include.contract.cell import Cell, by_cell, cell_of, records
 from include.contract.tables import TABLES
 from include.thresholds.forecast import volumes
 from include.thresholds.report import wording
-from include.thresholds.report.data import DAILY, Cell, ReportData, by_cell, cell_of, records
+from include.thresholds.report.data import DAILY, ReportData
 from include.thresholds.report.decisions import after
 from include.thresholds.report.parts import Section, Table, Value, cell_value, short
 

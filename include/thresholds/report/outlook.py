@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from include.contract.cell import records
 from include.thresholds.canary import percent
 from include.thresholds.outcomes import bias
 from include.thresholds.report import wording
-from include.thresholds.report.data import ReportData, records
+from include.thresholds.report.data import ReportData
 from include.thresholds.report.parts import Section, Table, Value, cell_value
 from include.thresholds.watch import alarm_at
 

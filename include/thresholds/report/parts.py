@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from include.contract.cell import Cell
 from include.thresholds.report import wording
-from include.thresholds.report.data import Cell
 
 Kind = Literal["bad", "warn", "good", "info", "plain"]
 

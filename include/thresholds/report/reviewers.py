@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from include.contract.cell import records
 from include.thresholds.report import wording
-from include.thresholds.report.data import ReportData, records
+from include.thresholds.report.data import ReportData
 from include.thresholds.report.parts import Section, Table, Value
 
 MOST_SHOWN = 200

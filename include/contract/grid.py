@@ -1,0 +1,35 @@
+"""The grid that thresholds lie on: the edges of the score histogram's bins, multiples of 0.001."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from include.contract.tables import N_BINS, NO_SCORE_BIN
+
+
+class Pair(NamedTuple):
+    """The two thresholds of a cell, each in [0, 1] and a multiple of 0.001."""
+
+    remove_at: float
+    review_at: float
+
+
+def first_bin(threshold: float) -> int:
+    """The lowest histogram bin at or above `threshold`; N_BINS for 1.0 (a score of exactly 1 lies in the last bin).
+
+    Raises:
+        ValueError: outside [0, 1], or not a multiple of 0.001, for which the histogram would not be exact.
+    """
+    edge = round(threshold * N_BINS)
+    if not 0 <= edge <= N_BINS or abs(edge / N_BINS - threshold) > 1e-9:
+        raise ValueError(f"threshold {threshold} is not a multiple of {1 / N_BINS:g} in [0, 1]")
+    return edge
+
+
+def bin_of(score: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Histogram bin of each score: floor(score x N_BINS), at most N_BINS - 1; -1 where the score is NaN."""
+    bins = np.minimum(np.floor(score * N_BINS), N_BINS - 1)
+    return np.where(np.isnan(bins), NO_SCORE_BIN, bins).astype(np.int64)
