@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from include.config.declared import declared_settings
 from include.config.settings import Settings
 from include.contract.tables import TABLES
-from include.local.metadata import declared_settings
 from include.local.runs import DAILY_DAGS, Manager, run_dag, run_form
 from include.project import Project, open_project
 from include.simulation.platform import Platform

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from include.config.declared import declared_settings
 from include.contract.tables import CELL
 from include.evidence import thresholds_before
 from include.local.console import shown
-from include.local.metadata import declared_settings
 from include.project import open_project
 
 if TYPE_CHECKING:

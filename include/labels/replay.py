@@ -27,10 +27,10 @@ from typing import Any
 
 import pandas as pd
 
+from include.config.declared import declared_settings
 from include.files import write_whole
 from include.labels.drops import FIELDS, Reason, csv_header
 from include.labels.stage import drop_folder
-from include.local.metadata import declared_settings
 from include.project import Project, open_project
 
 

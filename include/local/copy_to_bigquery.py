@@ -12,10 +12,10 @@ import sys
 from collections.abc import Iterator
 from datetime import date
 
+from include.config.declared import declared_settings
 from include.config.load import ConfigError
 from include.config.settings import BigQueryPlace
 from include.contract.tables import TABLES, Table
-from include.local.metadata import declared_settings
 from include.project import open_project
 from include.thresholds.ledger import verify
 from include.warehouse.base import Caller, Warehouse, WarehouseRefused, WarehouseUnavailable

@@ -8,9 +8,7 @@ from typing import Any
 
 import yaml
 
-from include.config.settings import CONNECTION_ID, PROJECT_ROOT, Settings, settings_from
-
-SETTINGS_FILE = PROJECT_ROOT / "airflow_settings.yaml"
+from include.config.declared import SETTINGS_FILE
 
 
 def migrate() -> None:
@@ -58,14 +56,6 @@ def apply_settings(path: Path = SETTINGS_FILE) -> None:
     for entry in declared.get("variables") or []:
         _require(entry, "variable_name", "variable_value")
         Variable.set(entry["variable_name"], entry["variable_value"])
-
-
-def declared_settings(path: Path = SETTINGS_FILE) -> Settings:
-    """The Settings that `path` declares, for tools that need no Airflow."""
-    declared = yaml.safe_load(path.read_text(encoding="utf-8"))["airflow"]
-    extra = next(entry["conn_extra"] for entry in declared["connections"] if entry["conn_id"] == CONNECTION_ID)
-    variables = {entry["variable_name"]: entry["variable_value"] for entry in declared["variables"]}
-    return settings_from(extra, variables)
 
 
 def _extra(value: Any) -> str | None:

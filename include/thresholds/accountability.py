@@ -198,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="DAY", help="last day")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the files into")
     options = parser.parse_args(arguments)
-    from include.local.metadata import declared_settings
+    from include.config.declared import declared_settings
 
     try:
         result = account(open_project(declared_settings()), options.first, options.last)

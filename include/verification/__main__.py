@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from include.config.declared import declared_settings
 from include.config.load import ConfigError
-from include.local.metadata import declared_settings
 from include.project import Project, open_project
 from include.thresholds.ledger import TABLE, in_order, verify
 from include.thresholds.serving import serving_bytes, serving_document

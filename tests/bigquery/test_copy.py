@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from include.config.declared import declared_settings
 from include.config.settings import BigQueryPlace
 from include.contract.tables import TABLES
 from include.local import copy_to_bigquery
-from include.local.metadata import declared_settings
 from include.project import open_project
 from include.thresholds.ledger import verify
 from include.thresholds.publication import Act, publish

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from include.config.declared import declared_settings
 from include.config.settings import PROJECT_ROOT, Settings
 from include.contract.tables import CELL, TABLES
-from include.local.metadata import declared_settings
 from include.project import open_project
 from include.thresholds.ledger import verify
 

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from include.config.declared import declared_settings
 from include.contract.tables import TABLES
 from include.labels import stage
 from include.labels.drops import FIELDS, Reason
 from include.labels.replay import main, refused_events
-from include.local.metadata import declared_settings
 from include.project import Project, open_project
 from tests.test_evidence import draw, judged, sampled
 

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
+from include.config.declared import SETTINGS_FILE, declared_settings
 from include.config.settings import CONNECTION_ID, PROJECT_ROOT, VARIABLES, settings_from
 from include.local.environment import airflow_environment
-from include.local.metadata import SETTINGS_FILE, apply_settings, declared_settings, migrate
+from include.local.metadata import apply_settings, migrate
 from tests.local.astro import rows
 
 pytestmark = pytest.mark.airflow

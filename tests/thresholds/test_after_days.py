@@ -106,7 +106,7 @@ def test_the_files_say_the_same_and_are_the_same_again(history: History, tmp_pat
 def test_the_command_names_what_it_cannot_account_for(
     history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("include.local.metadata.declared_settings", lambda: history.project.settings)
+    monkeypatch.setattr("include.config.declared.declared_settings", lambda: history.project.settings)
     first, last = history.day(0).isoformat(), history.day(LAST).isoformat()
     assert main(["--from", first, "--to", last, "--out", str(tmp_path)]) == 0
     assert "refused by name" in capsys.readouterr().out
