@@ -10,10 +10,10 @@ import pandas as pd
 
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, ESTIMATING_PROGRAMMES
+from include.files import canonical_json
 from include.labels.asof import usable_golden
 from include.project import Project
 from include.response import adjusted_for_response, mature_draws
-from include.thresholds.ledger import canonical_json, thresholds_in_force
 from include.warehouse.base import MissingPartition
 
 _DRAW = ["video_id", "policy", "sampled_on", "model_version"]
@@ -102,12 +102,6 @@ def enforced_removals(project: Project, day: date) -> pd.Series | None:
     if counts is None:
         return None
     return counts[counts["action"] == "remove"].groupby(list(CELL))["n_videos"].sum()
-
-
-def thresholds_before(project: Project, day: date, cells: pd.DataFrame) -> pd.DataFrame:
-    """policy, market, model_version, remove_at, review_at in force when `day` began, for each of `cells`."""
-    ledger = project.warehouse.read("threshold_ledger")
-    return thresholds_in_force(ledger, cells, project.config, before=day)
 
 
 def fingerprints(project: Project, day: date) -> dict[str, str]:

@@ -20,13 +20,13 @@ from include.evidence import (
     labelled_sample,
     passed_days,
     probability_sample,
-    thresholds_before,
     training_picks,
     window_start,
 )
+from include.ledger.in_force import thresholds_before
+from include.ledger.publication import Act, publish
 from include.project import Project, open_project
-from include.thresholds.publication import Act, publish
-from tests.thresholds.publishing import proposal
+from tests.ledger.publishing import proposal
 
 DAY = date(2026, 11, 20)
 WINDOWS = {"violence": 14, "pornography": 14, "fraud": 5}

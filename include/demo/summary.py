@@ -10,7 +10,7 @@ import pandas as pd
 
 from include.config.declared import declared_settings
 from include.contract.tables import CELL
-from include.evidence import thresholds_before
+from include.ledger.in_force import thresholds_before
 from include.local.console import shown
 from include.project import open_project
 

@@ -16,8 +16,8 @@ from include.config.declared import declared_settings
 from include.config.load import ConfigError
 from include.config.settings import BigQueryPlace
 from include.contract.tables import TABLES, Table
+from include.ledger.chain import verify
 from include.project import open_project
-from include.thresholds.ledger import verify
 from include.warehouse.base import Caller, Warehouse, WarehouseRefused, WarehouseUnavailable
 from include.warehouse.bigquery import BigQueryWarehouse
 from include.warehouse.bigquery_jobs import Jobs

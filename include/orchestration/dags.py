@@ -122,9 +122,9 @@ def opened(day: str = "") -> Iterator[Project]:
 
     from include.config.load import ConfigError
     from include.config.settings import CONNECTION_ID, VARIABLES, settings_from
+    from include.ledger.chain import LedgerError
     from include.project import open_project
     from include.quality.gate import GateFailed
-    from include.thresholds.ledger import LedgerError
     from include.warehouse.base import MissingPartition, StillRunning, UnreadablePartition, WarehouseRefused
 
     try:

@@ -9,8 +9,9 @@ import pandas as pd
 
 from include.calibration import calibrate
 from include.contract.tables import CELL, TABLES
-from include.evidence import accepted, labelled_sample, thresholds_before, window_start
+from include.evidence import accepted, labelled_sample, window_start
 from include.files import write_whole
+from include.ledger.in_force import thresholds_before
 from include.project import Project
 from include.quality import suites
 from include.quality.gate import judge, reopen

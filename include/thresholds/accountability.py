@@ -20,10 +20,11 @@ import pandas as pd
 from include import __version__
 from include.config.load import ConfigError
 from include.contract.tables import CELL
-from include.evidence import accepted, enforced_removals, labelled_sample, passed_days, thresholds_before
+from include.evidence import accepted, enforced_removals, labelled_sample, passed_days
 from include.files import write_whole
+from include.ledger.chain import LedgerError, verify
+from include.ledger.in_force import thresholds_before
 from include.project import Project, open_project
-from include.thresholds.ledger import LedgerError, verify
 from include.thresholds.metrics import CONFIDENCE
 from include.thresholds.period import ALL_MARKETS, automated_means, folded, total
 from include.warehouse.base import UnreadablePartition

@@ -28,18 +28,20 @@ from include.evidence import (
     passed_days,
 )
 from include.files import write_whole
+from include.ledger.canaries import KIND as CANARY
+from include.ledger.canaries import canaries
+from include.ledger.chain import TABLE, in_order
+from include.ledger.in_force import thresholds_in_force
+from include.ledger.overrides import overrides
+from include.ledger.publication import Act, publish, published_ids, read_chain
 from include.project import Project
+from include.proposals.holds import respecting
 from include.quality import suites
 from include.quality.gate import GateFailed, run_gate
 from include.thresholds.approval import answered, forecast_in_words, levels, refused, request_text, validated
 from include.thresholds.background_data import background
-from include.thresholds.canary import KIND as CANARY
-from include.thresholds.canary import canaries
 from include.thresholds.forecast import volumes
-from include.thresholds.ledger import TABLE, in_order, thresholds_in_force
-from include.thresholds.overrides import overrides, respecting
 from include.thresholds.proposals import propose
-from include.thresholds.publication import Act, publish, published_ids, read_chain
 from include.thresholds.request import Asked, Request, RequestError, checked, restored
 
 log = logging.getLogger(__name__)

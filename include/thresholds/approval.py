@@ -14,9 +14,9 @@ import pandas as pd
 
 from include.contract.cell import Row, cell_of, records
 from include.contract.tables import CELL
-from include.thresholds.canary import percent
-from include.thresholds.guardrails import Verdict
-from include.thresholds.overrides import with_verdict
+from include.ledger.canaries import percent
+from include.proposals.guardrails import Verdict
+from include.proposals.holds import with_verdict
 
 APPROVE, REJECT = "Approve", "Reject"
 

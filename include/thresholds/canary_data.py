@@ -12,11 +12,12 @@ import pandas as pd
 from include.config.model import Config
 from include.contract.cell import NO_DRAWS, Cell, Row, by_cell, cell_of, records
 from include.evidence import labelled_sample
+from include.ledger.canaries import Canary, canaries, ended, stepped
+from include.ledger.publication import DAILY
 from include.project import Project
-from include.thresholds.canary import Canary, Finding, canaries, ended, judged, stepped
 from include.thresholds.proposals import aim_of
-from include.thresholds.publication import DAILY
 from include.thresholds.reviewer_error import settled
+from include.watch.canary_step import Finding, judged
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from include.contract.cell import by_cell
 from include.contract.grid import first_bin
 from include.contract.tables import CELL, N_BINS
 from include.evidence import accepted, enforced, labelled_sample, window_start
+from include.ledger.canaries import canaries
+from include.ledger.chain import in_order
 from include.project import Project
-from include.thresholds.canary import canaries
 from include.thresholds.certify import Goal, curve
-from include.thresholds.ledger import in_order
 from include.thresholds.proposals import aim_of
 from include.thresholds.report import ReportData
 from include.thresholds.report.data import CURVE_COLUMNS, DAILY, SAMPLE_COUNT_COLUMNS

@@ -11,11 +11,11 @@ from typing import Any
 from include.config.model import Config
 from include.contract.cell import Cell, Row, cell_of
 from include.contract.tables import CELL
+from include.ledger.canaries import canaries
+from include.ledger.chain import Levels, thresholds_of
+from include.ledger.overrides import overrides
+from include.ledger.publication import Act, Change, publish_changes, read_chain
 from include.project import Project
-from include.thresholds.canary import canaries
-from include.thresholds.ledger import Levels, thresholds_of
-from include.thresholds.overrides import overrides
-from include.thresholds.publication import Act, Change, publish_changes, read_chain
 from include.thresholds.request import Asked, RequestError
 
 log = logging.getLogger(__name__)

@@ -50,8 +50,8 @@ from scipy import special
 
 from include.contract.cell import Cell, Row, cell_of
 from include.contract.grid import Pair
-from include.thresholds.canary import canaries
-from include.thresholds.ledger import canonical_json
+from include.files import canonical_json
+from include.ledger.canaries import canaries
 
 BETS = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
 """Shares of the highest bet. With equal weights c suits a precision of (1 - c) g best."""

@@ -21,8 +21,8 @@ import pandas as pd
 from include.contract.cell import Cell, Row, by_cell
 from include.contract.tables import CELL
 from include.evidence import enforced
+from include.ledger.chain import acting_of, canary_of
 from include.project import Project
-from include.thresholds.ledger import acting_of, canary_of
 from include.thresholds.watch import Contested, Watched
 
 REPEAT_DAYS = 28

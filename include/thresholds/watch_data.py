@@ -14,9 +14,9 @@ from include.contract.grid import Pair
 from include.contract.schema import empty_frame
 from include.contract.tables import CELL, TABLES
 from include.evidence import labelled_sample
+from include.ledger.chain import TABLE, in_order
 from include.project import Project
-from include.thresholds.guardrails import Alarm
-from include.thresholds.ledger import TABLE, in_order
+from include.proposals.guardrails import Alarm
 from include.thresholds.proposals import aim_of
 from include.thresholds.reviewer_error import settled
 from include.thresholds.watch import Watched, Wealth, alarm_at, safer, watched, with_labels

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from include.config.declared import declared_settings
 from include.config.load import ConfigError
+from include.ledger.chain import TABLE, in_order, verify
+from include.ledger.serving import serving_bytes, serving_document
 from include.project import Project, open_project
-from include.thresholds.ledger import TABLE, in_order, verify
-from include.thresholds.serving import serving_bytes, serving_document
 from include.verification.decision import decision_problems
 from include.verification.sample import sample_problems
 from include.warehouse.base import UnreadablePartition

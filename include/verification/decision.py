@@ -11,12 +11,13 @@ import pandas as pd
 
 from include.contract.cell import Row, cell_of, records
 from include.evidence import config_digest
+from include.ledger import canaries
+from include.ledger.chain import TABLE, acting_after, acting_of
+from include.ledger.overrides import lifting
+from include.ledger.publication import DAILY, initial_thresholds
 from include.project import Project
-from include.thresholds import ad_hoc, canary, roll_back
+from include.thresholds import ad_hoc, roll_back
 from include.thresholds.canary_data import canary_changes
-from include.thresholds.ledger import TABLE, acting_after, acting_of
-from include.thresholds.overrides import lifting
-from include.thresholds.publication import DAILY, initial_thresholds
 from include.thresholds.stage import daily_proposals
 
 
@@ -42,7 +43,7 @@ def decision_problems(project: Project, chain: Sequence[Row], version: int) -> l
         expected = acting_after({}, roll_back.rolled_back(before, request["version"], project.config)[0])
         actual = acting_after({}, json.loads(row["changes"]))
     else:
-        day, stepped = date.fromisoformat(request["day"]), request["kind"] == canary.KIND
+        day, stepped = date.fromisoformat(request["day"]), request["kind"] == canaries.KIND
         expected = acting_after({}, canary_changes(project, before, day) if stepped else lifting(before, day))
         actual = acting_after({}, json.loads(row["changes"]))
     return problems + [

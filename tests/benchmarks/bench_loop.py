@@ -43,8 +43,9 @@ from scipy.stats import binom
 
 from include.config.model import Config
 from include.contract.tables import CELL, N_BINS
-from include.evidence import labelled_sample, thresholds_before
+from include.evidence import labelled_sample
 from include.labels import stage as labels
+from include.ledger.in_force import thresholds_before
 from include.project import Project
 from include.quality.gate import GateFailed
 from include.sampling import stage as sampling

@@ -11,10 +11,10 @@ import pytest
 from include.config.declared import declared_settings
 from include.config.settings import BigQueryPlace
 from include.contract.tables import TABLES
+from include.ledger.chain import verify
+from include.ledger.publication import Act, publish
 from include.local import copy_to_bigquery
 from include.project import open_project
-from include.thresholds.ledger import verify
-from include.thresholds.publication import Act, publish
 from include.warehouse.base import Warehouse
 from tests.bigquery.proxy import error
 from tests.warehouse.frames import DAY, rows_of

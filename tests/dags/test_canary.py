@@ -12,9 +12,9 @@ import pytest
 
 from include.config.settings import PROJECT_ROOT
 from include.contract.tables import CELL
-from include.thresholds.ledger import in_order, verify
-from include.thresholds.publication import Act, publish_changes
-from include.thresholds.serving import read_serving
+from include.ledger.chain import in_order, verify
+from include.ledger.publication import Act, publish_changes
+from include.ledger.serving import read_serving
 from include.verification.decision import decision_problems
 from tests.loop import LAST, Loop, reject
 

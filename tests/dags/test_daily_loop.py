@@ -13,11 +13,11 @@ import pytest
 from include.config.settings import DEFAULT_CONFIG
 from include.contract.cell import cell_of, records
 from include.contract.tables import CELL
+from include.ledger.chain import LedgerError, in_order, verify
+from include.ledger.serving import read_serving
 from include.local.runs import RunFailed
 from include.thresholds import ad_hoc, roll_back, stage
-from include.thresholds.ledger import LedgerError, in_order, verify
 from include.thresholds.request import Asked
-from include.thresholds.serving import read_serving
 from tests.loop import DAYS, FORM, LAST, Loop, approve, nobody, reject
 
 pytestmark = pytest.mark.airflow

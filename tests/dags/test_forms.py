@@ -11,12 +11,12 @@ import pytest
 
 from include.config.settings import PROJECT_ROOT
 from include.contract.tables import CELL
+from include.ledger.chain import in_order, verify
+from include.ledger.serving import read_serving
 from include.local.runs import RunFailed
 from include.orchestration.forms import as_note
 from include.thresholds import ad_hoc
-from include.thresholds.ledger import in_order, verify
 from include.thresholds.request import Asked, RequestError
-from include.thresholds.serving import read_serving
 from tests.loop import FORM, LAST, Loop, approve, nobody
 
 pytestmark = pytest.mark.airflow

@@ -16,8 +16,8 @@ import pytest
 from include.config.declared import declared_settings
 from include.config.settings import PROJECT_ROOT, Settings
 from include.contract.tables import CELL, TABLES
+from include.ledger.chain import verify
 from include.project import open_project
-from include.thresholds.ledger import verify
 
 pytestmark = pytest.mark.airflow
 

@@ -19,8 +19,9 @@ from scipy import stats
 
 from include.config.declared import declared_settings
 from include.contract.tables import CELL
-from include.evidence import labelled_sample, thresholds_before
+from include.evidence import labelled_sample
 from include.importing.__main__ import main
+from include.ledger.in_force import thresholds_before
 from include.local.runs import run_dag
 from include.project import Project, open_project
 from include.thresholds.proposals import propose

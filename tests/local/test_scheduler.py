@@ -20,11 +20,11 @@ import pytest
 from include.config.settings import DEFAULT_CONFIG
 from include.contract.cell import cell_of, records
 from include.contract.tables import CELL
+from include.ledger.chain import in_order, verify
 from include.local.environment import airflow_environment
 from include.local.runs import DAILY_DAGS
 from include.local.server import passwords, start, stop
 from include.orchestration.assets import PUSHED_LABELS
-from include.thresholds.ledger import in_order, verify
 from tests.history import History
 from tests.loop import DAYS, FORM
 

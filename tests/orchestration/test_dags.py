@@ -15,12 +15,12 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from include.config.load import ConfigError
 from include.config.settings import settings_from
+from include.ledger.chain import LedgerError
 from include.local.runs import RunFailed, run_dag
 from include.orchestration.dags import RETURN, _StepOperator, approval_settings, stage
 from include.project import Project
 from include.quality.checks import Judged, between
 from include.quality.gate import GateFailed, run_gate
-from include.thresholds.ledger import LedgerError
 from include.warehouse.base import Caller, MissingPartition, StillRunning, UnreadablePartition, WarehouseRefused
 
 pytestmark = pytest.mark.airflow

@@ -21,7 +21,7 @@ from scipy.stats import beta
 from include.config.load import load_config
 from include.contract.schema import empty_frame
 from include.contract.tables import CELL, TABLES
-from include.thresholds.canary import Canary
+from include.ledger.canaries import Canary
 from include.thresholds.report import ReportData, build_report, decisions, wording
 from include.thresholds.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS
 

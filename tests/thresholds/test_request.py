@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from include.thresholds.request import Request, RequestError, checked, restored
-from tests.thresholds.publishing import CONFIG, DAY
+from tests.ledger.publishing import CONFIG, DAY
 
 FORM: dict[str, Any] = {
     "policies": ["violence", "fraud"],

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from include.ledger.chain import in_order, verify
+from include.ledger.serving import read_serving
 from include.project import Project
-from include.thresholds.ledger import in_order, verify
 from include.thresholds.request import Asked, RequestError
 from include.thresholds.roll_back import read_request, roll_back
-from include.thresholds.serving import read_serving
-from tests.thresholds.publishing import (
+from tests.ledger.publishing import (
     BR,
     CONFIG,
     DAY,

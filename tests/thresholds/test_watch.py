@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.contract.grid import Pair
-from include.thresholds.ledger import in_order
+from include.ledger.chain import in_order
 from include.thresholds.watch import (
     BETS,
     Contested,
@@ -22,7 +22,7 @@ from include.thresholds.watch import (
     watched,
     with_labels,
 )
-from tests.thresholds.publishing import BR, DAY, DE, INITIAL, NOW, carry_out, project_in, proposal, rows_of
+from tests.ledger.publishing import BR, DAY, DE, INITIAL, NOW, carry_out, project_in, proposal, rows_of
 
 ALPHA = 0.05
 

@@ -11,11 +11,11 @@ import pytest
 
 from include.contract.grid import Pair
 from include.contract.tables import CELL
+from include.ledger.publication import Act, publish_changes
+from include.proposals.guardrails import Alarm
 from include.thresholds import watch_appeals
-from include.thresholds.guardrails import Alarm
-from include.thresholds.publication import Act, publish_changes
 from include.thresholds.watch_data import alarms, watch_rows
-from tests.thresholds.publishing import BR, CONFIG, DAY, DE, INITIAL, NOW, carry_out, project_in, proposal
+from tests.ledger.publishing import BR, CONFIG, DAY, DE, INITIAL, NOW, carry_out, project_in, proposal
 from tests.thresholds.test_watch_data import CELLS, MATURITY, drawn, watched_on
 
 OLD, NEW = 1, 2

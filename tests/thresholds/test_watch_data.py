@@ -10,9 +10,9 @@ import pytest
 
 from include.contract.grid import Pair
 from include.contract.tables import CELL
-from include.thresholds.guardrails import Alarm
+from include.proposals.guardrails import Alarm
 from include.thresholds.watch_data import alarms, watch_rows
-from tests.thresholds.publishing import BR, CONFIG, DAY, INITIAL, carry_out, project_in, proposal
+from tests.ledger.publishing import BR, CONFIG, DAY, INITIAL, carry_out, project_in, proposal
 
 CELLS = pd.DataFrame([BR], columns=list(CELL))
 MATURITY = CONFIG.policies["violence"].maturity_days

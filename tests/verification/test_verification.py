@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.contract.tables import CELL
-from include.thresholds.ledger import in_order
+from include.ledger.chain import in_order
 from include.verification.__main__ import findings, main
 from tests.loop import FORM, LAST, Loop, approve
 

@@ -11,7 +11,7 @@ import pandas as pd
 from include.config.model import Config
 from include.contract.cell import Cell
 from include.contract.tables import CELL, TABLES
-from include.thresholds.canary import Canary
+from include.ledger.canaries import Canary
 
 DAILY = "daily"
 """Origin of the proposals of the daily run."""

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from include.contract.cell import records
-from include.thresholds.canary import percent
+from include.ledger.canaries import percent
 from include.thresholds.outcomes import bias
 from include.thresholds.report import wording
 from include.thresholds.report.data import ReportData

@@ -18,9 +18,9 @@ from typing import Any
 
 import pandas as pd
 
-from include.config.model import Config
 from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.tables import CELL, TABLES
+from include.files import canonical_json
 
 Levels = tuple[float, float]
 """remove_at and review_at."""
@@ -37,11 +37,6 @@ _CANARY = (*_LEVELS, "share", "salt")
 
 class LedgerError(ValueError):
     """The ledger or the serving file is not what Plumbline wrote, and nothing may be built on it."""
-
-
-def canonical_json(value: object) -> str:
-    """JSON with sorted keys, no spaces, plain UTF-8 and no NaN: equal values give equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def column_hashes(row: Mapping[str, Any]) -> dict[str, str]:
@@ -129,31 +124,6 @@ def verify(rows: pd.DataFrame) -> list[str]:
         if row["previous_hash"] != ("" if before is None else before["hash"]):
             problems.append(f"{name}: previous_hash {row['previous_hash'] or '(empty)'} is not the hash before it")
     return problems
-
-
-def thresholds_in_force(ledger: pd.DataFrame, cells: pd.DataFrame, config: Config, *, before: date) -> pd.DataFrame:
-    """The thresholds of `cells` by the last ledger version whose ds is before `before`.
-
-    Args:
-        ledger: `ds` and the columns of threshold_ledger; may be empty.
-        cells: policy, market, model_version.
-
-    Returns:
-        One row a cell, sorted: policy, market, model_version, remove_at, review_at. A cell the ledger does not hold has
-        the policy's initial thresholds.
-
-    Raises:
-        ValueError: a cell whose policy is not configured.
-    """
-    earlier = [row for row in in_order(ledger) if row["ds"] < before]
-    known = thresholds_of(earlier[-1]) if earlier else {}
-    rows = []
-    for cell in sorted(set(cells[list(CELL)].itertuples(index=False, name=None))):
-        if cell[0] not in config.policies:
-            raise ValueError(f"policy: {cell[0]!r} of cell {cell} is not configured")
-        initial = config.policies[cell[0]].initial
-        rows.append((*cell, *known.get(cell, (initial.remove_at, initial.review_at))))
-    return pd.DataFrame(rows, columns=[*CELL, "remove_at", "review_at"])
 
 
 def in_order(rows: pd.DataFrame) -> list[Row]:

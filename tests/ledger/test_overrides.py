@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from include.ledger.chain import in_order, verify
+from include.ledger.overrides import lifting, overrides
+from include.ledger.publication import Act, publish_changes
 from include.project import Project
-from include.thresholds.ledger import in_order, verify
-from include.thresholds.overrides import lifting, overrides, respecting
-from include.thresholds.publication import Act, publish_changes
-from tests.thresholds.publishing import BR, DAY, DE, NOW, carry_out, in_force, project_in, proposal, rows_of
+from include.proposals.holds import respecting
+from tests.ledger.publishing import BR, DAY, DE, NOW, carry_out, in_force, project_in, proposal, rows_of
 
 LAST = DAY + timedelta(days=5)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from include.config.model import Config
 from include.contract.tables import CELL
-from include.thresholds.ledger import LedgerError, acting, acting_of, plain
+from include.ledger.chain import LedgerError, acting, acting_of, plain
 
 Document = dict[str, Any]
 

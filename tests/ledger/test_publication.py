@@ -19,12 +19,12 @@ import pytest
 
 from include.config.settings import PROJECT_ROOT
 from include.contract.tables import CELL
+from include.ledger import serving
+from include.ledger.chain import LedgerError, verify
+from include.ledger.serving import read_serving
 from include.project import Project
-from include.thresholds import serving
-from include.thresholds.ledger import LedgerError, verify
-from include.thresholds.serving import read_serving
 from include.warehouse.duckdb import DuckDBWarehouse
-from tests.thresholds.publishing import (
+from tests.ledger.publishing import (
     BR,
     CONFIG,
     DAY,
@@ -291,7 +291,7 @@ def in_a_process(folder: Path, program: str) -> subprocess.CompletedProcess[str]
     import os, resource, signal
     from pathlib import Path
     from include.thresholds import publication
-    from tests.thresholds.publishing import DE, carry_out, project_in, proposal
+    from tests.ledger.publishing import DE, carry_out, project_in, proposal
     project = project_in(Path({str(folder)!r}))
     """
     text = textwrap.dedent(start) + program + '\ncarry_out(project, [proposal("p2", DE)])\n'

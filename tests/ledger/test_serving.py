@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from include.contract.tables import CELL
+from include.ledger.chain import LedgerError, next_version
+from include.ledger.serving import read_serving, serving_document, write_serving
 from include.project import Project
-from include.thresholds.ledger import LedgerError, next_version
-from include.thresholds.serving import read_serving, serving_document, write_serving
-from tests.thresholds.publishing import BR, CONFIG, DAY, NOW, project_in
+from tests.ledger.publishing import BR, CONFIG, DAY, NOW, project_in
 
 
 @pytest.fixture

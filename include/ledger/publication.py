@@ -20,9 +20,8 @@ from include import __version__
 from include.config.model import Config
 from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.tables import CELL
-from include.project import Project
-from include.thresholds.canary import canary_salt
-from include.thresholds.ledger import (
+from include.ledger.canaries import canary_salt
+from include.ledger.chain import (
     TABLE,
     Acting,
     LedgerError,
@@ -36,7 +35,8 @@ from include.thresholds.ledger import (
     thresholds_of,
     verify,
 )
-from include.thresholds.serving import differences, present, read_serving, serving_document, write_serving
+from include.ledger.serving import differences, present, read_serving, serving_document, write_serving
+from include.project import Project
 
 Outcome = Literal["published", "already_published", "nothing_to_publish", "superseded", "refused"]
 Change = dict[str, Any]

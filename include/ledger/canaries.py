@@ -22,16 +22,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Any, Literal
-
-import pandas as pd
+from datetime import date
+from typing import Any
 
 from include.config.model import Canary as Settings
 from include.contract.cell import Cell, Row, cell_of
 from include.contract.grid import Pair
 from include.contract.tables import CELL
-from include.thresholds.bounds import mean_p_value
 
 KIND = "canary"
 
@@ -97,45 +94,6 @@ def canaries(chain: Sequence[Row]) -> dict[Cell, Canary]:
             else:
                 found[cell] = Canary(cell, row["version"], row["ds"], row["ds"], share, change)
     return found
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What becomes of a canary on a day, and why."""
-
-    outcome: Literal["wait", "step", "end"]
-    reason: str
-
-
-def judged(
-    canary: Canary,
-    labels: pd.DataFrame,
-    settings: Settings,
-    *,
-    through: date,
-    limit: float,
-    confidence: float,
-    min_labels: int,
-) -> Finding:
-    """Whether the labels since it began let it act on more videos.
-
-    Args:
-        labels: the cell's draws since it began, up to `through`, at or above its remove_at, with their final answers:
-            inclusion_probability in (0, 1], p_violating in [0, 1].
-        through: the last day whose labels are final.
-        limit: precision promised, as reviewers' labels show it.
-        confidence: of the test, in (0, 1).
-    """
-    due = canary.stepped + timedelta(days=settings.days_per_step)
-    if through < due:
-        return Finding("wait", f"labels are final up to {through}; it is judged when those up to {due} are")
-    if len(labels) < min_labels:
-        return Finding("wait", f"{len(labels)} labels since it began; {min_labels} are asked for")
-    weight, y = 1 / labels["inclusion_probability"].to_numpy(), labels["p_violating"].to_numpy(dtype=float)
-    found = f"{len(labels)} labels since it began put precision at {weight @ y / weight.sum():.3f}"
-    p_value = mean_p_value(weight * (limit - y), float(weight.max()) * (1 - limit))
-    compared = f"at least {limit:.3f} keeps the promise (p-value {p_value:.2g}, it ends at {1 - confidence:.2g})"
-    return Finding("end" if p_value <= 1 - confidence else "step", f"{found}, {compared}")
 
 
 def stepped(canary: Canary, settings: Settings, reason: str) -> dict[str, Any]:

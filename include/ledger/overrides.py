@@ -11,13 +11,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
-import pandas as pd
-
-from include.contract.cell import Cell, Row, cell_of, records
-from include.thresholds.guardrails import Outcome, Verdict
-from include.thresholds.ledger import canonical_json
+from include.contract.cell import Cell, Row, cell_of
 
 ORIGIN = "expiry"
 
@@ -75,29 +71,3 @@ def lifting(chain: Sequence[Row], day: date) -> list[dict[str, Any]]:
         for cell, held in sorted(overrides(chain).items())
         if held.expires_on <= day
     ]
-
-
-def respecting(
-    proposals: pd.DataFrame,
-    holding: Mapping[Cell, object],
-    status: Literal["held", "awaiting_approval"],
-    name: str = "override",
-) -> pd.DataFrame:
-    """`proposals` with those that would change a cell that something holds held, or put to a person.
-
-    Args:
-        holding: what holds a cell, in words.
-        name: of the verdict that says so.
-    """
-    rows = []
-    outcome: Outcome = "hold" if status == "held" else "ask"
-    for row in records(proposals):
-        holder = holding.get(cell_of(row))
-        changing = holder is not None and row["status"] in ("within_limits", "awaiting_approval")
-        rows.append(with_verdict(row, status, Verdict(name, outcome, str(holder))) if changing else row)
-    return proposals.assign(**{column: [row[column] for row in rows] for column in ("status", "verdicts")})
-
-
-def with_verdict(row: Row, status: str, verdict: Verdict) -> Row:
-    """A proposal with another status, and the verdict that says why."""
-    return row | {"status": status, "verdicts": canonical_json([*json.loads(row["verdicts"]), vars(verdict)])}

@@ -16,19 +16,20 @@ from scipy.stats import binom
 
 from include.config.model import Canary as Settings
 from include.contract.tables import CELL, TABLES
+from include.ledger.canaries import KIND, Canary, canaries, canary_salt
+from include.ledger.chain import in_order, verify
+from include.ledger.overrides import overrides
+from include.ledger.serving import read_serving
 from include.project import Project
 from include.simulation.buckets import buckets
 from include.thresholds import stage
 from include.thresholds.ad_hoc import computed
 from include.thresholds.approval import forecast_in_words
-from include.thresholds.canary import KIND, Canary, canaries, canary_salt, judged
-from include.thresholds.ledger import in_order, verify
 from include.thresholds.outcomes import due
-from include.thresholds.overrides import overrides
 from include.thresholds.request import Request
-from include.thresholds.serving import read_serving
 from include.verification.decision import decision_problems
-from tests.thresholds.publishing import BR, CONFIG, DAY, DE, carry_out, in_force, project_in, proposal, rows_of
+from include.watch.canary_step import judged
+from tests.ledger.publishing import BR, CONFIG, DAY, DE, carry_out, in_force, project_in, proposal, rows_of
 from tests.thresholds.test_watch_data import drawn, passed
 from tests.warehouse.reference import permanent_hash
 

@@ -11,9 +11,9 @@ import pandas as pd
 from include.config.load import load_config
 from include.config.settings import Settings
 from include.contract.tables import CELL
+from include.ledger.in_force import thresholds_in_force
+from include.ledger.publication import Act, PublishResult, publish
 from include.project import Project, open_project
-from include.thresholds.ledger import thresholds_in_force
-from include.thresholds.publication import Act, PublishResult, publish
 
 CONFIG = load_config()
 DAY = date(2026, 11, 10)

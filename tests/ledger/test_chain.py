@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from include.files import canonical_json
+from include.ledger.chain import column_hashes, in_order, verify
 from include.project import Project
-from include.thresholds.ledger import canonical_json, column_hashes, in_order, verify
-from tests.thresholds.publishing import DAY, INITIAL, in_force, project_in, three_versions
+from tests.ledger.publishing import DAY, INITIAL, in_force, project_in, three_versions
 
 
 @pytest.fixture

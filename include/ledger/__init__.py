@@ -1,0 +1,1 @@
+"""Which thresholds are in force, since when, and the only way to change them."""

@@ -1,0 +1,1 @@
+"""The day's answer for each cell: certificate, plan, guardrails, approval."""

@@ -1,0 +1,52 @@
+"""Whether a canary may act on more videos, must end, or waits. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
+
+import pandas as pd
+
+from include.config.model import Canary as Settings
+from include.ledger.canaries import Canary
+from include.thresholds.bounds import mean_p_value
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What becomes of a canary on a day, and why."""
+
+    outcome: Literal["wait", "step", "end"]
+    reason: str
+
+
+def judged(
+    canary: Canary,
+    labels: pd.DataFrame,
+    settings: Settings,
+    *,
+    through: date,
+    limit: float,
+    confidence: float,
+    min_labels: int,
+) -> Finding:
+    """Whether the labels since it began let it act on more videos.
+
+    Args:
+        labels: the cell's draws since it began, up to `through`, at or above its remove_at, with their final answers:
+            inclusion_probability in (0, 1], p_violating in [0, 1].
+        through: the last day whose labels are final.
+        limit: precision promised, as reviewers' labels show it.
+        confidence: of the test, in (0, 1).
+    """
+    due = canary.stepped + timedelta(days=settings.days_per_step)
+    if through < due:
+        return Finding("wait", f"labels are final up to {through}; it is judged when those up to {due} are")
+    if len(labels) < min_labels:
+        return Finding("wait", f"{len(labels)} labels since it began; {min_labels} are asked for")
+    weight, y = 1 / labels["inclusion_probability"].to_numpy(), labels["p_violating"].to_numpy(dtype=float)
+    found = f"{len(labels)} labels since it began put precision at {weight @ y / weight.sum():.3f}"
+    p_value = mean_p_value(weight * (limit - y), float(weight.max()) * (1 - limit))
+    compared = f"at least {limit:.3f} keeps the promise (p-value {p_value:.2g}, it ends at {1 - confidence:.2g})"
+    return Finding("end" if p_value <= 1 - confidence else "step", f"{found}, {compared}")
