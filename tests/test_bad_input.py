@@ -16,7 +16,7 @@ import pytest
 
 from include.config.settings import Settings
 from include.contract.tables import TABLES
-from include.evidence import accepted
+from include.evidence.accepted import accepted
 from include.labels import stage as labels
 from include.project import Project, open_project
 from include.quality.gate import GateFailed

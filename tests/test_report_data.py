@@ -12,7 +12,7 @@ import pytest
 
 from include.config.settings import Settings
 from include.contract.tables import CELL, N_BINS, TABLES
-from include.evidence import labelled_sample
+from include.evidence.sample import labelled_sample
 from include.project import Project, open_project
 from include.thresholds import stage
 from include.thresholds.report_data import certified_curves, report_data, sample_counts

@@ -8,5 +8,5 @@ import pandas as pd
 
 ProbabilitySample = NewType("ProbabilitySample", pd.DataFrame)
 """Labelled draws whose inclusion probability is known: rows of `review_sample` of the programmes estimates rest on, a
-video and model version once a day, with p_violating and sampled_on. Made by `include.evidence` alone.
+video and model version once a day, with p_violating and sampled_on. Made by `include.evidence.sample` alone.
 """

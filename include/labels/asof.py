@@ -29,6 +29,7 @@ import pandas as pd
 from include.config.model import Config
 from include.contract.schema import empty_frame
 from include.contract.tables import TABLES
+from include.evidence.golden import usable_golden
 from include.labels.consensus import consensus
 from include.labels.grading import counted
 
@@ -83,20 +84,6 @@ def cast_votes(answers: pd.DataFrame) -> pd.DataFrame:
     named = cast.rename(columns={"video_id": "item", "reviewer_id": "reviewer"})
     columns = ["policy", "item", "reviewer", "violating", "labelled_at"]
     return named.assign(violating=cast["decision"] == "violating")[columns].reset_index(drop=True)
-
-
-def usable_golden(golden: pd.DataFrame | None, config: Config) -> pd.DataFrame | None:
-    """`golden_labels` as policy, item, violating, sorted; None where there are none.
-
-    Labels of other policies or guideline versions are left out, and so are videos whose golden labels contradict each
-    other: neither side can be preferred.
-    """
-    if golden is None:
-        return None
-    guideline = golden["policy"].map({name: policy.guideline_version for name, policy in config.policies.items()})
-    usable = golden.loc[golden["guideline_version"] == guideline, [*_ITEM, "violating"]].drop_duplicates()
-    usable = usable.drop_duplicates(_ITEM, keep=False).sort_values(_ITEM, ignore_index=True)
-    return usable.rename(columns={"video_id": "item"})
 
 
 def consensus_asof(

@@ -1,7 +1,7 @@
 """How complete the labels of a sample are at each age, by what was done with the videos: rows of `label_completeness`.
 
-Removals tend to be labelled sooner than the rest. What is missing at maturity, `include.response` makes up for; how it
-came about is seen here, and how much arrived too late to count.
+Removals tend to be labelled sooner than the rest. What is missing at maturity, `include.evidence.response` makes up
+for; how it came about is seen here, and how much arrived too late to count.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pandas as pd
 from include.config.model import Config
 from include.contract.schema import empty_frame
 from include.contract.tables import ESTIMATING_PROGRAMMES, TABLES
-from include.response import RESPONSE_CLASS
+from include.evidence.response import RESPONSE_CLASS
 
 _TABLE = TABLES["label_completeness"]
 _DRAW = ["policy", "video_id", "sampled_on"]
@@ -21,7 +21,7 @@ def label_completeness(draws: pd.DataFrame, events: pd.DataFrame, config: Config
     """Rows of `label_completeness`, sorted by key: ages 1 to the policy's maturity, and above while events arrived.
 
     Args:
-        draws: of `include.response.mature_draws`.
+        draws: of `include.evidence.response.mature_draws`.
         events: `label_events` with ds (the arrival day), of all days from the first draw's on.
         config: each policy's maturity.
     """

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from include.config.settings import Settings
 from include.contract.tables import TABLES
-from include.evidence import accepted, window_start
+from include.evidence.accepted import accepted, window_start
+from include.evidence.golden import usable_golden
+from include.evidence.response import mature_draws, response_rates
 from include.files import write_whole
-from include.labels.asof import arrived_late, cast_votes, consensus_asof, usable_golden, votes_asof
+from include.labels.asof import arrived_late, cast_votes, consensus_asof, votes_asof
 from include.labels.completeness import label_completeness
 from include.labels.drops import read_drops
 from include.labels.grading import agreement, graded
@@ -19,7 +21,6 @@ from include.labels.push import Pushed
 from include.project import Project
 from include.quality import suites
 from include.quality.gate import judge, reopen
-from include.response import mature_draws, response_rates
 
 log = logging.getLogger(__name__)
 

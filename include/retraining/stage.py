@@ -11,7 +11,8 @@ import pandas as pd
 
 from include.contract.schema import empty_frame
 from include.contract.tables import CELL, TABLES
-from include.evidence import accepted, labelled_sample, training_picks
+from include.evidence.accepted import accepted
+from include.evidence.sample import labelled_sample, training_picks
 from include.files import write_whole
 from include.project import Project
 from include.quality import suites

@@ -7,9 +7,10 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from include.calibration import calibrate
 from include.contract.tables import CELL, TABLES
-from include.evidence import accepted, labelled_sample, window_start
+from include.evidence.accepted import accepted, window_start
+from include.evidence.calibration import calibrate
+from include.evidence.sample import labelled_sample
 from include.files import write_whole
 from include.ledger.in_force import thresholds_before
 from include.project import Project

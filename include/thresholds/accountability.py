@@ -20,7 +20,9 @@ import pandas as pd
 from include import __version__
 from include.config.load import ConfigError
 from include.contract.tables import CELL
-from include.evidence import accepted, enforced_removals, labelled_sample, passed_days
+from include.evidence.accepted import accepted, passed_days
+from include.evidence.enforcement import enforced_removals
+from include.evidence.sample import labelled_sample
 from include.files import write_whole
 from include.ledger.chain import LedgerError, verify
 from include.ledger.in_force import thresholds_before

@@ -20,13 +20,9 @@ import pandas as pd
 from include.contract.cell import cell_of, records
 from include.contract.grid import Pair
 from include.contract.tables import CELL
-from include.evidence import (
-    accepted,
-    config_digest,
-    fingerprints,
-    labelled_sample,
-    passed_days,
-)
+from include.evidence.accepted import accepted, passed_days
+from include.evidence.fingerprints import config_digest, fingerprints
+from include.evidence.sample import labelled_sample
 from include.files import write_whole
 from include.ledger.canaries import KIND as CANARY
 from include.ledger.canaries import canaries

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pandas as pd
 
 from include.contract.tables import CELL
-from include.evidence import accepted
+from include.evidence.accepted import accepted
 from include.ledger.in_force import thresholds_in_force
 from include.project import Project
 from include.thresholds.background import (

@@ -11,7 +11,7 @@ import pandas as pd
 
 from include.config.model import Config
 from include.contract.cell import NO_DRAWS, Cell, Row, by_cell, cell_of, records
-from include.evidence import labelled_sample
+from include.evidence.sample import labelled_sample
 from include.ledger.canaries import Canary, canaries, ended, stepped
 from include.ledger.publication import DAILY
 from include.project import Project

@@ -11,7 +11,9 @@ import pandas as pd
 from include.contract.cell import by_cell
 from include.contract.grid import first_bin
 from include.contract.tables import CELL, N_BINS
-from include.evidence import accepted, enforced, labelled_sample, window_start
+from include.evidence.accepted import accepted, window_start
+from include.evidence.enforcement import enforced
+from include.evidence.sample import labelled_sample
 from include.ledger.canaries import canaries
 from include.ledger.chain import in_order
 from include.project import Project

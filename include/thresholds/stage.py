@@ -13,15 +13,10 @@ import pandas as pd
 
 from include.contract.cell import NO_DRAWS, Row, by_cell, cell_of, records
 from include.contract.tables import CELL
-from include.evidence import (
-    accepted,
-    config_digest,
-    enforced_removals,
-    fingerprints,
-    labelled_sample,
-    of_cells,
-    window_start,
-)
+from include.evidence.accepted import accepted, window_start
+from include.evidence.enforcement import enforced_removals
+from include.evidence.fingerprints import config_digest, fingerprints
+from include.evidence.sample import labelled_sample, of_cells
 from include.files import write_whole
 from include.ledger.canaries import KIND, canaries, in_words
 from include.ledger.chain import TABLE, in_order

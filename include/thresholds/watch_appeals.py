@@ -20,7 +20,7 @@ import pandas as pd
 
 from include.contract.cell import Cell, Row, by_cell
 from include.contract.tables import CELL
-from include.evidence import enforced
+from include.evidence.enforcement import enforced
 from include.ledger.chain import acting_of, canary_of
 from include.project import Project
 from include.thresholds.watch import Contested, Watched

@@ -13,7 +13,7 @@ from include.contract.cell import NO_DRAWS, Cell, by_cell, cell_of, records
 from include.contract.grid import Pair
 from include.contract.schema import empty_frame
 from include.contract.tables import CELL, TABLES
-from include.evidence import labelled_sample
+from include.evidence.sample import labelled_sample
 from include.ledger.chain import TABLE, in_order
 from include.project import Project
 from include.proposals.guardrails import Alarm

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from include.contract.cell import Row, cell_of, records
-from include.evidence import config_digest
+from include.evidence.fingerprints import config_digest
 from include.ledger import canaries
 from include.ledger.chain import TABLE, acting_after, acting_of
 from include.ledger.overrides import lifting

@@ -43,7 +43,7 @@ from scipy.stats import binom
 
 from include.config.model import Config
 from include.contract.tables import CELL, N_BINS
-from include.evidence import labelled_sample
+from include.evidence.sample import labelled_sample
 from include.labels import stage as labels
 from include.ledger.in_force import thresholds_before
 from include.project import Project

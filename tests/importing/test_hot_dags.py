@@ -19,7 +19,7 @@ from scipy import stats
 
 from include.config.declared import declared_settings
 from include.contract.tables import CELL
-from include.evidence import labelled_sample
+from include.evidence.sample import labelled_sample
 from include.importing.__main__ import main
 from include.ledger.in_force import thresholds_before
 from include.local.runs import run_dag

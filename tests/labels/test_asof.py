@@ -14,14 +14,8 @@ from include.config.load import load_config
 from include.config.model import Config
 from include.contract.schema import arrow_schema, empty_frame
 from include.contract.tables import TABLES
-from include.labels.asof import (
-    answers_that_count,
-    arrived_late,
-    cast_votes,
-    consensus_asof,
-    usable_golden,
-    votes_asof,
-)
+from include.evidence.golden import usable_golden
+from include.labels.asof import answers_that_count, arrived_late, cast_votes, consensus_asof, votes_asof
 from include.labels.drops import read_drops
 from include.labels.ingest import ingest
 from include.labels.reviewers import reviewer_quality

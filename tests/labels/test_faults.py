@@ -19,7 +19,7 @@ from include.config.settings import Settings
 from include.labels import stage
 from include.labels.push import pushed
 from include.project import Project, open_project
-from tests.test_evidence import draw, judged, sampled
+from tests.evidence.test_sample import draw, judged, sampled
 
 KILLS_A_STEP = 8
 FIRST = date(2026, 11, 1)

@@ -14,7 +14,7 @@ from include.labels import stage
 from include.labels.drops import FIELDS, Reason
 from include.labels.replay import main, refused_events
 from include.project import Project, open_project
-from tests.test_evidence import draw, judged, sampled
+from tests.evidence.test_sample import draw, judged, sampled
 
 DRAWN, DAY, NEXT = date(2026, 11, 2), date(2026, 11, 3), date(2026, 11, 4)
 COLUMNS = [*FIELDS[:-2], "note"]

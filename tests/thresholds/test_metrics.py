@@ -373,8 +373,8 @@ def test_prevalence_agrees_with_prediction_powered_inference():
     """
     from ppi_py import ppi_mean_ci, ppi_mean_pointestimate
 
-    from include.calibration import curve_by_cell
     from include.contract.grid import bin_of
+    from include.evidence.calibration import curve_by_cell
 
     drawn = np.random.default_rng(4).random(len(VIDEOS)) < 0.1
     sample = labels(VIDEOS[drawn], 0.1)

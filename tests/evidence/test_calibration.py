@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from include.calibration import calibrate as calibrate_sample
 from include.contract.grid import bin_of
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL
+from include.evidence.calibration import calibrate as calibrate_sample
 
 BR, DE = ("violence", "BR", "v3"), ("violence", "DE", "v3")
 CENTRES = (np.arange(1000) + 0.5) / 1000

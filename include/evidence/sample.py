@@ -1,40 +1,20 @@
-"""What stages may build on: days whose gate passed, and the labelled probability sample as of a day."""
+"""The labelled probability sample as of a day: the only frame that estimates may rest on."""
 
 from __future__ import annotations
 
-import hashlib
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import pandas as pd
 
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, ESTIMATING_PROGRAMMES
-from include.files import canonical_json
-from include.labels.asof import usable_golden
+from include.evidence.accepted import accepted, window_start
+from include.evidence.golden import usable_golden
+from include.evidence.response import adjusted_for_response, mature_draws
 from include.project import Project
-from include.response import adjusted_for_response, mature_draws
-from include.warehouse.base import MissingPartition
 
 _DRAW = ["video_id", "policy", "sampled_on", "model_version"]
-
-
-def passed_days(project: Project, gate: str, start: date, end: date) -> set[date]:
-    """Days from `start` to `end`, inclusive, on which `gate` ran without a critical failure."""
-    results = project.warehouse.read("quality_results", start, end, slice_value=gate)
-    failed = results[(results["severity"] == "critical") & ~results["success"].astype(bool)]
-    return set(results["ds"]) - set(failed["ds"])
-
-
-def accepted(project: Project, table: str, gate: str, start: date, end: date) -> pd.DataFrame:
-    """Rows of `table` from `start` to `end`, of the days that passed `gate`."""
-    rows = project.warehouse.read(table, start, end)
-    return rows[rows["ds"].isin(passed_days(project, gate, start, end))].reset_index(drop=True)
-
-
-def window_start(project: Project, day: date) -> date:
-    """First day of the longest window any policy uses at `day`."""
-    return day - timedelta(days=max(policy.window_days for policy in project.config.policies.values()) - 1)
 
 
 def labelled_sample(project: Project, day: date) -> ProbabilitySample:
@@ -43,7 +23,7 @@ def labelled_sample(project: Project, day: date) -> ProbabilitySample:
     Columns of `review_sample`, p_violating, golden (what experts say, 1 or 0; NaN: nothing) and sampled_on (the day of
     the draw), sorted by cell, day and video. A video drawn by both programmes counts once, with the probability of
     their union; one drawn on several days counts once, on the day its consensus is about. Inclusion probabilities are
-    those of being drawn and answered, see `include.response`.
+    those of being drawn and answered, see `include.evidence.response`.
     """
     rows = adjusted_for_response(_mature_draws(project, day, ESTIMATING_PROGRAMMES))
     golden = usable_golden(project.warehouse.read("golden_labels", end=day), project.config)
@@ -82,38 +62,3 @@ def _mature_draws(project: Project, day: date, programmes: tuple[str, ...]) -> p
 def of_cells(sample: ProbabilitySample, cells: pd.DataFrame) -> ProbabilitySample:
     """The rows of `sample` in one of `cells` (policy, market, model_version)."""
     return ProbabilitySample(sample.merge(cells[list(CELL)]))
-
-
-def enforced(project: Project, day: date) -> pd.DataFrame | None:
-    """What the platform did on `day`: policy, market, model_version, action, threshold_version, n_videos, sorted.
-
-    None: it delivers no enforcement_log of that day.
-    """
-    try:
-        counts = project.warehouse.query("enforcement_counts", {"ds": day})
-    except MissingPartition:
-        return None
-    return counts.sort_values(list(counts.columns), ignore_index=True)
-
-
-def enforced_removals(project: Project, day: date) -> pd.Series | None:
-    """Videos the platform removed on `day`, by cell; None: it does not say."""
-    counts = enforced(project, day)
-    if counts is None:
-        return None
-    return counts[counts["action"] == "remove"].groupby(list(CELL))["n_videos"].sum()
-
-
-def fingerprints(project: Project, day: date) -> dict[str, str]:
-    """SHA-256 of every partition that certificates as of `day` rest on, by table and day."""
-    warehouse, start = project.warehouse, window_start(project, day)
-    names = [("label_consensus", day), ("score_histogram", day), ("threshold_watch", day)]
-    names += [("review_sample", sampled) for sampled in warehouse.days("review_sample") if start <= sampled <= day]
-    found = {f"{table}/{ds}": warehouse.fingerprint(table, ds) for table, ds in names}
-    return {name: digest for name, digest in found.items() if digest}
-
-
-def config_digest(project: Project) -> dict[str, str]:
-    """SHA-256 of the configuration's values, by the name of its file."""
-    values = canonical_json(project.config.model_dump(mode="json"))
-    return {"policies.yaml": hashlib.sha256(values.encode()).hexdigest()}

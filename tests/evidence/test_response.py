@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from include.config.load import load_config
-from include.response import MIN_CLASS_DRAWS, adjusted_for_response, mature_draws, response_rates
+from include.evidence.response import MIN_CLASS_DRAWS, adjusted_for_response, mature_draws, response_rates
 from include.simulation.population import content, scores, uploads
 from include.simulation.randomness import mixed, uniform
 from include.simulation.reviewers import QUEUE_COLUMNS, answers

@@ -13,16 +13,9 @@ import pytest
 from include.config.load import load_config
 from include.config.settings import Settings
 from include.contract.tables import TABLES
-from include.evidence import (
-    accepted,
-    config_digest,
-    fingerprints,
-    labelled_sample,
-    passed_days,
-    probability_sample,
-    training_picks,
-    window_start,
-)
+from include.evidence.accepted import accepted, passed_days, window_start
+from include.evidence.fingerprints import config_digest, fingerprints
+from include.evidence.sample import labelled_sample, probability_sample, training_picks
 from include.ledger.in_force import thresholds_before
 from include.ledger.publication import Act, publish
 from include.project import Project, open_project

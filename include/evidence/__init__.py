@@ -1,0 +1,1 @@
+"""What estimates may rest on: accepted days, the labelled sample, response, calibration, golden answers."""
