@@ -21,7 +21,7 @@ from typing import Literal
 
 from include.config.model import Guardrails, ThresholdLimits
 from include.contract.grid import Pair
-from include.thresholds.forecast import Estimate
+from include.forecasts.forecast import Estimate
 
 Outcome = Literal["publish", "ask", "hold"]
 _ORDER: tuple[Outcome, ...] = ("publish", "ask", "hold")

@@ -26,8 +26,8 @@ from include.evidence.sample import labelled_sample
 from include.files import write_whole
 from include.ledger.chain import LedgerError, verify
 from include.ledger.in_force import thresholds_before
+from include.metrics.policy_metrics import CONFIDENCE
 from include.project import Project, open_project
-from include.thresholds.metrics import CONFIDENCE
 from include.thresholds.period import ALL_MARKETS, automated_means, folded, total
 from include.warehouse.base import UnreadablePartition
 

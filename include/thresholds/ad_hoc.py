@@ -24,6 +24,7 @@ from include.evidence.accepted import accepted, passed_days
 from include.evidence.fingerprints import config_digest, fingerprints
 from include.evidence.sample import labelled_sample
 from include.files import write_whole
+from include.forecasts.forecast import volumes
 from include.ledger.canaries import KIND as CANARY
 from include.ledger.canaries import canaries
 from include.ledger.chain import TABLE, in_order
@@ -36,7 +37,6 @@ from include.quality import suites
 from include.quality.gate import GateFailed, run_gate
 from include.thresholds.approval import answered, forecast_in_words, levels, refused, request_text, validated
 from include.thresholds.background_data import background
-from include.thresholds.forecast import volumes
 from include.thresholds.proposals import propose
 from include.thresholds.request import Asked, Request, RequestError, checked, restored
 

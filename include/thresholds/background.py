@@ -12,8 +12,8 @@ import pandas as pd
 from include.contract.cell import Cell
 from include.contract.grid import first_bin
 from include.contract.tables import CELL
+from include.forecasts.forecast import Contested
 from include.proposals.guardrails import Alarm
-from include.thresholds.forecast import Contested
 
 RECENT_DAYS = 7
 """Days before the day that its removals are compared with."""

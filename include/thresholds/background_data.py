@@ -8,6 +8,7 @@ import pandas as pd
 
 from include.contract.tables import CELL
 from include.evidence.accepted import accepted
+from include.forecasts.forecast import Contested
 from include.ledger.in_force import thresholds_in_force
 from include.project import Project
 from include.thresholds.background import (
@@ -20,7 +21,6 @@ from include.thresholds.background import (
     mean_removals,
     removals_at,
 )
-from include.thresholds.forecast import Contested
 
 
 def background(project: Project, day: date, in_force: pd.DataFrame, *, emergency: bool = False) -> Background:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from include.certificates.reviewer_error import settled
 from include.config.model import Config
 from include.contract.cell import NO_DRAWS, Cell, Row, by_cell, cell_of, records
 from include.evidence.sample import labelled_sample
@@ -16,7 +17,6 @@ from include.ledger.canaries import Canary, canaries, ended, stepped
 from include.ledger.publication import DAILY
 from include.project import Project
 from include.thresholds.proposals import aim_of
-from include.thresholds.reviewer_error import settled
 from include.watch.canary_step import Finding, judged
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ import pandas as pd
 from include.contract.grid import bin_of, first_bin
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN
-from include.thresholds.metrics import policy_metrics
+from include.metrics.policy_metrics import policy_metrics
 
 ALL_MARKETS = "all"
 INDICATORS = ("accuracy", "precision", "recall")

@@ -37,17 +37,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from include.certificates.certify import Decision, Goal, certify
+from include.certificates.reviewer_error import Aim, aim_at, settled
 from include.config.model import Config, Policy
 from include.contract.cell import Cell, by_cell
 from include.contract.grid import Pair, first_bin
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, N_BINS, TABLES
 from include.files import canonical_json
+from include.forecasts.forecast import Contested, Estimate, forecast, precision_at, recall_at, volumes
 from include.proposals.guardrails import Alarm, Change, Queue, Verdict, breaker, judge, overall, status_of
 from include.thresholds.background import Background
-from include.thresholds.certify import Decision, Goal, certify
-from include.thresholds.forecast import Contested, Estimate, forecast, precision_at, recall_at, volumes
-from include.thresholds.reviewer_error import Aim, aim_at, settled
 
 _COUNTS = ("n", "labels_needed", "removes_before", "removes_after", "reviews_before", "reviews_after")
 _SAMPLE_COLUMNS = (*CELL, "sample_id", "score", "views", "inclusion_probability", "p_violating")

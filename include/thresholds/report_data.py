@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from include.certificates.certify import Goal, curve
+from include.certificates.reviewer_error import settled
 from include.contract.cell import by_cell
 from include.contract.grid import first_bin
 from include.contract.tables import CELL, N_BINS
@@ -17,11 +19,9 @@ from include.evidence.sample import labelled_sample
 from include.ledger.canaries import canaries
 from include.ledger.chain import in_order
 from include.project import Project
-from include.thresholds.certify import Goal, curve
 from include.thresholds.proposals import aim_of
 from include.thresholds.report import ReportData
 from include.thresholds.report.data import CURVE_COLUMNS, DAILY, SAMPLE_COUNT_COLUMNS
-from include.thresholds.reviewer_error import settled
 
 OUTCOME_DAYS = 90
 """Days whose comparisons of forecasts the report sums up."""

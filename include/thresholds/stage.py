@@ -18,11 +18,13 @@ from include.evidence.enforcement import enforced_removals
 from include.evidence.fingerprints import config_digest, fingerprints
 from include.evidence.sample import labelled_sample, of_cells
 from include.files import write_whole
+from include.forecasts.outcomes import due, frame_of, outcome
 from include.ledger.canaries import KIND, canaries, in_words
 from include.ledger.chain import TABLE, in_order
 from include.ledger.in_force import thresholds_before
 from include.ledger.overrides import lifting, overrides
 from include.ledger.publication import DAILY, Act, publish, publish_changes, published_ids, read_chain
+from include.metrics.policy_metrics import policy_metrics
 from include.project import Project
 from include.proposals.holds import respecting
 from include.quality import suites
@@ -30,8 +32,6 @@ from include.quality.gate import judge
 from include.thresholds.approval import already_answered, answered, refused, request_text, validated
 from include.thresholds.background_data import background
 from include.thresholds.canary_data import canary_changes
-from include.thresholds.metrics import policy_metrics
-from include.thresholds.outcomes import due, frame_of, outcome
 from include.thresholds.proposals import propose
 from include.thresholds.watch_data import alarms, watch_rows
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from include.certificates.reviewer_error import settled
 from include.config.model import Config
 from include.contract.cell import NO_DRAWS, Cell, by_cell, cell_of, records
 from include.contract.grid import Pair
@@ -18,7 +19,6 @@ from include.ledger.chain import TABLE, in_order
 from include.project import Project
 from include.proposals.guardrails import Alarm
 from include.thresholds.proposals import aim_of
-from include.thresholds.reviewer_error import settled
 from include.thresholds.watch import Watched, Wealth, alarm_at, safer, watched, with_labels
 from include.thresholds.watch_appeals import Appeals, Known, counted
 

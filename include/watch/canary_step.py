@@ -20,9 +20,9 @@ from typing import Literal
 
 import pandas as pd
 
+from include.certificates.bounds import mean_p_value
 from include.config.model import Canary as Settings
 from include.ledger.canaries import Canary
-from include.thresholds.bounds import mean_p_value
 
 
 @dataclass(frozen=True)

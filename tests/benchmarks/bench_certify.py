@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from include.thresholds.certify import Goal, certify
+from include.certificates.certify import Goal, certify
 
 LABELS: Final = 133
 CANDIDATES: Final = np.arange(1_000) / 1_000

@@ -31,7 +31,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
-from include.thresholds.certify import Goal
+from include.certificates.certify import Goal
 from tests.benchmarks.peers import corrected, hajek_normal, looks_right, mapie, mapie_from, plumbline
 from tests.benchmarks.worlds import SCENARIOS, Scenario, Truth, configure, first_draw, next_draw
 

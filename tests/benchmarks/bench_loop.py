@@ -41,6 +41,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binom
 
+from include.certificates.certify import Goal
 from include.config.model import Config
 from include.contract.tables import CELL, N_BINS
 from include.evidence.sample import labelled_sample
@@ -53,7 +54,6 @@ from include.simulation.platform import Platform
 from include.simulation.population import content, scores, uploads
 from include.simulation.scenario import Evasion, ReviewersChange, Scenario, Shift, load_scenario, scenario_names
 from include.thresholds import stage as thresholds
-from include.thresholds.certify import Goal
 from tests.benchmarks.peers import looks_right
 from tests.history import APPROVED, START, History
 

@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtri
 from scipy.stats import binom, chi2
 
+from include.certificates.certify import Goal
 from include.config.model import Config, Programmes
 from include.contract.sample import ProbabilitySample
-from include.thresholds.certify import Goal
-from include.thresholds.metrics import policy_metrics
+from include.metrics.policy_metrics import policy_metrics
 from tests.benchmarks.worlds import (
     POLICY,
     VERSION,

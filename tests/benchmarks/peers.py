@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from include.thresholds.certify import Goal, certify
-from include.thresholds.reviewer_error import aim_at
+from include.certificates.certify import Goal, certify
+from include.certificates.reviewer_error import aim_at
 from tests.benchmarks.worlds import EDGES
 
 Array = NDArray[np.float64]

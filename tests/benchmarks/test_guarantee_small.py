@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.thresholds.certify import Goal
+from include.certificates.certify import Goal
 from tests.benchmarks.bench_guarantee import Outcome, live
 from tests.benchmarks.peers import hajek_normal, looks_right, plumbline, unweighted
 from tests.benchmarks.worlds import EDGES, SCENARIOS, Draw, Truth, population

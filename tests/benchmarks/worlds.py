@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
+from include.certificates.certify import Goal, certify
 from include.config.load import load_config
 from include.config.model import Config, Market, ThresholdLimits
 from include.contract.grid import bin_of
@@ -25,7 +26,6 @@ from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, N_BINS
 from include.evidence.calibration import calibrate
 from include.sampling.design import design
-from include.thresholds.certify import Goal, certify
 
 Array = NDArray[np.float64]
 

@@ -16,6 +16,7 @@ from scipy.stats import binom
 
 from include.config.model import Canary as Settings
 from include.contract.tables import CELL, TABLES
+from include.forecasts.outcomes import due
 from include.ledger.canaries import KIND, Canary, canaries, canary_salt
 from include.ledger.chain import in_order, verify
 from include.ledger.overrides import overrides
@@ -25,7 +26,6 @@ from include.simulation.buckets import buckets
 from include.thresholds import stage
 from include.thresholds.ad_hoc import computed
 from include.thresholds.approval import forecast_in_words
-from include.thresholds.outcomes import due
 from include.thresholds.request import Request
 from include.verification.decision import decision_problems
 from include.watch.canary_step import judged

@@ -9,8 +9,8 @@ import pytest
 
 from include.config.model import Freeze, Guardrails, ThresholdLimits
 from include.contract.grid import Pair
+from include.forecasts.forecast import Estimate
 from include.proposals.guardrails import Alarm, Change, Queue, Verdict, breaker, judge, overall, status_of
-from include.thresholds.forecast import Estimate
 
 LIMITS = ThresholdLimits(lowest_remove_at=0.5, lowest_review_at=0.05)
 DAY = date(2026, 11, 20)

@@ -8,8 +8,8 @@ from datetime import date
 import pandas as pd
 
 from include.contract.tables import CELL
+from include.forecasts.forecast import Contested
 from include.thresholds.background import contested, last_tightened, mean_removals, removals_at
-from include.thresholds.forecast import Contested
 
 ONE, OTHER, NEW = ("fraud", "BR", "v1"), ("fraud", "DE", "v1"), ("fraud", "IN", "v2")
 

@@ -15,9 +15,9 @@ from include.config.load import load_config
 from include.config.model import Canary, Config, Market
 from include.contract.grid import Pair
 from include.contract.tables import CELL, TABLES
+from include.forecasts.forecast import Contested, precision_at
 from include.proposals.guardrails import Alarm
 from include.thresholds.background import Background
-from include.thresholds.forecast import Contested, precision_at
 from include.thresholds.proposals import propose
 from include.warehouse.frames import checked_rows
 

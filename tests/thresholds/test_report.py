@@ -132,7 +132,7 @@ def _proposal(position: int, cell: tuple[str, str, str], curve: pd.DataFrame) ->
 
 
 def _effect(position: int) -> dict[str, Any]:
-    """A forecast, as `include.thresholds.forecast` words it."""
+    """A forecast, as `include.forecasts.forecast` words it."""
     pair = {"before": 1_000.0, "after": 1_250.0 + position}
     stated = {"estimate": 0.981, "low": 0.96, "high": 0.99, "labels": 120}
     return {

@@ -11,7 +11,7 @@ import pandas as pd
 
 from include.contract.cell import Cell, by_cell, cell_of, records
 from include.contract.tables import TABLES
-from include.thresholds.forecast import volumes
+from include.forecasts.forecast import volumes
 from include.thresholds.report import wording
 from include.thresholds.report.data import DAILY, ReportData
 from include.thresholds.report.decisions import after

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from include.contract.cell import records
+from include.forecasts.outcomes import bias
 from include.ledger.canaries import percent
-from include.thresholds.outcomes import bias
 from include.thresholds.report import wording
 from include.thresholds.report.data import ReportData
 from include.thresholds.report.parts import Section, Table, Value, cell_value

@@ -39,13 +39,13 @@ from scipy.special import expit, logit
 from scipy.stats import beta as beta_distribution
 from scipy.stats import norm
 
+from include.certificates.reviewer_error import ReviewerError, reviewer_error_by_band, settled
 from include.config.model import Config
 from include.contract.grid import bin_of, first_bin
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import ALL_MARKETS, CELL, N_BINS, NO_SCORE_BIN, TABLES
 from include.evidence.calibration import curve_by_cell
-from include.thresholds.rare import rate_interval
-from include.thresholds.reviewer_error import ReviewerError, reviewer_error_by_band, settled
+from include.metrics.rare_rates import rate_interval
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from include.thresholds.bounds import mean_p_value
-from include.thresholds.certify import EXACT_BINOMIAL, EXACT_WEIGHTED, Goal, certify, curve
+from include.certificates.bounds import mean_p_value
+from include.certificates.certify import EXACT_BINOMIAL, EXACT_WEIGHTED, Goal, certify, curve
 
 HOT = Path(__file__).parents[2] / "../shared/data/hot"
 
@@ -456,7 +456,7 @@ def test_the_search_takes_few_exact_tests(monkeypatch, spread):
         tests.append(1)
         return mean_p_value(*given, **more)
 
-    monkeypatch.setattr("include.thresholds.certify.mean_p_value", counted)
+    monkeypatch.setattr("include.certificates.certify.mean_p_value", counted)
     rng = np.random.default_rng(9)
     grid, goal, certified = np.arange(1000) / 1000, Goal("precision", at_least=0.8), 0
     for _ in range(60):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from include.thresholds.bounds import binomial_lower_bound, binomial_p_value, mean_p_value
+from include.certificates.bounds import binomial_lower_bound, binomial_p_value, mean_p_value
 
 
 @pytest.mark.parametrize(

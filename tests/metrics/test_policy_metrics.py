@@ -16,7 +16,7 @@ from include.config.load import load_config
 from include.config.model import Config
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, TABLES
-from include.thresholds.metrics import korn_graubard, policy_metrics, poststratified, taylor_variance
+from include.metrics.policy_metrics import korn_graubard, policy_metrics, poststratified, taylor_variance
 from include.warehouse.duckdb import checked_rows
 
 BR, DE = ("violence", "BR", "v3"), ("violence", "DE", "v3")

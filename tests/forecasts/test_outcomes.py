@@ -14,8 +14,8 @@ from include.config.load import load_config
 from include.contract.cell import NO_DRAWS
 from include.contract.grid import Pair
 from include.contract.tables import CELL, TABLES
-from include.thresholds.forecast import forecast
-from include.thresholds.outcomes import bias, due, frame_of, outcome
+from include.forecasts.forecast import forecast
+from include.forecasts.outcomes import bias, due, frame_of, outcome
 from include.warehouse.duckdb import checked_rows
 
 CONFIG = load_config()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.thresholds.certify import Decision, Goal, certify
-from include.thresholds.reviewer_error import aim_at, reviewer_error, reviewer_error_by_band, settled
+from include.certificates.certify import Decision, Goal, certify
+from include.certificates.reviewer_error import aim_at, reviewer_error, reviewer_error_by_band, settled
 
 
 def golden_of(caught: int, missed: int, spared: int, alarmed: int, score: float = 0.9) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from include.config.model import Config
 from include.contract.cell import Cell
 from include.contract.grid import Pair
 from include.contract.tables import CELL, OUTCOME_MEASURES, TABLES
-from include.thresholds.forecast import forecast
+from include.forecasts.forecast import forecast
 
 HORIZONS = (1, 7, 28)
 """Days after the day a version rests on."""

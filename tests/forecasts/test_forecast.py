@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.contract.grid import Pair, first_bin
+from include.forecasts.forecast import Contested, flips, forecast, share, volumes
 from include.simulation.population import content, scores, uploads
 from include.simulation.scenario import load_scenario
-from include.thresholds.forecast import Contested, flips, forecast, share, volumes
 
 edges = st.integers(0, 1000).map(lambda k: k / 1000)
 

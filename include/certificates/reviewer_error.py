@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from include.thresholds.bounds import mean_lower_bound
-from include.thresholds.certify import Decision
+from include.certificates.bounds import mean_lower_bound
+from include.certificates.certify import Decision
 
 Array = NDArray[np.float64]
 

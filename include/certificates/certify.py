@@ -37,7 +37,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
-from include.thresholds.bounds import binomial_lower_bound, binomial_p_value, mean_p_value
+from include.certificates.bounds import binomial_lower_bound, binomial_p_value, mean_p_value
 
 EXACT_BINOMIAL = "exact binomial"
 EXACT_WEIGHTED = "exact weighted mean (Gaffke)"

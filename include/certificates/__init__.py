@@ -1,0 +1,1 @@
+"""Whether a threshold keeps a goal, from labels drawn with known probabilities; pure."""

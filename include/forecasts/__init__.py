@@ -1,0 +1,1 @@
+"""What a change of thresholds would do, and what it did; pure."""

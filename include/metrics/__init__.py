@@ -1,0 +1,1 @@
+"""What removal achieves, with intervals."""
