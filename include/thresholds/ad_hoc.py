@@ -32,12 +32,12 @@ from include.ledger.in_force import thresholds_in_force
 from include.ledger.overrides import overrides
 from include.ledger.publication import Act, publish, published_ids, read_chain
 from include.project import Project
+from include.proposals.approval import answered, forecast_in_words, levels, refused, request_text, validated
+from include.proposals.collect import background
 from include.proposals.holds import respecting
+from include.proposals.propose import propose
 from include.quality import suites
 from include.quality.gate import GateFailed, run_gate
-from include.thresholds.approval import answered, forecast_in_words, levels, refused, request_text, validated
-from include.thresholds.background_data import background
-from include.thresholds.proposals import propose
 from include.thresholds.request import Asked, Request, RequestError, checked, restored
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from include.evidence.sample import labelled_sample
 from include.ledger.canaries import canaries
 from include.ledger.chain import in_order
 from include.project import Project
-from include.thresholds.proposals import aim_of
+from include.proposals.populations import aim_of
 from include.thresholds.report import ReportData
 from include.thresholds.report.data import CURVE_COLUMNS, DAILY, SAMPLE_COUNT_COLUMNS
 

@@ -26,14 +26,14 @@ from include.ledger.overrides import lifting, overrides
 from include.ledger.publication import DAILY, Act, publish, publish_changes, published_ids, read_chain
 from include.metrics.policy_metrics import policy_metrics
 from include.project import Project
+from include.proposals.approval import already_answered, answered, refused, request_text, validated
+from include.proposals.collect import background
 from include.proposals.holds import respecting
+from include.proposals.propose import propose
 from include.quality import suites
 from include.quality.gate import judge
-from include.thresholds.approval import already_answered, answered, refused, request_text, validated
-from include.thresholds.background_data import background
-from include.thresholds.canary_data import canary_changes
-from include.thresholds.proposals import propose
-from include.thresholds.watch_data import alarms, watch_rows
+from include.watch.canaries import canary_changes
+from include.watch.collect import alarms, watch_rows
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from include.ledger.overrides import lifting
 from include.ledger.publication import DAILY, initial_thresholds
 from include.project import Project
 from include.thresholds import ad_hoc, roll_back
-from include.thresholds.canary_data import canary_changes
 from include.thresholds.stage import daily_proposals
+from include.watch.canaries import canary_changes
 
 
 def decision_problems(project: Project, chain: Sequence[Row], version: int) -> list[str]:

@@ -24,7 +24,7 @@ from include.importing.__main__ import main
 from include.ledger.in_force import thresholds_before
 from include.local.runs import run_dag
 from include.project import Project, open_project
-from include.thresholds.proposals import propose
+from include.proposals.propose import propose
 
 pytestmark = pytest.mark.airflow
 

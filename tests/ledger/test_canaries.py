@@ -22,16 +22,16 @@ from include.ledger.chain import in_order, verify
 from include.ledger.overrides import overrides
 from include.ledger.serving import read_serving
 from include.project import Project
+from include.proposals.approval import forecast_in_words
 from include.simulation.buckets import buckets
 from include.thresholds import stage
 from include.thresholds.ad_hoc import computed
-from include.thresholds.approval import forecast_in_words
 from include.thresholds.request import Request
 from include.verification.decision import decision_problems
 from include.watch.canary_step import judged
 from tests.ledger.publishing import BR, CONFIG, DAY, DE, carry_out, in_force, project_in, proposal, rows_of
-from tests.thresholds.test_watch_data import drawn, passed
 from tests.warehouse.reference import permanent_hash
+from tests.watch.test_collect import drawn, passed
 
 STEPS = Settings(steps=[0.01, 0.1], days_per_step=2)
 MATURITY = CONFIG.policies["violence"].maturity_days

@@ -13,7 +13,7 @@ from include.ledger.canaries import percent
 from include.thresholds.report import wording
 from include.thresholds.report.data import ReportData
 from include.thresholds.report.parts import Section, Table, Value, cell_value
-from include.thresholds.watch import alarm_at
+from include.watch.e_values import alarm_at
 
 LATELY_DAYS = 28
 MOST_ROWS = 60

@@ -16,9 +16,9 @@ from include.config.model import Canary, Config, Market
 from include.contract.grid import Pair
 from include.contract.tables import CELL, TABLES
 from include.forecasts.forecast import Contested, precision_at
+from include.proposals.background import Background
 from include.proposals.guardrails import Alarm
-from include.thresholds.background import Background
-from include.thresholds.proposals import propose
+from include.proposals.propose import propose
 from include.warehouse.frames import checked_rows
 
 DAY = date(2026, 11, 14)

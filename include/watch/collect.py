@@ -18,9 +18,10 @@ from include.evidence.sample import labelled_sample
 from include.ledger.chain import TABLE, in_order
 from include.project import Project
 from include.proposals.guardrails import Alarm
-from include.thresholds.proposals import aim_of
-from include.thresholds.watch import Watched, Wealth, alarm_at, safer, watched, with_labels
-from include.thresholds.watch_appeals import Appeals, Known, counted
+from include.proposals.populations import aim_of
+from include.watch.appeals import Appeals, Known, counted
+from include.watch.e_values import Wealth, alarm_at, with_labels
+from include.watch.watched import Watched, safer, watched
 
 _TABLE = TABLES["threshold_watch"]
 Rows = Mapping[tuple[Cell, int], Mapping[str, Any]]

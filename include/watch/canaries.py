@@ -16,7 +16,7 @@ from include.evidence.sample import labelled_sample
 from include.ledger.canaries import Canary, canaries, ended, stepped
 from include.ledger.publication import DAILY
 from include.project import Project
-from include.thresholds.proposals import aim_of
+from include.proposals.populations import aim_of
 from include.watch.canary_step import Finding, judged
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ from include.contract.grid import Pair
 from include.contract.tables import CELL
 from include.ledger.publication import Act, publish_changes
 from include.proposals.guardrails import Alarm
-from include.thresholds import watch_appeals
-from include.thresholds.watch_data import alarms, watch_rows
+from include.watch import appeals
+from include.watch.collect import alarms, watch_rows
 from tests.ledger.publishing import BR, CONFIG, DAY, DE, INITIAL, NOW, carry_out, project_in, proposal
-from tests.thresholds.test_watch_data import CELLS, MATURITY, drawn, watched_on
+from tests.watch.test_collect import CELLS, MATURITY, drawn, watched_on
 
 OLD, NEW = 1, 2
 """The versions before and after the change watched, which rests on DAY."""
@@ -171,7 +171,7 @@ def test_a_missing_log_is_waited_for_and_no_appeal_counts_before_its_removal(pro
 
 
 def test_a_video_is_overturned_once_and_only_of_this_cell_and_change(project, monkeypatch) -> None:
-    monkeypatch.setattr(watch_appeals, "REPEAT_DAYS", 2)
+    monkeypatch.setattr(appeals, "REPEAT_DAYS", 2)
     others = [appeal(8, outcome="upheld"), appeal(9, version=OLD), appeal(10, version=None), appeal(11, cell=DE)]
     by_day = {
         1: [appeal(7), appeal(7), *others, appeal(12, version=99)],

@@ -23,7 +23,8 @@ from include.contract.tables import CELL
 from include.evidence.enforcement import enforced
 from include.ledger.chain import acting_of, canary_of
 from include.project import Project
-from include.thresholds.watch import Contested, Watched
+from include.watch.e_values import Contested
+from include.watch.watched import Watched
 
 REPEAT_DAYS = 28
 """Within so many days an overturned removal of a video is not counted again; before a change, in so many days an

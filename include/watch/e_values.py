@@ -38,20 +38,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
-from itertools import groupby
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from include.contract.cell import Cell, Row, cell_of
-from include.contract.grid import Pair
 from include.files import canonical_json
-from include.ledger.canaries import canaries
 
 BETS = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
 """Shares of the highest bet. With equal weights c suits a precision of (1 - c) g best."""
@@ -181,65 +174,6 @@ def appeals_e_value(removals: int, overturned: int, *, target: float) -> float:
 def alarm_at(alpha: float, *, appeals: bool) -> float:
     """The e-value at which a change's labels raise the alarm, or its appeals where these are watched, too."""
     return (2 if appeals else 1) / alpha
-
-
-@dataclass(frozen=True)
-class Watched:
-    """The change that brought a remove_at that acts.
-
-    Attributes:
-        version, rests_on: the version and its day; the change acts from the day after.
-        remove_at: acts since then.
-        before: thresholds of the cell before that day.
-        target: precision its certificate promised; None: it had none.
-        share: of the cell's videos it acts on; below 1 for a canary.
-    """
-
-    cell: Cell
-    version: int
-    rests_on: date
-    remove_at: float
-    before: Pair
-    target: float | None
-    share: float = 1.0
-
-
-def watched(chain: Sequence[Row]) -> list[Watched]:
-    """By cell, the last change of remove_at that outlived its day; and the canaries. What never changed is not watched.
-
-    What began as a canary and acts on all videos now is watched since it began.
-
-    Args:
-        chain: the ledger in order, up to the day before that on which is looked.
-    """
-    found: dict[Cell, Watched] = {}
-    days = {row["version"]: row["ds"] for row in chain}
-    for _, rows in groupby(chain, key=lambda row: row["ds"]):
-        first: dict[Cell, Mapping[str, float]] = {}
-        last: dict[Cell, tuple[int, Mapping[str, Any]]] = {}
-        for row in rows:
-            for change in (change for change in json.loads(row["changes"]) if "canary" not in change):
-                first.setdefault(cell_of(change), change["old"])
-                last[cell_of(change)] = (row["version"], change)
-        for cell, (version, change) in last.items():
-            remove_at = change["new"]["remove_at"]
-            if remove_at != first[cell]["remove_at"]:
-                before = Pair(first[cell]["remove_at"], first[cell]["review_at"])
-                target = (change.get("certificate") or {}).get("target")
-                since = change.get("continues", version)
-                found[cell] = Watched(cell, since, days[since], remove_at, before, target)
-    return [
-        *found.values(),
-        *(
-            Watched(cell, canary.version, canary.began, canary.new.remove_at, canary.old, canary.promised, canary.share)
-            for cell, canary in canaries(chain).items()
-        ),
-    ]
-
-
-def safer(remove_at: float, before: Pair, initial: Pair) -> Pair | None:
-    """The thresholds an alarm goes back to: those before the change or, if riskier, the initial ones. Never looser."""
-    return next((pair for pair in (before, initial) if pair.remove_at > remove_at), None)
 
 
 def _mean_wealth(logs: ArrayLike) -> float:

@@ -11,7 +11,7 @@ from include.evidence.accepted import accepted
 from include.forecasts.forecast import Contested
 from include.ledger.in_force import thresholds_in_force
 from include.project import Project
-from include.thresholds.background import (
+from include.proposals.background import (
     APPEAL_DAYS,
     CONTESTED_DAYS,
     RECENT_DAYS,

@@ -12,16 +12,8 @@ from hypothesis import strategies as st
 
 from include.contract.grid import Pair
 from include.ledger.chain import in_order
-from include.thresholds.watch import (
-    BETS,
-    Contested,
-    Wealth,
-    alarm_at,
-    appeals_e_value,
-    safer,
-    watched,
-    with_labels,
-)
+from include.watch.e_values import BETS, Contested, Wealth, alarm_at, appeals_e_value, with_labels
+from include.watch.watched import safer, watched
 from tests.ledger.publishing import BR, DAY, DE, INITIAL, NOW, carry_out, project_in, proposal, rows_of
 
 ALPHA = 0.05

@@ -9,7 +9,7 @@ import pandas as pd
 
 from include.contract.tables import CELL
 from include.forecasts.forecast import Contested
-from include.thresholds.background import contested, last_tightened, mean_removals, removals_at
+from include.proposals.background import contested, last_tightened, mean_removals, removals_at
 
 ONE, OTHER, NEW = ("fraud", "BR", "v1"), ("fraud", "DE", "v1"), ("fraud", "IN", "v2")
 

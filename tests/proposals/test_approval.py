@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from include.thresholds.approval import already_answered, answered, asked, request_text, validated
+from include.proposals.approval import already_answered, answered, asked, request_text, validated
 
 
 def proposal(identity: str, status: str, **values: Any) -> dict[str, Any]:

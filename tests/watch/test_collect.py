@@ -11,7 +11,7 @@ import pytest
 from include.contract.grid import Pair
 from include.contract.tables import CELL
 from include.proposals.guardrails import Alarm
-from include.thresholds.watch_data import alarms, watch_rows
+from include.watch.collect import alarms, watch_rows
 from tests.ledger.publishing import BR, CONFIG, DAY, INITIAL, carry_out, project_in, proposal
 
 CELLS = pd.DataFrame([BR], columns=list(CELL))
