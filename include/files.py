@@ -1,4 +1,4 @@
-"""Files that readers see whole: the old one or the new one."""
+"""Files that readers see whole, the old one or the new one, and JSON of which equal values give equal bytes."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What is decided and where things are: validated once, typed."""

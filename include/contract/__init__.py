@@ -1,0 +1,1 @@
+"""Every table once, and the loop's vocabulary: cell, grid of thresholds, change."""

@@ -1,0 +1,1 @@
+"""A simulated platform, lived through day by day with all daily Dags."""

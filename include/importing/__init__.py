@@ -1,1 +1,1 @@
-"""Brings a pair of score and vote files into the landing folder, so that the Dags run on it."""
+"""Other people's scores and votes, brought into the landing folder from a pair of files."""

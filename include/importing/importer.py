@@ -17,7 +17,7 @@ from include.contract.tables import TABLES
 from include.files import write_whole
 from include.importing.columns import ImportRefused
 from include.importing.pair import GUIDELINE, Columns, read_scores, read_votes
-from include.simulation.landing import replaced_day, write_frame
+from include.warehouse.landing import replaced_day, write_frame
 
 _MOST_OVERLAP = 5
 _SAMPLING_SHARE = 0.5

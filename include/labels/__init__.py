@@ -1,0 +1,1 @@
+"""How label events arrive, and are accepted or refused by name."""

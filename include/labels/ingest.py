@@ -19,7 +19,7 @@
   accepted events take an id: a refused event can be corrected and sent again under its own. Whoever gives the sample
   of a span of days gives the earlier events of the same span: a label comes after its sample, so none is missed.
 - *Unsure* answers are accepted: they are no vote, but they are counted.
-- *Second answers* of a reviewer are accepted; `include.labels.asof` lets the later one stand.
+- *Second answers* of a reviewer are accepted; `include.consensus.asof` lets the later one stand.
 - *Corrections* name the event they supersede, whoever made it. An event nobody has seen may be named: it may have been
   refused, or arrive later, and the correction stands by itself.
 """

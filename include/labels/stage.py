@@ -7,15 +7,15 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from include.config.settings import Settings
+from include.consensus.asof import arrived_late, cast_votes, consensus_asof, votes_asof
+from include.consensus.completeness import label_completeness
+from include.consensus.grading import agreement, graded
 from include.contract.tables import TABLES
 from include.evidence.accepted import accepted, window_start
 from include.evidence.golden import usable_golden
 from include.evidence.response import mature_draws, response_rates
 from include.files import write_whole
-from include.labels.asof import arrived_late, cast_votes, consensus_asof, votes_asof
-from include.labels.completeness import label_completeness
 from include.labels.drops import read_drops
-from include.labels.grading import agreement, graded
 from include.labels.ingest import ingest
 from include.labels.push import Pushed
 from include.project import Project

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Literal
 
 import pandas as pd
@@ -111,3 +112,25 @@ def has_columns(columns: Sequence[str]) -> Check:
         {"column_set": list(columns), "exact_match": False},
         f"has the columns {', '.join(columns)}",
     )
+
+
+@dataclass(frozen=True)
+class GateOutcome:
+    """What a gate found on one day.
+
+    `results` has the columns of table quality_results, a row a check, ordered by position. `failures` and `warnings`
+    are the messages of critical and other checks that did not hold. `validations` are Great Expectations' own results,
+    one for each frame judged, for the Data Docs page.
+    """
+
+    gate: str
+    day: date
+    results: pd.DataFrame
+    failures: tuple[str, ...]
+    warnings: tuple[str, ...]
+    validations: tuple[Any, ...] = field(repr=False, compare=False)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no critical check failed."""
+        return not self.failures

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from include.quality.gate import GateOutcome
+    from include.quality.checks import GateOutcome
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STATUS = re.compile(r'<meta name="gate-status" content="(\w+)">')

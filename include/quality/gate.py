@@ -6,7 +6,6 @@ Great Expectations is imported inside functions: it takes seconds, and Dag files
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,35 +14,13 @@ import pandas as pd
 
 from include.contract.schema import empty_frame
 from include.contract.tables import TABLES
-from include.quality.checks import Check, Judged
+from include.quality.checks import Check, GateOutcome, Judged
 
 if TYPE_CHECKING:
     from include.warehouse.base import Warehouse
 
 EXAMPLES = 3
 """Examples a message gives at most."""
-
-
-@dataclass(frozen=True)
-class GateOutcome:
-    """What a gate found on one day.
-
-    `results` has the columns of table quality_results, a row a check, ordered by position. `failures` and `warnings`
-    are the messages of critical and other checks that did not hold. `validations` are Great Expectations' own results,
-    one for each frame judged, for the Data Docs page.
-    """
-
-    gate: str
-    day: date
-    results: pd.DataFrame
-    failures: tuple[str, ...]
-    warnings: tuple[str, ...]
-    validations: tuple[Any, ...] = field(repr=False, compare=False)
-
-    @property
-    def passed(self) -> bool:
-        """Whether no critical check failed."""
-        return not self.failures
 
 
 class GateFailed(Exception):

@@ -1,0 +1,1 @@
+"""Which videos are reviewed, and with what probability."""

@@ -1,4 +1,9 @@
-"""The simulated platform: lands its input tables day by day and reacts to what Plumbline publishes."""
+"""The simulated platform: lands its input tables day by day and reacts to what Plumbline publishes.
+
+What is not obvious about it: views are those a video gets before anybody acts on it. `enforcement_log` holds removals
+and reviews only; every other scored video was allowed. Each active model version acts by its own cells' thresholds. A
+broken feed breaks the export of `video_scores`, not serving.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +17,11 @@ from numpy.typing import NDArray
 
 from include.contract.tables import TABLES
 from include.simulation.enforcement import APPEAL_DAYS, actions, appeals, days_before, read_thresholds
-from include.simulation.landing import replaced_day, write_csv, write_frame, write_json_lines, write_scores
+from include.simulation.landing import write_csv, write_json_lines, write_scores
 from include.simulation.population import ID_SHIFT, Videos, broken, content, scores, uploads
 from include.simulation.reviewers import GOLDEN_DAYS, HORIZON_DAYS, answers, golden, read_queue, with_garbage
 from include.simulation.scenario import BrokenFeed, Scenario
+from include.warehouse.landing import replaced_day, write_frame
 
 _KEPT_VIDEOS = 10_000_000
 """As many ids are kept with their truth, 80 MB."""

@@ -1,0 +1,1 @@
+"""The steps of the Dags that change thresholds."""

@@ -151,8 +151,8 @@ def settle_answer(project: Project, asked: Asked, given: Given, answer: Mapping[
 
 def write_report(project: Project, asked: Asked, given: Given) -> str:
     """The page about the request, with its forecast; returns its path."""
-    from include.thresholds.report import build_report
-    from include.thresholds.report_data import report_data
+    from include.report.collect import report_data
+    from include.report.page import build_report
 
     request, day = restored(given), date.fromisoformat(given["day"])
     under = replace(project, config=request.under(project.config))

@@ -191,8 +191,8 @@ def settle_answer(project: Project, day: date, answer: Mapping[str, Any]) -> str
 
 def write_report(project: Project, day: date) -> str:
     """The day's report; returns its path."""
-    from include.thresholds.report import build_report
-    from include.thresholds.report_data import report_data
+    from include.report.collect import report_data
+    from include.report.page import build_report
 
     page = build_report(report_data(project, day))
     target = project.settings.reports / f"{day}.html"

@@ -1,1 +1,1 @@
-"""`make verify-ledger`: whether the ledger, what is served and what was drawn are what Plumbline wrote."""
+"""The ledger checked again: its chain, what is served, what was drawn, and how decisions were computed."""

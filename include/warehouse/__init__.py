@@ -1,0 +1,1 @@
+"""Where tables are: the interface, both engines, the queries in GoogleSQL."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Whether published changes keep their promise."""

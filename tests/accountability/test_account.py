@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 import yaml
 
+from include.accountability.__main__ import PeriodError, account, main, write
 from include.contract.tables import CELL
+from include.report.collect import report_data
+from include.report.page import build_report
 from include.simulation.scenario import SCENARIOS
 from include.thresholds import stage
-from include.thresholds.accountability import PeriodError, account, main, write
-from include.thresholds.report import build_report
-from include.thresholds.report_data import report_data
 from tests.history import History
 
 DAYS = 8

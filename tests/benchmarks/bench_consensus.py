@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from include.labels.consensus import Floats, consensus
+from include.consensus.dawid_skene import Floats, consensus
 
 REVIEWERS: Final = 2_000
 VOTES_PER_ITEM: Final = 3

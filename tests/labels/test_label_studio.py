@@ -15,9 +15,9 @@ import pytest
 
 from include.config.load import load_config
 from include.config.settings import Settings
+from include.consensus.asof import votes_asof
 from include.contract.tables import TABLES
 from include.labels import stage
-from include.labels.asof import votes_asof
 from include.labels.drops import FIELDS, Reason, read_drops
 from include.project import Project, open_project
 from include.sampling.label_studio import labelling_configuration, tasks

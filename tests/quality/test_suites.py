@@ -10,8 +10,8 @@ import pytest
 
 from include.contract.tables import CELL, TABLES, Table
 from include.quality import suites
-from include.quality.checks import Check, Judged
-from include.quality.gate import GateOutcome, run_gate
+from include.quality.checks import Check, GateOutcome, Judged
+from include.quality.gate import run_gate
 from tests.quality import frames
 from tests.quality.frames import CELLS, CONFIG, DAY
 

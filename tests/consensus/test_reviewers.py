@@ -12,8 +12,8 @@ from scipy.optimize import minimize
 from scipy.stats import beta
 from statsmodels.stats.inter_rater import fleiss_kappa
 
-from include.labels.consensus import DEFAULT_PRIORS, consensus
-from include.labels.reviewers import gwet_ac1, krippendorff_alpha, reviewer_quality
+from include.consensus.dawid_skene import DEFAULT_PRIORS, consensus
+from include.consensus.reviewers import gwet_ac1, krippendorff_alpha, reviewer_quality
 
 HOT = Path(__file__).parents[2] / "../shared/data/hot"
 

@@ -10,9 +10,9 @@ import pytest
 
 from include.config.load import load_config
 from include.config.model import Config, ReviewerFloor
+from include.consensus.grading import DOWN_WEIGHT, agreement, counted, graded
+from include.consensus.reviewers import gwet_ac1, krippendorff_alpha
 from include.contract.tables import TABLES
-from include.labels.grading import DOWN_WEIGHT, agreement, counted, graded
-from include.labels.reviewers import gwet_ac1, krippendorff_alpha
 
 DAY = dt.date(2026, 11, 16)
 NOON = pd.Timestamp("2026-11-16 12:00", tz="UTC")

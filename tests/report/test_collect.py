@@ -14,8 +14,8 @@ from include.config.settings import Settings
 from include.contract.tables import CELL, N_BINS, TABLES
 from include.evidence.sample import labelled_sample
 from include.project import Project, open_project
+from include.report.collect import certified_curves, report_data, sample_counts
 from include.thresholds import stage
-from include.thresholds.report_data import certified_curves, report_data, sample_counts
 
 DAY = date(2026, 11, 20)
 SAMPLED = DAY - timedelta(days=5)

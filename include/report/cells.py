@@ -10,10 +10,10 @@ import pandas as pd
 
 from include.contract.cell import Cell, by_cell, cell_of, records
 from include.contract.tables import NO_SCORE_BIN
-from include.thresholds.report import figures, wording
-from include.thresholds.report.data import ReportData
-from include.thresholds.report.decisions import CHANGED, moves, proposed_name, status_of
-from include.thresholds.report.parts import Kind, Table, Value, labels_value, name_of
+from include.report import figures, wording
+from include.report.data import ReportData
+from include.report.decisions import CHANGED, moves, proposed_name, status_of
+from include.report.parts import Kind, Table, Value, labels_value, name_of
 
 _METRICS = {
     "precision": "Precision of automatic removal",

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from include.config.model import Config
+from include.consensus.conduct import RECENT_DAYS, drift, seconds_per_answer
+from include.consensus.reviewers import gwet_ac1, krippendorff_alpha, reviewer_quality
 from include.contract.schema import empty_frame
 from include.contract.tables import TABLES
-from include.labels.conduct import RECENT_DAYS, drift, seconds_per_answer
-from include.labels.reviewers import gwet_ac1, krippendorff_alpha, reviewer_quality
 
 DOWN_WEIGHT: Final = 0.5
 """What the vote of a reviewer below the floor weighs where the policy says `down_weight`."""

@@ -27,11 +27,11 @@ import datetime as dt
 import pandas as pd
 
 from include.config.model import Config
+from include.consensus.dawid_skene import consensus
+from include.consensus.grading import counted
 from include.contract.schema import empty_frame
 from include.contract.tables import TABLES
 from include.evidence.golden import usable_golden
-from include.labels.consensus import consensus
-from include.labels.grading import counted
 
 _CONSENSUS = TABLES["label_consensus"]
 _ITEM = ["policy", "video_id"]

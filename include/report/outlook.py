@@ -10,9 +10,9 @@ import pandas as pd
 from include.contract.cell import records
 from include.forecasts.outcomes import bias
 from include.ledger.canaries import percent
-from include.thresholds.report import wording
-from include.thresholds.report.data import ReportData
-from include.thresholds.report.parts import Section, Table, Value, cell_value
+from include.report import wording
+from include.report.data import ReportData
+from include.report.parts import Section, Table, Value, cell_value
 from include.watch.e_values import alarm_at
 
 LATELY_DAYS = 28

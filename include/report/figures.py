@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from include.contract.tables import N_BINS
-from include.thresholds.report import wording
+from include.report import wording
 
 INK, MUTED, GRID, SURFACE = "#1b2430", "#5a6675", "#e3e7ec", "#ffffff"
 BLUE, GREEN, AMBER, RED, GREY = "#1f5fbf", "#1b7a46", "#d08a1c", "#c0392b", "#9aa5b1"

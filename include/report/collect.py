@@ -20,8 +20,7 @@ from include.ledger.canaries import canaries
 from include.ledger.chain import in_order
 from include.project import Project
 from include.proposals.populations import aim_of
-from include.thresholds.report import ReportData
-from include.thresholds.report.data import CURVE_COLUMNS, DAILY, SAMPLE_COUNT_COLUMNS
+from include.report.data import CURVE_COLUMNS, DAILY, SAMPLE_COUNT_COLUMNS, ReportData
 
 OUTCOME_DAYS = 90
 """Days whose comparisons of forecasts the report sums up."""

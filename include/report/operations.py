@@ -12,10 +12,10 @@ import pandas as pd
 from include.contract.cell import Cell, by_cell, cell_of, records
 from include.contract.tables import TABLES
 from include.forecasts.forecast import volumes
-from include.thresholds.report import wording
-from include.thresholds.report.data import DAILY, ReportData
-from include.thresholds.report.decisions import after
-from include.thresholds.report.parts import Section, Table, Value, cell_value, short
+from include.report import wording
+from include.report.data import DAILY, ReportData
+from include.report.decisions import after
+from include.report.parts import Section, Table, Value, cell_value, short
 
 _DEVIATIONS = 4
 """Standard deviations by which a bucket's share of the videos may be off."""

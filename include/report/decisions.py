@@ -6,9 +6,9 @@ from typing import Any
 
 from include.contract.cell import cell_of, records
 from include.contract.tables import CELL
-from include.thresholds.report import wording
-from include.thresholds.report.data import DAILY, ReportData
-from include.thresholds.report.parts import Kind, Section, Table, Value, cell_value, labels_value
+from include.report import wording
+from include.report.data import DAILY, ReportData
+from include.report.parts import Kind, Section, Table, Value, cell_value, labels_value
 
 MOST_CELLS = 200
 """Cells shown one by one; a page with more is slow to open and nobody reads it."""

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import fisher_exact
 
-from include.labels.conduct import BREAK_SECONDS, DRIFT_LEVEL, drift, seconds_per_answer
+from include.consensus.conduct import BREAK_SECONDS, DRIFT_LEVEL, drift, seconds_per_answer
 
 SINCE = pd.Timestamp("2026-11-10", tz="UTC")
 BEFORE, AFTER = SINCE - pd.Timedelta(seconds=1), SINCE

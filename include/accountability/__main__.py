@@ -1,4 +1,4 @@
-"""`python -m include.thresholds.accountability`: what removed videos automatically in a period, and how well, as files.
+"""`python -m include.accountability.__main__`: what removed videos automatically in a period, and how well, as files.
 
 Writes accountability.json, and its two tables as automated_means.csv and threshold_changes.csv. The same tables give
 the same bytes. What the files cover, and what they do not, is in docs/accountability.md.
@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from include import __version__
+from include.accountability.period import ALL_MARKETS, automated_means, folded, total
 from include.config.load import ConfigError
 from include.contract.tables import CELL
 from include.evidence.accepted import accepted, passed_days
@@ -28,7 +29,6 @@ from include.ledger.chain import LedgerError, verify
 from include.ledger.in_force import thresholds_before
 from include.metrics.policy_metrics import CONFIDENCE
 from include.project import Project, open_project
-from include.thresholds.period import ALL_MARKETS, automated_means, folded, total
 from include.warehouse.base import UnreadablePartition
 
 CHANGE_COLUMNS = (
@@ -196,7 +196,7 @@ def _csv(rows: list[dict[str, Any]], columns: list[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; 2 if the period cannot be accounted for."""
-    parser = argparse.ArgumentParser(prog="python -m include.thresholds.accountability", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m include.accountability.__main__", description=__doc__)
     parser.add_argument("--from", dest="first", type=date.fromisoformat, required=True, metavar="DAY", help="first day")
     parser.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="DAY", help="last day")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the files into")

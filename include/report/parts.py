@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from include.contract.cell import Cell
-from include.thresholds.report import wording
+from include.report import wording
 
 Kind = Literal["bad", "warn", "good", "info", "plain"]
 

@@ -22,8 +22,8 @@ from include.config.load import load_config
 from include.contract.schema import empty_frame
 from include.contract.tables import CELL, TABLES
 from include.ledger.canaries import Canary
-from include.thresholds.report import ReportData, build_report, decisions, wording
-from include.thresholds.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS
+from include.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS, ReportData
+from include.report.page import build_report, decisions, wording
 
 DAY = date(2026, 11, 3)
 _SHIPPED = load_config()
@@ -463,7 +463,7 @@ def test_nothing_in_the_page_points_to_the_network(page: _Page):
     assert loading
     assert all(value and (value.startswith("#") or value == "data:,") for value in loading), loading
     assert {tag for tag, _ in page.tags} & {"img", "iframe", "object", "embed", "form", "video"} == set()
-    style = (Path(__file__).parents[2] / "include/thresholds/report/page.css").read_text(encoding="utf-8")
+    style = (Path(__file__).parents[2] / "include/report/page.css").read_text(encoding="utf-8")
     assert "url(" not in style
     assert "@import" not in style
 

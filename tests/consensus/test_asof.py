@@ -12,13 +12,13 @@ import pytest
 
 from include.config.load import load_config
 from include.config.model import Config
+from include.consensus.asof import answers_that_count, arrived_late, cast_votes, consensus_asof, votes_asof
+from include.consensus.reviewers import reviewer_quality
 from include.contract.schema import arrow_schema, empty_frame
 from include.contract.tables import TABLES
 from include.evidence.golden import usable_golden
-from include.labels.asof import answers_that_count, arrived_late, cast_votes, consensus_asof, votes_asof
 from include.labels.drops import read_drops
 from include.labels.ingest import ingest
-from include.labels.reviewers import reviewer_quality
 
 CONFIG = load_config()
 SAMPLED = dt.date(2026, 1, 5)

@@ -6,8 +6,8 @@ from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
 
-from include.thresholds.report import cells, decisions, figures, headline, operations, outlook, reviewers, wording
-from include.thresholds.report.data import ReportData
+from include.report import cells, decisions, figures, headline, operations, outlook, reviewers, wording
+from include.report.data import ReportData
 
 _HERE = Path(__file__).parent
 

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from include.config.load import load_config
+from include.consensus.asof import consensus_asof
+from include.consensus.completeness import label_completeness
 from include.contract.schema import empty_frame
 from include.contract.tables import TABLES
 from include.evidence.response import mature_draws, response_rates
-from include.labels.asof import consensus_asof
-from include.labels.completeness import label_completeness
 
 CONFIG = load_config()  # maturity 3 days
 DRAWN = date(2026, 11, 10)

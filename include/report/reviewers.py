@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from include.contract.cell import records
-from include.thresholds.report import wording
-from include.thresholds.report.data import ReportData
-from include.thresholds.report.parts import Section, Table, Value
+from include.report import wording
+from include.report.data import ReportData
+from include.report.parts import Section, Table, Value
 
 MOST_SHOWN = 200
 """Records a table shows; of all records, those with most votes."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from include.labels.consensus import FLAT_PRIORS, Priors, consensus
+from include.consensus.dawid_skene import FLAT_PRIORS, Priors, consensus
 
 SHARED = Path(__file__).parents[2] / "../shared/data"
 METHODS = ["majority", "dawid_skene", "one_coin"]
@@ -354,7 +354,7 @@ def test_blocks_of_items_give_what_one_block_gives(method, monkeypatch):
     votes, answers, _, _ = simulated(11, items=500, prevalence=0.2)
     golden = pd.DataFrame({"item": range(0, 500, 7), "violating": answers[::7]})
     whole = consensus(votes, method=method, golden=golden)
-    monkeypatch.setattr("include.labels.consensus.BLOCK", 1)  # 60 items a block: twice the reviewers
+    monkeypatch.setattr("include.consensus.dawid_skene.BLOCK", 1)  # 60 items a block: twice the reviewers
     for one, other in zip(whole, consensus(votes, method=method, golden=golden), strict=True):
         assert_frame_equal(one, other, rtol=1e-9)
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.contract.cell import cell_of, records
-from include.thresholds.report import wording
-from include.thresholds.report.data import ReportData
-from include.thresholds.report.decisions import CHANGED, STATUS, after
-from include.thresholds.report.operations import enforced_otherwise, loads
-from include.thresholds.report.outlook import ALARM_ACTIONS
-from include.thresholds.report.parts import Kind, name_of, short
-from include.thresholds.report.reviewers import below_floor, drifted
+from include.report import wording
+from include.report.data import ReportData
+from include.report.decisions import CHANGED, STATUS, after
+from include.report.operations import enforced_otherwise, loads
+from include.report.outlook import ALARM_ACTIONS
+from include.report.parts import Kind, name_of, short
+from include.report.reviewers import below_floor, drifted
 
 WAITING = ("awaiting_approval",)
 

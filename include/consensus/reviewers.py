@@ -10,15 +10,7 @@ import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import beta
 
-from include.labels.consensus import (
-    DEFAULT_PRIORS,
-    Floats,
-    VoteTable,
-    fit,
-    golden_truth,
-    sorted_codes,
-    vote_table,
-)
+from include.consensus.dawid_skene import DEFAULT_PRIORS, Floats, VoteTable, fit, golden_truth, sorted_codes, vote_table
 
 LEVEL: Final = 0.95
 TOLERANCE: Final = 1e-6

@@ -1,0 +1,1 @@
+"""A period's account, for regulators and scorecards."""

@@ -1,0 +1,1 @@
+"""What reviewers together said, and how good they are."""
