@@ -28,11 +28,11 @@ from __future__ import annotations
 from airflow.sdk import DAG, chain
 
 from include.orchestration.assets import LABELS
-from include.orchestration.dags import COMMON, DAILY, DAILY_RUN_TYPES, STORAGE, resolve_day, step
+from include.orchestration.dags import COMMON, DAILY_RUN_TYPES, DAILY_TIMETABLE, STORAGE, resolve_day, step
 
 with DAG(
     "ingest_reviewer_labels",
-    schedule=DAILY,
+    schedule=DAILY_TIMETABLE,
     allowed_run_types=DAILY_RUN_TYPES,
     tags=["plumbline", "daily", "labels"],
     doc_md=__doc__,

@@ -24,11 +24,11 @@ from __future__ import annotations
 from airflow.sdk import DAG, chain
 
 from include.orchestration.assets import REVIEW_SAMPLE
-from include.orchestration.dags import COMMON, DAILY, DAILY_RUN_TYPES, STORAGE, resolve_day, step
+from include.orchestration.dags import COMMON, DAILY_RUN_TYPES, DAILY_TIMETABLE, STORAGE, resolve_day, step
 
 with DAG(
     "sample_for_review",
-    schedule=DAILY,
+    schedule=DAILY_TIMETABLE,
     allowed_run_types=DAILY_RUN_TYPES,
     tags=["plumbline", "daily", "sampling"],
     doc_md=__doc__,

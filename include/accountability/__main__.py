@@ -20,6 +20,8 @@ import pandas as pd
 from include import __version__
 from include.accountability.period import ALL_MARKETS, automated_means, folded, total
 from include.config.load import ConfigError
+from include.contract.cell import records
+from include.contract.change import changes_of
 from include.contract.tables import CELL
 from include.evidence.accepted import accepted, passed_days
 from include.evidence.enforcement import enforced_removals
@@ -156,20 +158,21 @@ def _enforced_of(means: pd.DataFrame, days: list[pd.Series | None]) -> pd.api.ex
 def _changes(ledger: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
     """The changes that rest on a day of the period, one row a cell, by version and cell."""
     rows = []
-    for version in ledger.sort_values("version").to_dict("records"):
+    for version in records(ledger.sort_values("version")):
         if not first <= version["ds"] <= last:
             continue
-        for change in json.loads(version["changes"]):
-            certificate = change.get("certificate") or {}
+        for change in changes_of(version):
+            certificate = change.certificate or {}
+            levels = {"old": change.old._asdict(), "new": change.new._asdict()}
             rows.append(
                 {
                     **{name: version[name] for name in ("version", "published_at", "requester", "approver", "reason")},
-                    **{name: change[name] for name in CELL},
+                    **dict(zip(CELL, change.cell, strict=True)),
                     "hash": version["hash"],
                     "rests_on": version["ds"],
-                    **{f"{when}_{name}": change[when][name] for when in ("old", "new") for name in _LEVELS},
-                    "share_of_videos": change.get("canary", {"share": 1.0})["share"],
-                    "certified_precision": certificate.get("bound"),
+                    **{f"{when}_{name}": value for when, pair in levels.items() for name, value in pair.items()},
+                    "share_of_videos": 1.0 if change.canary is None else change.canary.share,
+                    "certified_precision": change.certified_bound,
                     "confidence": certificate.get("confidence"),
                     "certified_for": certificate.get("population"),
                 }

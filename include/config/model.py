@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from include.config.strict import Strict
 from include.contract.tables import N_BINS
+from include.contract.terms import Ruling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -196,7 +197,7 @@ class Guardrails(Strict):
     loosen_step: Annotated[float, Field(gt=0, le=1)]
     loosen_after_days: Annotated[int, Field(ge=0, le=28)]
     max_review_ratio: Positive
-    refuted: Literal["hold", "ask", "publish"]
+    refuted: Annotated[Ruling, Field(strict=False)]
     flood_factor: Annotated[float, Field(gt=1)]
     max_cells_changed: Share
     max_total_change: Positive

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from include.contract.tables import N_BINS, NO_SCORE_BIN
 
 
-class Pair(NamedTuple):
+class ThresholdPair(NamedTuple):
     """The two thresholds of a cell, each in [0, 1] and a multiple of 0.001."""
 
     remove_at: float

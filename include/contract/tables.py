@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from include.contract.terms import ProposalStatus
+
 SqlType = Literal["INT64", "FLOAT64", "STRING", "BOOL", "TIMESTAMP", "DATE"]
 
 CELL = ("policy", "market", "model_version")
@@ -500,19 +502,7 @@ _OWNED = (
                 "status",
                 "STRING",
                 "Where the proposal stands",
-                allowed=(
-                    "unchanged",
-                    "refused",
-                    "held",
-                    "awaiting_approval",
-                    "rejected",
-                    "timed_out",
-                    "self_approval",
-                    "stale",
-                    "approved",
-                    "within_limits",
-                    "what_if",
-                ),
+                allowed=tuple(ProposalStatus),
             ),
             Column("answered_by", "STRING", "Who approved or rejected", nullable=True),
         ),

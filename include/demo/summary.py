@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from include.config.declared import declared_settings
+from include.contract.cell import records
+from include.contract.change import changes_of
 from include.contract.tables import CELL
 from include.ledger.in_force import thresholds_before
 from include.local.console import shown
@@ -77,10 +78,8 @@ def print_summary(platform: Platform, day: date) -> None:
 def _certificates(ledger: pd.DataFrame) -> dict[tuple[str, ...], str]:
     """The certified lower bound behind each cell's newest change of the thresholds shown; canaries are none."""
     found: dict[tuple[str, ...], str] = {}
-    for changes in ledger.sort_values("version")["changes"]:
-        for change in json.loads(changes):
-            if "canary" in change or "ends" in change:
-                continue
-            bound = change.get("certificate", {}).get("bound")  # none where a refuted threshold is left, or a rollback
-            found[tuple(change[name] for name in CELL)] = "nothing" if bound is None else f">= {bound:.1%}"
+    for version in records(ledger.sort_values("version")):
+        for change in changes_of(version):
+            if change.is_lasting:  # no bound where a refuted threshold is left, or after a rollback
+                found[change.cell] = "nothing" if change.certified_bound is None else f">= {change.certified_bound:.1%}"
     return found

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from include.contract.grid import Pair, first_bin
+from include.contract.grid import ThresholdPair, first_bin
 
 NoScore = Literal["review", "allow"]
 Floats = NDArray[np.float64]
@@ -63,7 +63,7 @@ class Contested(NamedTuple):
     overturned: int
 
 
-def volumes(histogram: pd.DataFrame, pair: Pair, no_score: NoScore) -> Volumes:
+def volumes(histogram: pd.DataFrame, pair: ThresholdPair, no_score: NoScore) -> Volumes:
     """What `pair` does with the videos of one cell and day.
 
     Args:
@@ -147,7 +147,7 @@ def _recall(drawn: _Drawn, at: float, no_score: NoScore) -> Estimate:
     return share(found, drawn.p * drawn.weight)
 
 
-def actions(score: Floats, pair: Pair, no_score: NoScore) -> NDArray[np.int64]:
+def actions(score: Floats, pair: ThresholdPair, no_score: NoScore) -> NDArray[np.int64]:
     """What `pair` does with videos of these scores (NaN: none), as places in ACTIONS; shape of `score`."""
     by_score = (score >= pair.review_at).astype(np.int64)
     by_score[score >= pair.remove_at] = 2
@@ -155,7 +155,7 @@ def actions(score: Floats, pair: Pair, no_score: NoScore) -> NDArray[np.int64]:
     return by_score
 
 
-def flips(sample: pd.DataFrame, old: Pair, new: Pair, no_score: NoScore) -> pd.DataFrame:
+def flips(sample: pd.DataFrame, old: ThresholdPair, new: ThresholdPair, no_score: NoScore) -> pd.DataFrame:
     """The drawn videos that `new` treats otherwise than `old`, most views first.
 
     Args:
@@ -183,8 +183,8 @@ def flips(sample: pd.DataFrame, old: Pair, new: Pair, no_score: NoScore) -> pd.D
 def forecast(
     histogram: pd.DataFrame,
     sample: pd.DataFrame,
-    old: Pair,
-    new: Pair,
+    old: ThresholdPair,
+    new: ThresholdPair,
     *,
     no_score: NoScore,
     minutes_per_label: float,

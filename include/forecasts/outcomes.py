@@ -7,7 +7,6 @@ thresholds were changed again in between; what the thresholds of the version wou
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -17,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from include.config.model import Config
-from include.contract.cell import Cell
-from include.contract.grid import Pair
+from include.contract.cell import Cell, records
+from include.contract.change import changes_of
+from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL, OUTCOME_MEASURES, TABLES
 from include.forecasts.forecast import forecast
 
@@ -35,8 +35,8 @@ class Due:
 
     version: int
     cell: Cell
-    old: Pair
-    new: Pair
+    old: ThresholdPair
+    new: ThresholdPair
     effect: Mapping[str, Any]
     horizon_days: int
     rests_on: date
@@ -55,16 +55,17 @@ def due(ledger: pd.DataFrame, config: Config, day: date) -> list[Due]:
             from the day on which it acts on all videos.
     """
     found = []
-    for row in ledger.sort_values("version").to_dict("records"):
-        for change in json.loads(row["changes"]):
-            acts = change.get("forecast") is not None and "canary" not in change
-            if not acts or change["policy"] not in config.policies:
+    for row in records(ledger.sort_values("version")):
+        for change in changes_of(row):
+            policy = config.policies.get(change.cell[0])
+            if policy is None or not change.is_lasting or change.forecast is None:
                 continue
-            horizon = (day - row["ds"]).days - config.policies[change["policy"]].maturity_days
+            horizon = (day - row["ds"]).days - policy.maturity_days
             if horizon in HORIZONS:
-                old, new = (Pair(change[name]["remove_at"], change[name]["review_at"]) for name in ("old", "new"))
-                cell = (change["policy"], change["market"], change["model_version"])
-                found.append(Due(int(row["version"]), cell, old, new, change["forecast"], horizon, row["ds"]))
+                due_change = Due(
+                    int(row["version"]), change.cell, change.old, change.new, change.forecast, horizon, row["ds"]
+                )
+                found.append(due_change)
     return sorted(found, key=lambda item: (item.version, item.cell, item.horizon_days))
 
 

@@ -29,7 +29,6 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from decimal import Decimal
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,19 +36,12 @@ import pandas as pd
 
 from include.contract.schema import empty_frame
 from include.contract.tables import TABLES
+from include.contract.terms import Term
 from include.labels import label_studio
 
 
-class Reason(StrEnum):
+class Reason(Term):
     """Why a label event was refused. The first rule that applies, in this order, names the refusal."""
-
-    meaning: str
-
-    def __new__(cls, value: str, meaning: str) -> Reason:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.meaning = meaning
-        return member
 
     UNKNOWN_FILE_TYPE = (
         "unknown_file_type",

@@ -8,18 +8,14 @@ remove_at since it began speak of it, not only those in its bucket.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
 
 from include.config.model import Canary as Settings
-from include.contract.cell import Cell, Row, cell_of
-from include.contract.grid import Pair
-from include.contract.tables import CELL
-
-KIND = "canary"
+from include.contract.cell import Cell, Row
+from include.contract.change import Change, changes_of
+from include.contract.terms import VersionKind
 
 
 def canary_salt(proposal_id: str) -> int:
@@ -43,28 +39,12 @@ class Canary:
     began: date
     stepped: date
     share: float
-    change: Mapping[str, Any]
-
-    @property
-    def old(self) -> Pair:
-        """The thresholds on all other videos."""
-        return Pair(**self.change["old"])
-
-    @property
-    def new(self) -> Pair:
-        """The thresholds on its share."""
-        return Pair(**self.change["new"])
-
-    @property
-    def promised(self) -> float | None:
-        """The precision its certificate promises; None: it has none."""
-        found: float | None = (self.change.get("certificate") or {}).get("target")
-        return found
+    change: Change
 
     def __str__(self) -> str:
         """E.g. "the canary of version 7 lets remove_at 0.951 act on 1% of the cell's videos since 2026-11-12"."""
         return (
-            f"the canary of version {self.version} lets remove_at {self.new.remove_at:g} act on "
+            f"the canary of version {self.version} lets remove_at {self.change.new.remove_at:g} act on "
             f"{percent(self.share)} of the cell's videos since {self.stepped}"
         )
 
@@ -73,33 +53,29 @@ def canaries(chain: Sequence[Row]) -> dict[Cell, Canary]:
     """What acts on a share of the videos at the end of `chain`, by cell."""
     found: dict[Cell, Canary] = {}
     for row in chain:
-        for change in json.loads(row["changes"]):
-            cell, before = cell_of(change), found.pop(cell_of(change), None)
-            if "canary" not in change:
+        for change in changes_of(row):
+            cell, before = change.cell, found.pop(change.cell, None)
+            if change.canary is None:
                 continue
-            share = change["canary"]["share"]
-            if "continues" in change and before is not None:
-                found[cell] = Canary(cell, before.version, before.began, row["ds"], share, before.change)
+            if change.continues is not None and before is not None:
+                began = replace(before, stepped=row["ds"], share=change.canary.share)
             else:
-                found[cell] = Canary(cell, row["version"], row["ds"], row["ds"], share, change)
+                began = Canary(cell, row["version"], row["ds"], row["ds"], change.canary.share, change)
+            found[cell] = began
     return found
 
 
-def stepped(canary: Canary, settings: Settings, reason: str) -> dict[str, Any]:
+def stepped(canary: Canary, settings: Settings, reason: str) -> Change:
     """The change that lets the canary act on the next share of the videos, or on all."""
     further = [share for share in settings.steps if share > canary.share]
-    change = {**canary.change, "origin": KIND, "continues": canary.version, "reason": reason}
-    if further:
-        return change | {"canary": {**canary.change["canary"], "share": further[0]}}
-    del change["canary"]
-    return change
+    bucket = None if canary.change.canary is None or not further else replace(canary.change.canary, share=further[0])
+    return replace(canary.change, origin=VersionKind.CANARY, continues=canary.version, reason=reason, canary=bucket)
 
 
-def ended(canary: Canary, reason: str) -> dict[str, Any]:
+def ended(canary: Canary, reason: str) -> Change:
     """The change that ends the canary: the thresholds before it act on all videos."""
-    old = dict(canary.change["old"])
-    named = dict(zip(CELL, canary.cell, strict=True))
-    return {**named, "old": old, "new": old, "origin": KIND, "ends": canary.version, "reason": reason}
+    old = canary.change.old
+    return Change(canary.cell, old, old, VersionKind.CANARY, ends=canary.version, reason=reason)
 
 
 def percent(share: float) -> str:
@@ -107,13 +83,13 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g}%"
 
 
-def in_words(changes: Sequence[Mapping[str, Any]]) -> str:
+def in_words(changes: Sequence[Change]) -> str:
     """What a version made of `stepped` and `ended` changes does, cell by cell."""
-    return "; ".join(f"{' '.join(change[name] for name in CELL)} {_doing(change)}" for change in changes)
+    return "; ".join(f"{' '.join(change.cell)} {_doing(change)}" for change in changes)
 
 
-def _doing(change: Mapping[str, Any]) -> str:
-    if "ends" in change:
-        return f"ends the canary of version {change['ends']}: {change['reason']}"
-    where = f"{percent(change['canary']['share'])} of its videos" if "canary" in change else "all its videos"
-    return f"lets remove_at {change['new']['remove_at']:g} act on {where}: {change['reason']}"
+def _doing(change: Change) -> str:
+    if change.ends is not None:
+        return f"ends the canary of version {change.ends}: {change.reason}"
+    where = "all its videos" if change.canary is None else f"{percent(change.canary.share)} of its videos"
+    return f"lets remove_at {change.new.remove_at:g} act on {where}: {change.reason}"

@@ -19,11 +19,11 @@ from typing import Any
 import pandas as pd
 
 from include.contract.cell import Cell, Row, cell_of, records
+from include.contract.change import Change, changes_of
+from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL, TABLES
 from include.files import canonical_json
 
-Levels = tuple[float, float]
-"""remove_at and review_at."""
 Acting = dict[tuple[str, ...], tuple[float, ...]]
 """Levels by cell; by (*cell, "canary"): remove_at, review_at, share, salt of what acts on a share of its videos."""
 
@@ -49,7 +49,7 @@ def next_version(
     previous: Mapping[str, Any] | None,
     *,
     day: date,
-    changes: Sequence[Mapping[str, Any]],
+    changes: Sequence[Change],
     thresholds: Sequence[Mapping[str, Any]],
     proposal_ids: Sequence[str],
     evidence: Mapping[str, str],
@@ -65,8 +65,7 @@ def next_version(
 
     Args:
         day: partition, the day the thresholds rest on.
-        changes: policy, market, model_version, old, new (each {remove_at, review_at}), and what explains them; `canary`
-            ({share, salt}) where new acts on a share of the videos, and old on the others.
+        changes: what it changes.
         thresholds: all cells after the changes, as `listed`.
         proposal_ids: proposals carried out.
         evidence: SHA-256 of each input partition, by name.
@@ -87,7 +86,7 @@ def next_version(
         "previous_hash": "" if previous is None else previous["hash"],
         "published_at": published_at.astimezone(UTC),
         "thresholds": canonical_json(sorted(thresholds, key=cell_of)),
-        "changes": canonical_json(sorted(changes, key=cell_of)),
+        "changes": canonical_json([change.to_json() for change in sorted(changes, key=lambda change: change.cell)]),
         "proposal_ids": canonical_json(sorted(proposal_ids)),
         "evidence": canonical_json(evidence),
         "code_version": code_version,
@@ -175,7 +174,7 @@ def _column_problems(row: Row, before: Row | None) -> Iterator[str]:
         return  # told of the version before
     try:
         actual = acting_of(row)
-        expected = acting_after(expected, json.loads(row["changes"]))
+        expected = acting_after(expected, changes_of(row))
     except (KeyError, TypeError, ValueError) as error:
         yield f"thresholds or changes does not have the expected form ({error!r})"
         return
@@ -207,9 +206,11 @@ def _sha256(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-def thresholds_of(row: Mapping[str, Any]) -> dict[Cell, Levels]:
+def thresholds_of(row: Mapping[str, Any]) -> dict[Cell, ThresholdPair]:
     """The thresholds of a version, by cell, canaries aside."""
-    return {cell_of(item): (item["remove_at"], item["review_at"]) for item in json.loads(row["thresholds"])}
+    return {
+        cell_of(item): ThresholdPair(item["remove_at"], item["review_at"]) for item in json.loads(row["thresholds"])
+    }
 
 
 def acting_of(row: Mapping[str, Any]) -> Acting:
@@ -227,17 +228,14 @@ def acting(cells: Sequence[Mapping[str, Any]]) -> Acting:
     return found
 
 
-def acting_after(before: Acting, changes: Sequence[Mapping[str, Any]]) -> Acting:
+def acting_after(before: Acting, changes: Sequence[Change]) -> Acting:
     """What acts once `changes` are made: a change ends the canary of its cell, if it is none itself."""
     found = dict(before)
     for change in changes:
-        cell = cell_of(change)
-        old, new = (tuple(change[which][name] for name in _LEVELS) for which in ("old", "new"))
-        canary = change.get("canary")
-        found.pop(canary_of(cell), None)
-        found[cell] = new if canary is None else old
-        if canary is not None:
-            found[canary_of(cell)] = (*new, canary["share"], canary["salt"])
+        found.pop(canary_of(change.cell), None)
+        found[change.cell] = change.new if change.canary is None else change.old
+        if change.canary is not None:
+            found[canary_of(change.cell)] = (*change.new, change.canary.share, change.canary.salt)
     return found
 
 

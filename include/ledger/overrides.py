@@ -7,15 +7,14 @@ the last change that was made to last, unless anything newer was published for i
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
-from include.contract.cell import Cell, Row, cell_of
-
-ORIGIN = "expiry"
+from include.contract.cell import Cell, Row
+from include.contract.change import Change, changes_of
+from include.contract.grid import ThresholdPair
+from include.contract.terms import VersionKind
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Override:
 
     Attributes:
         version, requester, reason, expires_on: of the version that made the change; expires_on is the last day.
-        now, lasting: thresholds while it holds and after it, each {remove_at, review_at}.
+        now, lasting: thresholds while it holds and after it.
     """
 
     cell: Cell
@@ -32,8 +31,8 @@ class Override:
     requester: str
     reason: str
     expires_on: date
-    now: Mapping[str, float]
-    lasting: Mapping[str, float]
+    now: ThresholdPair
+    lasting: ThresholdPair
 
     def __str__(self) -> str:
         """E.g. "version 7, asked for by ana, holds this cell until 2026-12-01: election week"."""
@@ -46,28 +45,22 @@ def overrides(chain: Sequence[Row]) -> dict[Cell, Override]:
     """The overrides at the end of `chain`, expired ones too if they were not lifted yet, by cell."""
     found: dict[Cell, Override] = {}
     for row in chain:
-        for change in json.loads(row["changes"]):
-            cell = cell_of(change)
+        for change in changes_of(row):
+            cell = change.cell
             if row["expires_on"] is None:
                 found.pop(cell, None)
                 continue
-            lasting = found[cell].lasting if cell in found else change["old"]
+            lasting = found[cell].lasting if cell in found else change.old
             found[cell] = Override(
-                cell, row["version"], row["requester"], row["reason"], row["expires_on"], change["new"], lasting
+                cell, row["version"], row["requester"], row["reason"], row["expires_on"], change.new, lasting
             )
     return found
 
 
-def lifting(chain: Sequence[Row], day: date) -> list[dict[str, Any]]:
+def lifting(chain: Sequence[Row], day: date) -> list[Change]:
     """The changes that give every cell whose override ended by `day` its lasting thresholds back."""
     return [
-        {
-            **dict(zip(("policy", "market", "model_version"), cell, strict=True)),
-            "old": dict(held.now),
-            "new": dict(held.lasting),
-            "origin": ORIGIN,
-            "lifts": held.version,
-        }
+        Change(cell, held.now, held.lasting, VersionKind.EXPIRY, lifts=held.version)
         for cell, held in sorted(overrides(chain).items())
         if held.expires_on <= day
     ]

@@ -19,13 +19,14 @@ import pandas as pd
 from include import __version__
 from include.config.model import Config
 from include.contract.cell import Cell, Row, cell_of, records
-from include.contract.tables import CELL
+from include.contract.change import DAILY, Bucket, Change, changes_of
+from include.contract.grid import ThresholdPair
+from include.contract.terms import PUBLISHED, ProposalStatus, VersionKind
 from include.ledger.canaries import canary_salt
 from include.ledger.chain import (
     TABLE,
     Acting,
     LedgerError,
-    Levels,
     acting_after,
     acting_of,
     in_order,
@@ -38,12 +39,9 @@ from include.ledger.chain import (
 from include.ledger.serving import differences, present, read_serving, serving_document, write_serving
 from include.project import Project
 
-Outcome = Literal["published", "already_published", "nothing_to_publish", "superseded", "refused"]
-Change = dict[str, Any]
+PublicationOutcome = Literal["published", "already_published", "nothing_to_publish", "superseded", "refused"]
 
 INITIAL_REASON = "initial thresholds of the configuration"
-DAILY = "daily"
-_CARRIED = ("within_limits", "approved")
 _ATTEMPTS = 20
 
 
@@ -55,8 +53,7 @@ class Act:
         day: the day the changes rest on.
         requester, approver: who asked, and who approved (None: it needed nobody); they must differ.
         reason: why.
-        request: what was asked for, enough to compute the changes anew; `kind` is daily, canary, ad_hoc, expiry or
-            roll_back.
+        request: what was asked for, enough to compute the changes anew; `kind` is a VersionKind.
         evidence: SHA-256 of what the changes rest on, by name.
         expires_on: last day the changes hold; None: until something newer.
     """
@@ -83,7 +80,7 @@ class PublishResult:
         serving: what was found and done with the serving file.
     """
 
-    outcome: Outcome
+    outcome: PublicationOutcome
     version: int
     published: tuple[str, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
@@ -100,7 +97,7 @@ class PublishResult:
 class _Step:
     """What is to follow the chain: a version with these changes, or nothing, and why."""
 
-    outcome: Outcome
+    outcome: PublicationOutcome
     changes: Sequence[Change] = ()
     proposal_ids: tuple[str, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
@@ -123,7 +120,7 @@ def publish(project: Project, proposals: pd.DataFrame, act: Act, now: datetime) 
         OSError: the disk is full or not writable. Either nothing happened, or the version stands and only the serving
             file is missing, which a repetition writes.
     """
-    carried = proposals[proposals["status"].isin(_CARRIED)]
+    carried = proposals[proposals["status"].isin(PUBLISHED)]
 
     def step(chain: Sequence[Row]) -> _Step:
         problem = _refusal(carried, act)
@@ -133,7 +130,7 @@ def publish(project: Project, proposals: pd.DataFrame, act: Act, now: datetime) 
         fresh = carried[~carried["proposal_id"].isin(done)]
         if fresh.empty:
             return _Step("nothing_to_publish" if carried.empty else "already_published")
-        if act.request["kind"] == DAILY and chain[-1]["ds"] > act.day:
+        if act.request["kind"] == VersionKind.DAILY and chain[-1]["ds"] > act.day:
             later = f"version {chain[-1]['version']} rests on {chain[-1]['ds']}, which is later than {act.day}"
             return _Step("superseded", refused={str(identity): later for identity in fresh["proposal_id"]})
         refused = _conflicts(chain, fresh, act, project.config)
@@ -256,7 +253,7 @@ def _first_version(config: Config, act: Act, now: datetime) -> Row:
         approver=None,
         reason=INITIAL_REASON,
         expires_on=None,
-        request={"kind": "initial"},
+        request={"kind": VersionKind.INITIAL},
         published_at=now,
     )
 
@@ -293,7 +290,7 @@ def _refusal(carried: pd.DataFrame, act: Act) -> str | None:
     """Why none of the proposals may be published by these people."""
     if act.approver is not None and act.approver == act.requester:
         return f"self-approval: {act.requester} both requested and approved"
-    if act.approver is None and (carried["status"] == "approved").any():
+    if act.approver is None and (carried["status"] == ProposalStatus.APPROVED).any():
         return "approved proposals without the name of who approved them"
     return None
 
@@ -304,15 +301,15 @@ def _conflicts(chain: Sequence[Row], proposals: pd.DataFrame, act: Act, config: 
     The daily run starts from what was in force when its day began, so that a rerun finds the same; its own earlier
     change of the same day is revised. Everybody else starts from what is in force now.
     """
-    daily = act.request["kind"] == DAILY
+    daily = act.request["kind"] == VersionKind.DAILY
     base = [row for row in chain if row["ds"] < act.day] if daily else chain
     levels = thresholds_of(base[-1]) if base else {}
     others = {
-        cell_of(change): (row["version"], change["origin"])
+        change.cell: (row["version"], change.origin)
         for row in (chain if daily else ())
         if row["ds"] == act.day
-        for change in json.loads(row["changes"])
-        if change["origin"] != DAILY
+        for change in changes_of(row)
+        if change.origin != DAILY
     }
     refused = {}
     for proposal in records(proposals):
@@ -330,24 +327,23 @@ def _conflicts(chain: Sequence[Row], proposals: pd.DataFrame, act: Act, config: 
     return refused
 
 
-def _change(proposal: Mapping[str, Any], before: Mapping[Cell, Levels], config: Config) -> Change:
+def _change(proposal: Mapping[str, Any], before: Mapping[Cell, ThresholdPair], config: Config) -> Change:
     """The entry of `changes` for a proposal."""
     cell = cell_of(proposal)
-    old = before.get(cell, _initial(proposal["policy"], config))
     certificate = ("target", "confidence", "population", "method", "estimate", "bound", "n")
     share = plain(proposal["canary_share"])
-    canary = {} if share is None else {"canary": {"share": share, "salt": canary_salt(proposal["proposal_id"])}}
-    return {
-        **dict(zip(CELL, cell, strict=True)),
-        "old": {"remove_at": old[0], "review_at": old[1]},
-        "new": {"remove_at": proposal["proposed_remove_at"], "review_at": proposal["proposed_review_at"]},
-        "certificate": {name: plain(proposal[name]) for name in certificate},
-        "forecast": json.loads(proposal["forecast"]),
-        "proposal_id": proposal["proposal_id"],
-        "origin": proposal["origin"],
-        **canary,
-    }
+    return Change(
+        cell,
+        old=before.get(cell, _initial(proposal["policy"], config)),
+        new=ThresholdPair(proposal["proposed_remove_at"], proposal["proposed_review_at"]),
+        origin=proposal["origin"],
+        certificate={name: plain(proposal[name]) for name in certificate},
+        forecast=json.loads(proposal["forecast"]),
+        proposal_id=proposal["proposal_id"],
+        canary=None if share is None else Bucket(share, canary_salt(proposal["proposal_id"])),
+    )
 
 
-def _initial(policy: str, config: Config) -> Levels:
-    return config.policies[policy].initial.remove_at, config.policies[policy].initial.review_at
+def _initial(policy: str, config: Config) -> ThresholdPair:
+    initial = config.policies[policy].initial
+    return ThresholdPair(initial.remove_at, initial.review_at)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from include.contract.cell import Row, cell_of, records
 from include.contract.tables import CELL
+from include.contract.terms import OPEN, ProposalStatus, Ruling
 from include.ledger.canaries import percent
 from include.proposals.guardrails import Verdict
 from include.proposals.holds import with_verdict
@@ -23,7 +24,7 @@ APPROVE, REJECT = "Approve", "Reject"
 
 def asked(proposals: pd.DataFrame) -> pd.DataFrame:
     """The proposals that wait for a person."""
-    return proposals[proposals["status"] == "awaiting_approval"]
+    return proposals[proposals["status"] == ProposalStatus.AWAITING_APPROVAL]
 
 
 def request_text(proposals: pd.DataFrame) -> str:
@@ -62,12 +63,12 @@ def answered(proposals: pd.DataFrame, answer: Mapping[str, Any], requester: str)
     user = answer.get("responded_by_user")
     name = None if user is None else str(user["name"])
     if name is None:
-        status = "timed_out"
+        status = ProposalStatus.TIMED_OUT
     elif list(answer["chosen_options"]) != [APPROVE]:
-        status = "rejected"
+        status = ProposalStatus.REJECTED
     else:
-        status = "self_approval" if name == requester else "approved"
-    waiting = proposals["status"] == "awaiting_approval"
+        status = ProposalStatus.SELF_APPROVAL if name == requester else ProposalStatus.APPROVED
+    waiting = proposals["status"] == ProposalStatus.AWAITING_APPROVAL
     settled = proposals.copy()
     settled.loc[waiting, "status"] = status
     settled.loc[waiting, "answered_by"] = name
@@ -87,7 +88,7 @@ def validated(proposals: pd.DataFrame, now: pd.DataFrame, done: set[str]) -> pd.
     reasons = {
         row["proposal_id"]: reason
         for row in records(proposals)
-        if row["status"] == "approved" and row["proposal_id"] not in done
+        if row["status"] == ProposalStatus.APPROVED and row["proposal_id"] not in done
         for reason in [_outdated(row, fresh.get(cell_of(row)))]
         if reason
     }
@@ -97,7 +98,7 @@ def validated(proposals: pd.DataFrame, now: pd.DataFrame, done: set[str]) -> pd.
 def refused(proposals: pd.DataFrame, reasons: Mapping[str, str]) -> pd.DataFrame:
     """`proposals` with those that could not be published marked `stale`, the reason among their verdicts."""
     rows = [
-        with_verdict(row, "stale", Verdict("still_valid", "hold", reasons[row["proposal_id"]]))
+        with_verdict(row, ProposalStatus.STALE, Verdict("still_valid", Ruling.HOLD, reasons[row["proposal_id"]]))
         if row["proposal_id"] in reasons
         else row
         for row in records(proposals)
@@ -110,8 +111,8 @@ def already_answered(proposals: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFr
     settled = proposals.copy()
     for version in ledger[ledger["approver"].notna()].to_dict("records"):
         carried = settled["proposal_id"].isin(json.loads(version["proposal_ids"]))
-        mine = carried & (settled["status"] == "awaiting_approval")
-        settled.loc[mine, "status"] = "approved"
+        mine = carried & (settled["status"] == ProposalStatus.AWAITING_APPROVAL)
+        settled.loc[mine, "status"] = ProposalStatus.APPROVED
         settled.loc[mine, "answered_by"] = version["approver"]
     return settled
 
@@ -126,8 +127,8 @@ def _outdated(row: Row, fresh: Row | None) -> str | None:
             return f"stale: {name} was {shown:g} when the question was asked, and is {found:g} now"
     if row["proposal_id"] != fresh["proposal_id"]:
         return "stale: the labels, the scores or the goal of the day changed after the question was asked"
-    if fresh["status"] not in ("awaiting_approval", "within_limits"):
-        held = [verdict["reason"] for verdict in json.loads(fresh["verdicts"]) if verdict["outcome"] == "hold"]
+    if fresh["status"] not in OPEN:
+        held = [verdict["reason"] for verdict in json.loads(fresh["verdicts"]) if verdict["outcome"] == Ruling.HOLD]
         return f"stale: it would be {fresh['status']} now: {'; '.join(held)}"
     return None
 
@@ -137,7 +138,7 @@ def _name(row: Mapping[str, Any]) -> str:
 
 
 def _why(row: Mapping[str, Any]) -> str:
-    reasons = [verdict["reason"] for verdict in json.loads(row["verdicts"]) if verdict["outcome"] == "ask"]
+    reasons = [verdict["reason"] for verdict in json.loads(row["verdicts"]) if verdict["outcome"] == Ruling.ASK]
     if pd.isna(row["bound"]):
         return f"{'; '.join(reasons)}. Nothing is certified"
     certified = f"at least {row['bound']:.1%} precise at {row['confidence']:.0%} confidence"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
 import pandas as pd
 
-from include.contract.cell import Cell
+from include.contract.cell import Cell, records
+from include.contract.change import changes_of
 from include.contract.grid import first_bin
 from include.contract.tables import CELL
 from include.forecasts.forecast import Contested
@@ -63,10 +63,10 @@ def mean_removals(days: Iterable[pd.Series]) -> dict[Cell, float]:
 def last_tightened(ledger: pd.DataFrame) -> dict[Cell, date]:
     """By cell, the day of the last version that raised its remove_at. `ledger`: ds, version, changes."""
     found: dict[Cell, date] = {}
-    for version in ledger.sort_values("version").to_dict("records"):
-        for change in json.loads(version["changes"]):
-            if change["new"]["remove_at"] > change["old"]["remove_at"]:
-                found[change["policy"], change["market"], change["model_version"]] = version["ds"]
+    for version in records(ledger.sort_values("version")):
+        for change in changes_of(version):
+            if change.is_lasting and change.new.remove_at > change.old.remove_at:
+                found[change.cell] = version["ds"]
     return found
 
 

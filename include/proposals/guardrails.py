@@ -17,15 +17,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Literal
 
 from include.config.model import Guardrails, ThresholdLimits
-from include.contract.grid import Pair
+from include.contract.grid import ThresholdPair
+from include.contract.terms import ProposalStatus, Ruling
 from include.forecasts.forecast import Estimate
 
-Outcome = Literal["publish", "ask", "hold"]
-_ORDER: tuple[Outcome, ...] = ("publish", "ask", "hold")
-_STATUS = {"publish": "within_limits", "ask": "awaiting_approval", "hold": "held"}
+_ORDER = tuple(Ruling)
+_STATUS = {
+    Ruling.PUBLISH: ProposalStatus.WITHIN_LIMITS,
+    Ruling.ASK: ProposalStatus.AWAITING_APPROVAL,
+    Ruling.HOLD: ProposalStatus.HELD,
+}
 _ALWAYS_HOLD = ("ordering", "limits")
 _TOLERANCE = 1e-9
 
@@ -35,7 +38,7 @@ class Verdict:
     """What one guardrail says."""
 
     name: str
-    outcome: Outcome
+    outcome: Ruling
     reason: str
 
 
@@ -44,7 +47,7 @@ class Alarm:
     """What the watch says of a cell: why, the thresholds to go back to (None: none safer is known), without asking?"""
 
     reason: str
-    safe: Pair | None
+    safe: ThresholdPair | None
     by_itself: bool
 
 
@@ -58,7 +61,7 @@ class Queue:
 
 
 @dataclass(frozen=True)
-class Change:
+class CellChange:
     """A change of one cell, with what the guardrails need to know.
 
     Attributes:
@@ -81,8 +84,8 @@ class Change:
 
     cell: tuple[str, str, str]
     day: date
-    old: Pair
-    new: Pair
+    old: ThresholdPair
+    new: ThresholdPair
     certified: float | None
     labels: int
     precision_now: Estimate
@@ -118,7 +121,7 @@ class Change:
         return safe is not None and self.certified is None and self.new.remove_at == safe.remove_at
 
 
-def judge(change: Change, limits: ThresholdLimits, config: Guardrails) -> list[Verdict]:
+def verdicts_on(change: CellChange, limits: ThresholdLimits, config: Guardrails) -> list[Verdict]:
     """Every guardrail's verdict on `change`, in a fixed order."""
     verdicts = [
         _ordering(change),
@@ -135,7 +138,7 @@ def judge(change: Change, limits: ThresholdLimits, config: Guardrails) -> list[V
     ]
     if change.alarm is not None and not change.goes_back:
         note = f"{change.alarm.reason}; the day's own evidence tightens at least as far"
-        verdicts.append(Verdict("watch", "publish", note))
+        verdicts.append(Verdict("watch", Ruling.PUBLISH, note))
     if change.emergency:
         return _for_a_person(verdicts)
     return verdicts if change.alarm is None else _under_alarm(verdicts, change.alarm)
@@ -144,39 +147,43 @@ def judge(change: Change, limits: ThresholdLimits, config: Guardrails) -> list[V
 def _for_a_person(verdicts: Iterable[Verdict]) -> list[Verdict]:
     """The verdicts on an emergency: a person decides what the rules would hold."""
     softened = [
-        replace(verdict, outcome="ask", reason=f"{verdict.reason}; an emergency, so a person decides")
-        if verdict.outcome == "hold" and verdict.name not in _ALWAYS_HOLD
+        replace(verdict, outcome=Ruling.ASK, reason=f"{verdict.reason}; an emergency, so a person decides")
+        if verdict.outcome == Ruling.HOLD and verdict.name not in _ALWAYS_HOLD
         else verdict
         for verdict in verdicts
     ]
-    return [*softened, Verdict("emergency", "ask", "an emergency always asks a person")]
+    return [*softened, Verdict("emergency", Ruling.ASK, "an emergency always asks a person")]
 
 
 def _under_alarm(verdicts: Iterable[Verdict], alarm: Alarm) -> list[Verdict]:
     """The verdicts on a change that answers an alarm."""
     found = []
     for verdict in verdicts:
-        if verdict.outcome == "hold" and verdict.name not in _ALWAYS_HOLD:
-            found.append(replace(verdict, outcome="ask", reason=f"{verdict.reason}; an alarm, so a person decides"))
-        elif verdict.outcome == "ask" and alarm.by_itself:
-            found.append(replace(verdict, outcome="publish", reason=f"{verdict.reason}; an alarm waits for nobody"))
+        if verdict.outcome == Ruling.HOLD and verdict.name not in _ALWAYS_HOLD:
+            found.append(
+                replace(verdict, outcome=Ruling.ASK, reason=f"{verdict.reason}; an alarm, so a person decides")
+            )
+        elif verdict.outcome == Ruling.ASK and alarm.by_itself:
+            found.append(
+                replace(verdict, outcome=Ruling.PUBLISH, reason=f"{verdict.reason}; an alarm waits for nobody")
+            )
         else:
             found.append(verdict)
     return found
 
 
-def overall(verdicts: Iterable[Verdict]) -> Outcome:
+def overall(verdicts: Iterable[Verdict]) -> Ruling:
     """The worst outcome; publish if there is no verdict."""
-    return max((verdict.outcome for verdict in verdicts), key=_ORDER.index, default="publish")
+    return max((verdict.outcome for verdict in verdicts), key=_ORDER.index, default=Ruling.PUBLISH)
 
 
-def status_of(change: Change, verdicts: Sequence[Verdict]) -> str:
+def status_of(change: CellChange, verdicts: Sequence[Verdict]) -> ProposalStatus:
     """The proposal's status: unchanged (also: not worth a version), within_limits, awaiting_approval or held."""
-    trifle = any(verdict.name == "min_volume_change" and verdict.outcome == "hold" for verdict in verdicts)
-    return "unchanged" if change.new == change.old or trifle else _STATUS[overall(verdicts)]
+    trifle = any(verdict.name == "min_volume_change" and verdict.outcome == Ruling.HOLD for verdict in verdicts)
+    return ProposalStatus.UNCHANGED if change.new == change.old or trifle else _STATUS[overall(verdicts)]
 
 
-def breaker(changes: Sequence[tuple[Change, Outcome]], config: Guardrails) -> Verdict | None:
+def breaker(changes: Sequence[tuple[CellChange, Ruling]], config: Guardrails) -> Verdict | None:
     """What speaks against all of a day's changes that would publish by themselves; None: nothing does.
 
     Each of them may be within its own limits. That many of them come together is what a broken feed or a bad batch of
@@ -188,7 +195,7 @@ def breaker(changes: Sequence[tuple[Change, Outcome]], config: Guardrails) -> Ve
     alone = [
         change
         for change, outcome in changes
-        if outcome == "publish" and change.new != change.old and change.alarm is None
+        if outcome == Ruling.PUBLISH and change.new != change.old and change.alarm is None
     ]
     before = sum(change.removes_before for change, _ in changes)
     moved = sum(change.removes_after - change.removes_before for change in alone)
@@ -201,17 +208,17 @@ def breaker(changes: Sequence[tuple[Change, Outcome]], config: Guardrails) -> Ve
     if len(alone) > 1 and large:
         total = f"removals of all cells would go from {before} to {before + moved} a day"
         problems.append(f"{total}, more than {config.max_total_change:.0%} away")
-    return Verdict("breaker", "ask", "; ".join(problems)) if problems else None
+    return Verdict("breaker", Ruling.ASK, "; ".join(problems)) if problems else None
 
 
-def _ordering(change: Change) -> Verdict:
+def _ordering(change: CellChange) -> Verdict:
     remove_at, review_at = change.new
     if review_at > remove_at:
-        return Verdict("ordering", "hold", f"review_at {review_at:g} is above remove_at {remove_at:g}")
-    return Verdict("ordering", "publish", f"review_at {review_at:g} <= remove_at {remove_at:g}")
+        return Verdict("ordering", Ruling.HOLD, f"review_at {review_at:g} is above remove_at {remove_at:g}")
+    return Verdict("ordering", Ruling.PUBLISH, f"review_at {review_at:g} <= remove_at {remove_at:g}")
 
 
-def _limits(change: Change, limits: ThresholdLimits) -> Verdict:
+def _limits(change: CellChange, limits: ThresholdLimits) -> Verdict:
     problems = [
         f"{name} {value:g} is below its limit {lowest:g}"
         for name, value, lowest in (
@@ -221,30 +228,30 @@ def _limits(change: Change, limits: ThresholdLimits) -> Verdict:
         if value < lowest
     ]
     if problems:
-        return Verdict("limits", "hold", "; ".join(problems))
-    return Verdict("limits", "publish", "both thresholds are within their limits")
+        return Verdict("limits", Ruling.HOLD, "; ".join(problems))
+    return Verdict("limits", Ruling.PUBLISH, "both thresholds are within their limits")
 
 
-def _ground(change: Change, config: Guardrails) -> Verdict:
+def _ground(change: CellChange, config: Guardrails) -> Verdict:
     """What the new remove_at rests on."""
     if change.goes_back and change.alarm is not None:
         reason = f"{change.alarm.reason}; {change.new.remove_at:g} was in force before, or is the initial one"
-        return Verdict("watch", "publish" if change.alarm.by_itself else "ask", reason)
+        return Verdict("watch", Ruling.PUBLISH if change.alarm.by_itself else Ruling.ASK, reason)
     return _refuted(change, config) if change.certified is None else _certified(change)
 
 
-def _certified(change: Change) -> Verdict:
+def _certified(change: CellChange) -> Verdict:
     new, certified = change.new.remove_at, change.certified
     if certified is not None and new < certified - _TOLERANCE:
-        return Verdict("certified", "hold", f"remove_at {new:g} is below {certified:g}, the lowest certified")
-    return Verdict("certified", "publish", f"remove_at {new:g} is not below {certified:g}, the lowest certified")
+        return Verdict("certified", Ruling.HOLD, f"remove_at {new:g} is below {certified:g}, the lowest certified")
+    return Verdict("certified", Ruling.PUBLISH, f"remove_at {new:g} is not below {certified:g}, the lowest certified")
 
 
-def _refuted(change: Change, config: Guardrails) -> Verdict:
+def _refuted(change: CellChange, config: Guardrails) -> Verdict:
     """Nothing is certified, so only a tighter threshold than one that is known to be wrong can be better."""
     now, old, new = change.precision_now, change.old.remove_at, change.new.remove_at
     if new <= old or now.value is None or now.high >= change.target:
-        return Verdict("refuted", "hold", f"nothing is certified, and no label refutes remove_at {old:g}")
+        return Verdict("refuted", Ruling.HOLD, f"nothing is certified, and no label refutes remove_at {old:g}")
     reason = (
         f"urgent: {now.n} labels of the cell put precision at remove_at {old:g} at {now.value:.3f}, at most "
         f"{now.high:.3f}, below the target of {change.target:g}; {new:g} is the lowest from there on that its labels "
@@ -253,15 +260,15 @@ def _refuted(change: Change, config: Guardrails) -> Verdict:
     return Verdict("refuted", config.refuted, reason)
 
 
-def _min_evidence(change: Change, config: Guardrails) -> Verdict:
+def _min_evidence(change: CellChange, config: Guardrails) -> Verdict:
     reason = f"{change.labels} labels at or above {change.new.remove_at:g}; {config.min_labels} are asked for"
     if change.certified is None:
-        return Verdict("min_evidence", "publish", f"{reason} to certify it, not to leave one that is refuted")
+        return Verdict("min_evidence", Ruling.PUBLISH, f"{reason} to certify it, not to leave one that is refuted")
     enough = change.new.remove_at == change.old.remove_at or change.labels >= config.min_labels
-    return Verdict("min_evidence", "publish" if enough else "hold", reason)
+    return Verdict("min_evidence", Ruling.PUBLISH if enough else Ruling.HOLD, reason)
 
 
-def _worth_a_version(change: Change, config: Guardrails) -> Verdict:
+def _worth_a_version(change: CellChange, config: Guardrails) -> Verdict:
     """A dead band, so that chance in the labels does not move thresholds to and fro every day."""
     removes, reviews = change.removes_after - change.removes_before, change.reviews_after - change.reviews_before
     least = config.min_volume_change
@@ -273,52 +280,54 @@ def _worth_a_version(change: Change, config: Guardrails) -> Verdict:
         and abs(reviews) < least * max(change.reviews_before, 1) - _TOLERANCE
     )
     if not trifle:
-        return Verdict("min_volume_change", "publish", f"{reason}; {least:.1%} of either is worth a change")
+        return Verdict("min_volume_change", Ruling.PUBLISH, f"{reason}; {least:.1%} of either is worth a change")
     if change.tightens_at_once(config):
-        return Verdict("min_volume_change", "publish", f"{reason}; small, but the target is missed now")
-    return Verdict("min_volume_change", "hold", f"{reason}; below {least:.1%} of both, thresholds stay")
+        return Verdict("min_volume_change", Ruling.PUBLISH, f"{reason}; small, but the target is missed now")
+    return Verdict("min_volume_change", Ruling.HOLD, f"{reason}; below {least:.1%} of both, thresholds stay")
 
 
-def _loosen_step(change: Change, config: Guardrails) -> Verdict:
+def _loosen_step(change: CellChange, config: Guardrails) -> Verdict:
     """Loosen slowly: remove_at may fall by a share of the way to what is certified, or by one histogram bin."""
     fall = change.old.remove_at - change.new.remove_at
     if fall <= 0 or change.certified is None:
-        return Verdict("loosen_step", "publish", "remove_at does not fall")
+        return Verdict("loosen_step", Ruling.PUBLISH, "remove_at does not fall")
     way = change.old.remove_at - change.certified
     most = max(config.loosen_step * way, 0.001)
     reason = f"remove_at falls by {fall:.3f}; at most {most:.3f} of the {way:.3f} to what is certified needs nobody"
-    return Verdict("loosen_step", "publish" if fall <= most + _TOLERANCE else "ask", reason)
+    return Verdict("loosen_step", Ruling.PUBLISH if fall <= most + _TOLERANCE else Ruling.ASK, reason)
 
 
-def _loosen_wait(change: Change, config: Guardrails) -> Verdict:
+def _loosen_wait(change: CellChange, config: Guardrails) -> Verdict:
     """What was tightened for cause is not loosened while the same labels are still most of the window."""
     raised = change.tightened_on
     if change.new.remove_at >= change.old.remove_at or raised is None:
-        return Verdict("loosen_wait", "publish", "remove_at does not fall, or was never raised")
+        return Verdict("loosen_wait", Ruling.PUBLISH, "remove_at does not fall, or was never raised")
     days = (change.day - raised).days
     reason = f"remove_at was raised {days} days before, on {raised}; it may fall after {config.loosen_after_days}"
-    return Verdict("loosen_wait", "publish" if days > config.loosen_after_days else "hold", reason)
+    return Verdict("loosen_wait", Ruling.PUBLISH if days > config.loosen_after_days else Ruling.HOLD, reason)
 
 
-def _volume_change(change: Change, config: Guardrails) -> Verdict:
+def _volume_change(change: CellChange, config: Guardrails) -> Verdict:
     before, after = change.removes_before, change.removes_after
     ratio = abs(after - before) / before if before else float("inf")
     moved = f"removals a day go from {before} to {after}" + (f" ({(after - before) / before:+.1%})" if before else "")
     if abs(after - before) <= config.small_change_videos:
-        return Verdict("volume_change", "publish", f"{moved}; up to {config.small_change_videos} videos need nobody")
+        return Verdict(
+            "volume_change", Ruling.PUBLISH, f"{moved}; up to {config.small_change_videos} videos need nobody"
+        )
     if ratio <= config.max_volume_change:
-        return Verdict("volume_change", "publish", f"{moved}; up to {config.max_volume_change:.0%} needs nobody")
+        return Verdict("volume_change", Ruling.PUBLISH, f"{moved}; up to {config.max_volume_change:.0%} needs nobody")
     if change.tightens_at_once(config):
         return Verdict(
             "volume_change",
-            "publish",
+            Ruling.PUBLISH,
             f"{moved}; tightened at once, as {change.precision_now.n} labels put precision in force at "
             f"{change.precision_now.value:.3f}, below the target of {change.target:g}",
         )
-    return Verdict("volume_change", "ask", f"{moved}; above {config.max_volume_change:.0%} a person is asked")
+    return Verdict("volume_change", Ruling.ASK, f"{moved}; above {config.max_volume_change:.0%} a person is asked")
 
 
-def _review_queue(change: Change) -> Verdict:
+def _review_queue(change: CellChange) -> Verdict:
     """Asks only of a change that adds to a queue which then does not fit; relief is always welcome."""
     queue = change.queue
     reason = (
@@ -326,25 +335,29 @@ def _review_queue(change: Change) -> Verdict:
         f"({queue.before:.0f} before)"
     )
     adds = change.reviews_after > change.reviews_before
-    return Verdict("review_queue", "ask" if adds and queue.after > queue.available + _TOLERANCE else "publish", reason)
+    return Verdict(
+        "review_queue", Ruling.ASK if adds and queue.after > queue.available + _TOLERANCE else Ruling.PUBLISH, reason
+    )
 
 
-def _flood(change: Change, config: Guardrails) -> Verdict:
+def _flood(change: CellChange, config: Guardrails) -> Verdict:
     """A day unlike those before says little of the days to come; what tightens at once is put to a person."""
     today, usual = change.removes_before, change.removes_usual
     if usual is None:
-        return Verdict("flood", "publish", "no day of the week before to compare removals with")
+        return Verdict("flood", Ruling.PUBLISH, "no day of the week before to compare removals with")
     reason = f"{today} videos reach the remove_at in force, {usual:.0f} a day in the week before"
     unusual = max(today, usual) > config.flood_factor * min(today, usual) + _TOLERANCE
     if not unusual or abs(today - usual) <= config.small_change_videos:
-        return Verdict("flood", "publish", reason)
-    outcome: Outcome = "ask" if change.tightens_at_once(config) else "hold"
+        return Verdict("flood", Ruling.PUBLISH, reason)
+    outcome = Ruling.ASK if change.tightens_at_once(config) else Ruling.HOLD
     return Verdict("flood", outcome, f"{reason}: a factor of more than {config.flood_factor:g}")
 
 
-def _freeze(change: Change, config: Guardrails) -> Verdict:
+def _freeze(change: CellChange, config: Guardrails) -> Verdict:
     policy, market, _ = change.cell
     for freeze in config.freezes:
         if freeze.covers(change.acts_from, policy, market):
-            return Verdict("freeze", "hold", f"{freeze.reason.strip()}: from {freeze.first_day} to {freeze.last_day}")
-    return Verdict("freeze", "publish", f"no freeze on {change.acts_from}")
+            return Verdict(
+                "freeze", Ruling.HOLD, f"{freeze.reason.strip()}: from {freeze.first_day} to {freeze.last_day}"
+            )
+    return Verdict("freeze", Ruling.PUBLISH, f"no freeze on {change.acts_from}")

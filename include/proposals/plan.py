@@ -20,8 +20,9 @@ from include.certificates.certify import Decision
 from include.certificates.reviewer_error import Aim
 from include.config.model import Config, Policy
 from include.contract.cell import Cell
-from include.contract.grid import Pair, first_bin
+from include.contract.grid import ThresholdPair, first_bin
 from include.contract.tables import N_BINS
+from include.contract.terms import Ruling
 from include.forecasts.forecast import Estimate, precision_at, volumes
 from include.proposals.guardrails import Alarm, Verdict
 from include.proposals.populations import (
@@ -44,13 +45,13 @@ class Plan:
 
     cell: Cell
     policy: Policy
-    old: Pair
+    old: ThresholdPair
     sample: pd.DataFrame
     histogram: pd.DataFrame
     answer: PopulationDecision  # precision
     aim: Aim  # of a certificate of the cell's own
     evidence: Decision  # the certificate at the proposed remove_at
-    new: Pair
+    new: ThresholdPair
     notes: list[Verdict]
     refuted: Estimate | None = None
     alarm: Alarm | None = None
@@ -64,13 +65,13 @@ class Plan:
         """Whether there are thresholds to judge: certified ones, or tighter ones than those refuted or under alarm."""
         return self.certified or self.refuted is not None or self.alarm is not None
 
-    def review_minutes(self, pair: Pair) -> float:
+    def review_minutes(self, pair: ThresholdPair) -> float:
         return volumes(self.histogram, pair, self.policy.no_score).reviews * self.policy.minutes_per_label
 
 
 def plan_cell(
     cell: Cell,
-    old: Pair,
+    old: ThresholdPair,
     *,
     sample: pd.DataFrame,
     histogram: pd.DataFrame,
@@ -81,13 +82,13 @@ def plan_cell(
     """`aim`: the cell's own."""
     policy = config.policies[cell[0]]
     precision = supported_by_own_labels(answer(cell[1], "precision"), old, sample, aim, config)
-    decision, basis = precision.decision, Verdict("reviewer_error", "publish", precision.aim.reason)
+    decision, basis = precision.decision, Verdict("reviewer_error", Ruling.PUBLISH, precision.aim.reason)
     if decision.threshold is None:
         refuted = _refuted(sample, old.remove_at, aim, policy, config)
         if refuted is not None:
             own, basis = (
                 PopulationDecision(decision, "cell", sample, aim),
-                Verdict("reviewer_error", "publish", aim.reason),
+                Verdict("reviewer_error", Ruling.PUBLISH, aim.reason),
             )
             evidence, new = _tightened(own, old, policy)
             return Plan(cell, policy, old, sample, histogram, own, aim, evidence, new, [basis], refuted=refuted)
@@ -96,7 +97,7 @@ def plan_cell(
         if recall.decision.threshold is None and not lacks_labels(recall, config):
             both = f"{decision.refusal}; {goal} cannot be certified either ({recall.decision.refusal})"
             decision = replace(decision, refusal=both)
-        notes = [Verdict("certificate", "hold", f"{decision.refusal}; the thresholds in force stay"), basis]
+        notes = [Verdict("certificate", Ruling.HOLD, f"{decision.refusal}; the thresholds in force stay"), basis]
         return Plan(cell, policy, old, sample, histogram, precision, aim, decision, old, notes)
     evidence = _step(old.remove_at, precision, config.guardrails.loosen_step)
     remove_at = on_edge(evidence.threshold)
@@ -106,8 +107,8 @@ def plan_cell(
     else:
         review_at = on_edge(recall.decision.threshold)
         note = f"{goal} is certified at {review_at:g} for {recall.population}"
-    new = Pair(remove_at, min(review_at, remove_at))
-    notes = [basis, Verdict("recall_goal", "publish", note)]
+    new = ThresholdPair(remove_at, min(review_at, remove_at))
+    notes = [basis, Verdict("recall_goal", Ruling.PUBLISH, note)]
     return Plan(cell, policy, old, sample, histogram, precision, aim, evidence, new, notes)
 
 
@@ -117,7 +118,7 @@ def _refuted(own: pd.DataFrame, remove_at: float, aim: Aim, policy: Policy, conf
     return found if found.n >= config.guardrails.min_labels and found.high < aim.refuted_below else None
 
 
-def _tightened(own: PopulationDecision, old: Pair, policy: Policy) -> tuple[Decision, Pair]:
+def _tightened(own: PopulationDecision, old: ThresholdPair, policy: Policy) -> tuple[Decision, ThresholdPair]:
     """The lowest remove_at above a refuted one, from the initial one on, that no label refutes; what is known of it."""
     first = max(first_bin(old.remove_at) + 1, first_bin(policy.initial.remove_at))
     for edge in range(min(first, N_BINS), N_BINS + 1):
@@ -126,7 +127,7 @@ def _tightened(own: PopulationDecision, old: Pair, policy: Policy) -> tuple[Deci
             break
     estimate = None if found.value is None else float(own.aim.true_estimate(found.value))
     evidence = replace(own.decision, estimate=estimate, bound=None, method=None, n=found.n)
-    return evidence, Pair(edge / N_BINS, old.review_at)
+    return evidence, ThresholdPair(edge / N_BINS, old.review_at)
 
 
 def under_alarm(plan: Plan, alarm: Alarm) -> Plan:
@@ -134,14 +135,14 @@ def under_alarm(plan: Plan, alarm: Alarm) -> Plan:
     tightens = plan.proposes and plan.new.remove_at > plan.old.remove_at
     if alarm.safe is None and not tightens:
         stays = "no safer thresholds are known: neither those before it nor the initial ones"
-        return replace(plan, notes=[*plan.notes, Verdict("watch", "hold", f"{alarm.reason}; {stays}")])
+        return replace(plan, notes=[*plan.notes, Verdict("watch", Ruling.HOLD, f"{alarm.reason}; {stays}")])
     if alarm.safe is None or (tightens and plan.new.remove_at >= alarm.safe.remove_at):
         return replace(plan, alarm=alarm)
     own = replace(plan.answer, population="cell", sample=plan.sample, aim=plan.aim)
     found = precision_at(plan.sample, alarm.safe.remove_at)
     estimate = None if found.value is None else float(own.aim.true_estimate(found.value))
     evidence = Decision(None, alarm.reason, None, estimate, None, None, found.n)
-    basis = Verdict("reviewer_error", "publish", own.aim.reason)
+    basis = Verdict("reviewer_error", Ruling.PUBLISH, own.aim.reason)
     return replace(
         plan,
         answer=replace(own, decision=evidence),

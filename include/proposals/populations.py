@@ -27,7 +27,7 @@ from include.certificates.certify import Decision, Goal, certify
 from include.certificates.reviewer_error import Aim, aim_at
 from include.config.model import Config, Policy
 from include.contract.cell import Cell
-from include.contract.grid import Pair, first_bin
+from include.contract.grid import ThresholdPair, first_bin
 from include.contract.tables import N_BINS
 from include.forecasts.forecast import precision_at
 
@@ -158,7 +158,7 @@ def _refutation(own: PopulationDecision, pooled: PopulationDecision, config: Con
 
 
 def supported_by_own_labels(
-    answer: PopulationDecision, old: Pair, own: pd.DataFrame, aim: Aim, config: Config
+    answer: PopulationDecision, old: ThresholdPair, own: pd.DataFrame, aim: Aim, config: Config
 ) -> PopulationDecision:
     """`answer`, or a refusal where labels of other markets alone would remove more of this cell's videos."""
     at = answer.decision.threshold

@@ -17,13 +17,15 @@ import pandas as pd
 from include.certificates.reviewer_error import settled
 from include.config.model import Config
 from include.contract.cell import by_cell
-from include.contract.grid import Pair, first_bin
+from include.contract.change import DAILY
+from include.contract.grid import ThresholdPair, first_bin
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, TABLES
+from include.contract.terms import ProposalStatus, Ruling
 from include.files import canonical_json
 from include.forecasts.forecast import Contested, forecast, precision_at
 from include.proposals.background import Background
-from include.proposals.guardrails import Change, Queue, Verdict, breaker, judge, overall, status_of
+from include.proposals.guardrails import CellChange, Queue, Verdict, breaker, overall, status_of, verdicts_on
 from include.proposals.plan import Plan, on_edge, plan_cell, under_alarm
 from include.proposals.populations import (
     aim_of,
@@ -43,7 +45,7 @@ def propose(
     config: Config,
     *,
     day: date,
-    origin: str = "daily",
+    origin: str = DAILY,
     background: Background | None = None,
     other_minutes: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
@@ -82,7 +84,7 @@ def propose(
         cell = (row["policy"], row["market"], row["model_version"])
         plan = plan_cell(
             cell,
-            Pair(row["remove_at"], row["review_at"]),
+            ThresholdPair(row["remove_at"], row["review_at"]),
             sample=samples.get(cell, sample.iloc[:0]),
             histogram=histograms.get(cell, histogram.iloc[:0]),
             answer=answers[cell[0], cell[2]],
@@ -109,7 +111,7 @@ def propose(
     for done in judged:
         identity = {"day": day.isoformat(), "origin": origin, "evidence": evidence[done.plan.cell[::2]]}
         judged_together = done.change is not None and done.change.alarm is None
-        if tripped is not None and judged_together and overall(done.verdicts) == "publish":
+        if tripped is not None and judged_together and overall(done.verdicts) == Ruling.PUBLISH:
             done.verdicts.append(tripped)
         rows.append(_row(done, identity, config))
     frame = pd.DataFrame(rows, columns=list(TABLES["threshold_proposals"].column_names))
@@ -124,7 +126,7 @@ class _Judged:
 
     plan: Plan
     effect: dict[str, Any]
-    change: Change | None
+    change: CellChange | None
     verdicts: list[Verdict]
 
 
@@ -142,7 +144,7 @@ def _judged(plan: Plan, queue: Queue, config: Config, day: date, background: Bac
     effect["market_minutes"] = vars(queue)
     if not plan.proposes:
         return _Judged(plan, effect, None, plan.notes)
-    change = Change(
+    change = CellChange(
         cell=plan.cell,
         day=day,
         old=plan.old,
@@ -161,10 +163,10 @@ def _judged(plan: Plan, queue: Queue, config: Config, day: date, background: Bac
         emergency=background.emergency,
         alarm=plan.alarm,
     )
-    return _Judged(plan, effect, change, [*plan.notes, *judge(change, policy.limits, config.guardrails)])
+    return _Judged(plan, effect, change, [*plan.notes, *verdicts_on(change, policy.limits, config.guardrails)])
 
 
-def _canary_share(change: Change | None, config: Config) -> float | None:
+def _canary_share(change: CellChange | None, config: Config) -> float | None:
     """The share of the videos on which the change acts first. What removes less, or is urgent, acts on all at once."""
     removes_more = change is not None and change.new.remove_at < change.old.remove_at and not change.emergency
     return config.canary.steps[0] if removes_more and config.canary.steps else None
@@ -202,7 +204,7 @@ def _row(done: _Judged, identity: Mapping[str, str], config: Config) -> dict[str
         "canary_share": _canary_share(done.change, config),
         "forecast": canonical_json(effect),
         "verdicts": canonical_json([vars(verdict) for verdict in done.verdicts]),
-        "status": "refused" if done.change is None else status_of(done.change, done.verdicts),
+        "status": ProposalStatus.REFUSED if done.change is None else status_of(done.change, done.verdicts),
         "answered_by": None,
     }
 

@@ -7,8 +7,9 @@ raised until the market's queues fit into the minutes the audit sample leaves.
 from __future__ import annotations
 
 from include.config.model import Config
-from include.contract.grid import Pair, first_bin
+from include.contract.grid import ThresholdPair, first_bin
 from include.contract.tables import N_BINS
+from include.contract.terms import Ruling
 from include.forecasts.forecast import recall_at
 from include.proposals.guardrails import Queue, Verdict
 from include.proposals.plan import Plan
@@ -25,7 +26,7 @@ def fit_queue(plans: list[Plan], config: Config, market: str, others: float) -> 
     staffed = config.markets[market].reviewer_minutes * (1 - config.sampling.minutes_share)
     available = staffed * config.guardrails.max_review_ratio
     before = others + sum(plan.review_minutes(plan.old) for plan in plans)
-    fixed = {plan.cell: plan.review_minutes(Pair(plan.new.remove_at, plan.new.remove_at)) for plan in plans}
+    fixed = {plan.cell: plan.review_minutes(ThresholdPair(plan.new.remove_at, plan.new.remove_at)) for plan in plans}
     wanted = {plan.cell: plan.review_minutes(plan.new) - fixed[plan.cell] for plan in plans}
     standing = {plan.cell: plan.review_minutes(_standing(plan.old, plan.new)) - fixed[plan.cell] for plan in plans}
     total, first, room = sum(wanted.values()), sum(standing.values()), available - others - sum(fixed.values())
@@ -39,16 +40,16 @@ def fit_queue(plans: list[Plan], config: Config, market: str, others: float) -> 
     return Queue(before, others + sum(plan.review_minutes(plan.new) for plan in plans), available)
 
 
-def _standing(old: Pair, new: Pair) -> Pair:
+def _standing(old: ThresholdPair, new: ThresholdPair) -> ThresholdPair:
     """`new`, its review_at no lower than the old one's."""
-    return Pair(new.remove_at, min(max(old.review_at, new.review_at), new.remove_at))
+    return ThresholdPair(new.remove_at, min(max(old.review_at, new.review_at), new.remove_at))
 
 
 def _raise_review(plan: Plan, minutes: float) -> None:
     """The lowest review_at, from the wanted one up, whose queue takes at most `minutes`."""
     wanted = plan.new.review_at
     for edge in range(first_bin(wanted), first_bin(plan.new.remove_at) + 1):
-        pair = Pair(plan.new.remove_at, edge / N_BINS)
+        pair = ThresholdPair(plan.new.remove_at, edge / N_BINS)
         if plan.review_minutes(pair) <= minutes + 1e-9:
             break
     if pair.review_at > wanted:
@@ -57,6 +58,8 @@ def _raise_review(plan: Plan, minutes: float) -> None:
         found = "" if recall.value is None else f"; recall there is estimated at {recall.value:.3f}"
         plan.notes.append(
             Verdict(
-                "review_minutes", "publish", f"review_at is raised from {wanted:g} to {pair.review_at:g} to fit{found}"
+                "review_minutes",
+                Ruling.PUBLISH,
+                f"review_at is raised from {wanted:g} to {pair.review_at:g} to fit{found}",
             )
         )

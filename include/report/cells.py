@@ -10,9 +10,10 @@ import pandas as pd
 
 from include.contract.cell import Cell, by_cell, cell_of, records
 from include.contract.tables import NO_SCORE_BIN
+from include.contract.terms import PUBLISHED
 from include.report import figures, wording
 from include.report.data import ReportData
-from include.report.decisions import CHANGED, moves, proposed_name, status_of
+from include.report.decisions import moves, proposed_name, status_of
 from include.report.parts import Kind, Table, Value, labels_value, name_of
 
 _METRICS = {
@@ -236,7 +237,7 @@ def _without_score(bins: pd.DataFrame) -> str:
 
 def _summary(row: dict[str, Any]) -> str:
     now, new = row["current_remove_at"], row["proposed_remove_at"]
-    move = "moves" if row["status"] in CHANGED else "would move"
+    move = "moves" if row["status"] in PUBLISHED else "would move"
     if row["refusal"] and new is not None:
         return (
             f"Automatic removal {move} from {wording.score(now)}, which the cell's labels refute, up to "

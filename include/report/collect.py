@@ -11,6 +11,7 @@ import pandas as pd
 from include.certificates.certify import Goal, curve
 from include.certificates.reviewer_error import settled
 from include.contract.cell import by_cell
+from include.contract.change import DAILY
 from include.contract.grid import first_bin
 from include.contract.tables import CELL, N_BINS
 from include.evidence.accepted import accepted, window_start
@@ -20,7 +21,7 @@ from include.ledger.canaries import canaries
 from include.ledger.chain import in_order
 from include.project import Project
 from include.proposals.populations import aim_of
-from include.report.data import CURVE_COLUMNS, DAILY, SAMPLE_COUNT_COLUMNS, ReportData
+from include.report.data import CURVE_COLUMNS, SAMPLE_COUNT_COLUMNS, ReportData
 
 OUTCOME_DAYS = 90
 """Days whose comparisons of forecasts the report sums up."""

@@ -10,11 +10,9 @@ import pandas as pd
 
 from include.config.model import Config
 from include.contract.cell import Cell
+from include.contract.change import DAILY
 from include.contract.tables import CELL, TABLES
 from include.ledger.canaries import Canary
-
-DAILY = "daily"
-"""Origin of the proposals of the daily run."""
 
 CURVE_COLUMNS = (*CELL, "threshold", "estimate", "bound", "removes")
 SAMPLE_COUNT_COLUMNS = (*CELL, "ds", "drawn", "labelled", "final")

@@ -5,31 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from include.contract.cell import cell_of, records
+from include.contract.change import DAILY
 from include.contract.tables import CELL
+from include.contract.terms import PUBLISHED, ProposalStatus
 from include.report import wording
-from include.report.data import DAILY, ReportData
+from include.report.data import ReportData
 from include.report.parts import Kind, Section, Table, Value, cell_value, labels_value
 
 MOST_CELLS = 200
 """Cells shown one by one; a page with more is slow to open and nobody reads it."""
 
-CHANGED = ("approved", "within_limits")
-
-SHOWN_CHANGED = (*CHANGED, "what_if")
+SHOWN_CHANGED = (*PUBLISHED, ProposalStatus.WHAT_IF)
 """Shown with the volumes they would lead to."""
 
-STATUS: dict[str, tuple[str, Kind]] = {
-    "awaiting_approval": ("Waiting for approval", "warn"),
-    "held": ("Held by a guardrail", "warn"),
-    "timed_out": ("Approval timed out", "warn"),
-    "rejected": ("Rejected", "warn"),
-    "self_approval": ("Refused: approved by who asked", "warn"),
-    "stale": ("Refused: out of date", "warn"),
-    "approved": ("Changed, approved", "good"),
-    "within_limits": ("Changed", "good"),
-    "what_if": ("Only asked what if", "info"),
-    "refused": ("Not certifiable", "info"),
-    "unchanged": ("Kept", "plain"),
+STATUS: dict[ProposalStatus, tuple[str, Kind]] = {
+    ProposalStatus.AWAITING_APPROVAL: ("Waiting for approval", "warn"),
+    ProposalStatus.HELD: ("Held by a guardrail", "warn"),
+    ProposalStatus.TIMED_OUT: ("Approval timed out", "warn"),
+    ProposalStatus.REJECTED: ("Rejected", "warn"),
+    ProposalStatus.SELF_APPROVAL: ("Refused: approved by who asked", "warn"),
+    ProposalStatus.STALE: ("Refused: out of date", "warn"),
+    ProposalStatus.APPROVED: ("Changed, approved", "good"),
+    ProposalStatus.WITHIN_LIMITS: ("Changed", "good"),
+    ProposalStatus.WHAT_IF: ("Only asked what if", "info"),
+    ProposalStatus.REFUSED: ("Not certifiable", "info"),
+    ProposalStatus.UNCHANGED: ("Kept", "plain"),
 }
 """Every status in the order in which it concerns a reader."""
 
@@ -46,7 +46,7 @@ def shown(data: ReportData, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if len(rows) <= MOST_CELLS:
         return rows
     videos = data.histogram.groupby(list(CELL))["n_videos"].sum().to_dict()
-    quiet = ("refused", "unchanged")
+    quiet = (ProposalStatus.REFUSED, ProposalStatus.UNCHANGED)
     kept = sorted(rows, key=lambda row: (row["status"] in quiet, -videos.get(cell_of(row), 0), cell_of(row)))
     chosen = {cell_of(row) for row in kept[:MOST_CELLS]}
     return [row for row in rows if cell_of(row) in chosen]
@@ -60,7 +60,7 @@ def status_of(row: dict[str, Any]) -> Value:
 
 def proposed_name(row: dict[str, Any]) -> str:
     """What the proposed thresholds are called beside those in force."""
-    return "New" if row["status"] in CHANGED else "Proposed"
+    return "New" if row["status"] in PUBLISHED else "Proposed"
 
 
 def after(row: dict[str, Any], action: str) -> int:
@@ -93,7 +93,7 @@ def by_hand(data: ReportData) -> list[Table]:
 
 def refusals(data: ReportData, rows: list[dict[str, Any]]) -> Section:
     """The cells that cannot be certified, with the labels that would decide them."""
-    refused = [row for row in rows if row["status"] == "refused"]
+    refused = [row for row in rows if row["status"] == ProposalStatus.REFUSED]
     lines = []
     for row in refused:
         policy = data.config.policies[row["policy"]]

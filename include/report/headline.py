@@ -6,17 +6,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.contract.cell import cell_of, records
+from include.contract.terms import PUBLISHED, ProposalStatus
 from include.report import wording
 from include.report.data import ReportData
-from include.report.decisions import CHANGED, STATUS, after
+from include.report.decisions import STATUS, after
 from include.report.operations import enforced_otherwise, loads
 from include.report.outlook import ALARM_ACTIONS
 from include.report.parts import Kind, name_of, short
 from include.report.reviewers import below_floor, drifted
 
-WAITING = ("awaiting_approval",)
+WAITING = (ProposalStatus.AWAITING_APPROVAL,)
 
-STOPPED = ("held", "rejected", "timed_out", "self_approval", "stale")
+STOPPED = (
+    ProposalStatus.HELD,
+    ProposalStatus.REJECTED,
+    ProposalStatus.TIMED_OUT,
+    ProposalStatus.SELF_APPROVAL,
+    ProposalStatus.STALE,
+)
 
 
 @dataclass(frozen=True)
@@ -46,12 +53,12 @@ def tiles(rows: list[dict[str, Any]]) -> list[Tile]:
     groups: tuple[tuple[str, tuple[str, ...], Kind], ...] = (
         ("Waiting for approval", WAITING, "warn"),
         ("Stopped", STOPPED, "warn"),
-        ("Changed", CHANGED, "good"),
-        ("Not certifiable", ("refused",), "info"),
-        ("Kept", ("unchanged",), "plain"),
+        ("Changed", PUBLISHED, "good"),
+        ("Not certifiable", (ProposalStatus.REFUSED,), "info"),
+        ("Kept", (ProposalStatus.UNCHANGED,), "plain"),
     )
-    if number(("what_if",)):
-        groups = (("Only asked what if", ("what_if",), "info"), *groups)
+    if number((ProposalStatus.WHAT_IF,)):
+        groups = (("Only asked what if", (ProposalStatus.WHAT_IF,), "info"), *groups)
     return [
         Tile(label, wording.count(n := number(statuses)), kind if n else "plain") for label, statuses, kind in groups
     ]
@@ -61,7 +68,7 @@ def headline(rows: list[dict[str, Any]]) -> str:
     """The day in one or two sentences."""
     if not rows:
         return "No threshold was considered on this day."
-    changed = sum(row["status"] in CHANGED for row in rows)
+    changed = sum(row["status"] in PUBLISHED for row in rows)
     sentence = (
         f"Thresholds changed in {wording.count(changed)} of {wording.plural(len(rows), 'cell')}."
         if changed
@@ -106,7 +113,12 @@ def notices(data: ReportData, rows: list[dict[str, Any]]) -> list[Notice]:
         if load.total > load.capacity:
             text = f"{load.market}: expected review work is {wording.percent(load.used)} of what reviewers can do"
             found.append(Notice("bad", text, "load"))
-    for status in ("awaiting_approval", "held", "timed_out", "rejected"):
+    for status in (
+        ProposalStatus.AWAITING_APPROVAL,
+        ProposalStatus.HELD,
+        ProposalStatus.TIMED_OUT,
+        ProposalStatus.REJECTED,
+    ):
         cells = [name_of(cell_of(row)) for row in rows if row["status"] == status]
         if cells:
             listed = "; ".join(cells[:3]) + (f" and {len(cells) - 3} more" if len(cells) > 3 else "")

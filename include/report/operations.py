@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from include.contract.cell import Cell, by_cell, cell_of, records
+from include.contract.change import DAILY
 from include.contract.tables import TABLES
 from include.forecasts.forecast import volumes
 from include.report import wording
-from include.report.data import DAILY, ReportData
+from include.report.data import ReportData
 from include.report.decisions import after
 from include.report.parts import Section, Table, Value, cell_value, short
 
@@ -297,7 +298,7 @@ def _by_the_thresholds(data: ReportData, cell: Cell, row: dict[str, Any]) -> lis
     if canary is None:
         return [(n, n) for n in before]
     histogram, no_score = by_cell(data.histogram)[cell], data.config.policies[cell[0]].no_score
-    wide = volumes(histogram, canary.new, no_score)
+    wide = volumes(histogram, canary.change.new, no_score)
     after, share = (wide.removes, wide.reviews), canary.share
     moved = abs(after[0] - before[0]) + abs(sum(after) - sum(before))
     spread = _DEVIATIONS * math.sqrt(share * (1 - share) * moved)

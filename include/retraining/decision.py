@@ -14,6 +14,8 @@ from typing import Any
 import pandas as pd
 
 from include.config.model import Config
+from include.contract.cell import records
+from include.contract.change import changes_of
 from include.contract.tables import CELL, TABLES
 
 Day = date
@@ -70,11 +72,10 @@ def at_certified_thresholds(metrics: pd.DataFrame, ledger: pd.DataFrame) -> pd.D
         ledger: threshold_ledger with ds.
     """
     first: dict[tuple[str, ...], date] = {}
-    for ds, changes in sorted(zip(ledger["ds"], ledger["changes"], strict=True)):
-        for change in json.loads(changes):
-            if "canary" in change or "ends" in change:
-                continue  # metrics are those of the thresholds that act on all other videos
-            first.setdefault(tuple(change[name] for name in CELL), ds)
+    for version in records(ledger.sort_values("version")):
+        for change in changes_of(version):
+            if change.is_lasting:  # metrics are those of the thresholds that act on all videos but a canary's
+                first.setdefault(change.cell, version["ds"])
     cells = metrics[list(CELL)].itertuples(index=False, name=None)
     certified = [ds > first.get(cell, date.max) for ds, cell in zip(metrics["ds"], cells, strict=True)]
     return metrics[(metrics["metric"] != "recall") | pd.Series(certified, index=metrics.index, dtype=bool)]

@@ -18,14 +18,14 @@ from typing import Any
 import pandas as pd
 
 from include.contract.cell import cell_of, records
-from include.contract.grid import Pair
+from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL
+from include.contract.terms import OPEN, ProposalStatus, Ruling, VersionKind
 from include.evidence.accepted import accepted, passed_days
 from include.evidence.fingerprints import config_digest, fingerprints
 from include.evidence.sample import labelled_sample
 from include.files import write_whole
 from include.forecasts.forecast import volumes
-from include.ledger.canaries import KIND as CANARY
 from include.ledger.canaries import canaries
 from include.ledger.chain import TABLE, in_order
 from include.ledger.in_force import thresholds_in_force
@@ -42,7 +42,6 @@ from include.thresholds.request import Asked, Request, RequestError, checked, re
 
 log = logging.getLogger(__name__)
 
-KIND = "ad_hoc"
 Given = Mapping[str, Any]
 """A checked request as tasks hand it on: what `Request.stored` holds, and `day`."""
 
@@ -72,8 +71,8 @@ def propose_changes(project: Project, asked: Asked, given: Given) -> None:
     read_chain(project)  # nothing is shown that rests on a ledger that was changed by hand
     rows = computed(project, asked.run_id, given, project.warehouse.read(TABLE))
     if not given["propose"]:
-        would = rows["status"].isin(["within_limits", "awaiting_approval"])
-        rows["status"] = rows["status"].mask(would, "what_if")
+        would = rows["status"].isin(OPEN)
+        rows["status"] = rows["status"].mask(would, ProposalStatus.WHAT_IF)
     _record(project, asked, given, rows)
     for status, count in rows["status"].value_counts().items():
         log.info("%s: %d cells", status, count)
@@ -106,9 +105,9 @@ def computed(project: Project, origin: str, given: Given, ledger: pd.DataFrame) 
     held = overrides(chain)
     lasting = [request.expires_on is None and cell_of(row) not in held for row in records(rows)]
     rows["canary_share"] = rows["canary_share"].where(pd.Series(lasting, index=rows.index))
-    rows = respecting(rows, held, "awaiting_approval")
+    rows = respecting(rows, held, ProposalStatus.AWAITING_APPROVAL)
     ending = {cell: f"{acting}; this would end it" for cell, acting in canaries(chain).items()}
-    return respecting(rows, ending, "awaiting_approval", CANARY)
+    return respecting(rows, ending, ProposalStatus.AWAITING_APPROVAL, VersionKind.CANARY)
 
 
 def gate_request(project: Project, asked: Asked, given: Given) -> None:
@@ -124,7 +123,7 @@ def publish_within_limits(project: Project, asked: Asked, given: Given) -> str:
     """Publishes what no guardrail asks a person about; nothing of a what-if."""
     if not given["propose"]:
         return "a what-if publishes nothing"
-    return _publish(project, asked, given, _proposals(project, asked, given), "within_limits")
+    return _publish(project, asked, given, _proposals(project, asked, given), ProposalStatus.WITHIN_LIMITS)
 
 
 def approval_request(project: Project, asked: Asked, given: Given) -> str:
@@ -136,7 +135,7 @@ def approval_request(project: Project, asked: Asked, given: Given) -> str:
 def settle_answer(project: Project, asked: Asked, given: Given, answer: Mapping[str, Any]) -> str:
     """Records the answer in threshold_proposals, and publishes what somebody else approved and still holds."""
     proposals = answered(_proposals(project, asked, given), answer, asked.user)
-    approved = proposals[proposals["status"] == "approved"]
+    approved = proposals[proposals["status"] == ProposalStatus.APPROVED]
     if not approved.empty:
         proposals = validated(
             proposals,
@@ -146,7 +145,7 @@ def settle_answer(project: Project, asked: Asked, given: Given, answer: Mapping[
     _record(project, asked, given, proposals.drop(columns="ds"))
     if approved.empty:
         return "nothing approved: the thresholds stay"
-    return _publish(project, asked, given, proposals, "approved")
+    return _publish(project, asked, given, proposals, ProposalStatus.APPROVED)
 
 
 def write_report(project: Project, asked: Asked, given: Given) -> str:
@@ -172,7 +171,10 @@ def page_of(project: Project, run_id: str, day: date) -> Path:
 def answer(project: Project, asked: Asked, given: Given) -> str:
     """The short answer, in Markdown: where the page is, and what each cell came to, those that change first."""
     request, day = restored(given), date.fromisoformat(given["day"])
-    rows = sorted(records(_proposals(project, asked, given)), key=lambda row: row["status"] in ("unchanged", "refused"))
+    rows = sorted(
+        records(_proposals(project, asked, given)),
+        key=lambda row: row["status"] in (ProposalStatus.UNCHANGED, ProposalStatus.REFUSED),
+    )
     page = f"Forecast and evidence, as of {day}: {page_of(project, asked.run_id, day)}"
     return "\n".join([_sentence(asked, request), "", page, "", *(f"- {_outcome(row)}" for row in rows)])
 
@@ -201,7 +203,7 @@ def _other_minutes(
         if cell_of(row) in picked:
             continue
         policy = project.config.policies[row["policy"]]
-        pair = Pair(row["remove_at"], row["review_at"])
+        pair = ThresholdPair(row["remove_at"], row["review_at"])
         queue = volumes(bins[cell_of(row)], pair, policy.no_score).reviews * policy.minutes_per_label
         minutes[row["market"]] = minutes.get(row["market"], 0.0) + queue
     return minutes
@@ -224,9 +226,9 @@ def _publish(project: Project, asked: Asked, given: Given, proposals: pd.DataFra
     act = Act(
         day=day,
         requester=asked.user,
-        approver=carried["answered_by"].iloc[0] if status == "approved" and len(carried) else None,
+        approver=carried["answered_by"].iloc[0] if status == ProposalStatus.APPROVED and len(carried) else None,
         reason=request.reason,
-        request={"kind": KIND, "origin": asked.run_id, **given},
+        request={"kind": VersionKind.AD_HOC, "origin": asked.run_id, **given},
         evidence=fingerprints(under, day) | config_digest(project),
         expires_on=request.expires_on,
     )
@@ -257,31 +259,31 @@ def _goals(request: Request) -> str:
 
 
 _OUTCOMES = {
-    "what_if": "would change",
-    "within_limits": "is published",
-    "approved": "is published",
-    "awaiting_approval": "waits for approval",
-    "rejected": "was rejected",
-    "timed_out": "was not answered in time",
-    "self_approval": "was refused: nobody approves what they asked for themselves",
+    ProposalStatus.WHAT_IF: "would change",
+    ProposalStatus.WITHIN_LIMITS: "is published",
+    ProposalStatus.APPROVED: "is published",
+    ProposalStatus.AWAITING_APPROVAL: "waits for approval",
+    ProposalStatus.REJECTED: "was rejected",
+    ProposalStatus.TIMED_OUT: "was not answered in time",
+    ProposalStatus.SELF_APPROVAL: "was refused: nobody approves what they asked for themselves",
 }
 
 
 def _outcome(row: Mapping[str, Any]) -> str:
     """One cell's line of the short answer."""
     name = " ".join(str(row[column]) for column in CELL)
-    if row["status"] == "refused":
+    if row["status"] == ProposalStatus.REFUSED:
         return f"{name}: not certifiable, {row['refusal']}; the thresholds in force stay"
-    if row["status"] == "unchanged":
+    if row["status"] == ProposalStatus.UNCHANGED:
         return f"{name}: stays at {row['current_remove_at']:.3f}; that is what the goal calls for"
     change = f"{name}: remove_at {levels(row)}, {forecast_in_words(row)}"
     if row["status"] in _OUTCOMES:
-        by = f" by {row['answered_by']}" if row["status"] == "rejected" else ""
+        by = f" by {row['answered_by']}" if row["status"] == ProposalStatus.REJECTED else ""
         return f"{change}: {_OUTCOMES[row['status']]}{by}"
     return f"{change}: {row['status']}, {_last_reason(row)}; the thresholds in force stay"
 
 
 def _last_reason(row: Mapping[str, Any]) -> str:
     """Why a proposal is held or stale."""
-    held = [verdict["reason"] for verdict in json.loads(row["verdicts"]) if verdict["outcome"] == "hold"]
+    held = [verdict["reason"] for verdict in json.loads(row["verdicts"]) if verdict["outcome"] == Ruling.HOLD]
     return "; ".join(held)

@@ -9,18 +9,18 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from include.config.model import Config
-from include.contract.cell import Cell, Row, cell_of
-from include.contract.tables import CELL
+from include.contract.cell import Cell, Row
+from include.contract.change import Change
+from include.contract.terms import VersionKind
 from include.ledger.canaries import canaries
-from include.ledger.chain import Levels, thresholds_of
+from include.ledger.chain import thresholds_of
 from include.ledger.overrides import overrides
-from include.ledger.publication import Act, Change, publish_changes, read_chain
+from include.ledger.publication import Act, publish_changes, read_chain
 from include.project import Project
 from include.thresholds.request import Asked, RequestError
 
 log = logging.getLogger(__name__)
 
-KIND = "roll_back"
 CONFIRM, CANCEL = "Roll back", "Cancel"
 Given = Mapping[str, Any]
 """What was shown: version, in_force (the version in force then), day, changes, text."""
@@ -53,7 +53,7 @@ def read_request(project: Project, asked: Asked) -> dict[str, Any]:
         "in_force": newest,
         "day": chain[-1]["ds"].isoformat(),
         "reason": reason,
-        "changes": changes,
+        "changes": [change.to_json() for change in changes],
         "text": _text(asked, chain, version, changes, gone),
     }
 
@@ -70,16 +70,17 @@ def roll_back(project: Project, asked: Asked, given: Given, answer: Mapping[str,
         later = [row for row in chain if row["version"] > given["in_force"]]
         if any(json.loads(row["request"]).get("origin") == asked.run_id for row in later):
             return []  # this run did it before it was killed
-        if rolled_back(chain, given["version"], project.config)[0] != given["changes"]:
+        changes = rolled_back(chain, given["version"], project.config)[0]
+        if [change.to_json() for change in changes] != given["changes"]:
             return f"stale: version {chain[-1]['version']} changed these cells after the question was asked"
-        return list(given["changes"])
+        return changes
 
     act = Act(
         day=date.fromisoformat(given["day"]),
         requester=asked.user,
         approver=None if user["name"] == asked.user else user["name"],
         reason=given["reason"],
-        request={"kind": KIND, "origin": asked.run_id, "version": given["version"]},
+        request={"kind": VersionKind.ROLL_BACK, "origin": asked.run_id, "version": given["version"]},
     )
     result = publish_changes(project, find, act, datetime.now(UTC))
     log.info("%s", result)
@@ -96,7 +97,9 @@ def rolled_back(chain: Sequence[Row], version: int, config: Config) -> tuple[lis
     then, now, acting = thresholds_of(chain[version - 1]), thresholds_of(chain[-1]), canaries(chain)
     differing = {cell: levels for cell, levels in sorted(then.items()) if levels != now[cell] or cell in acting}
     gone = [cell for cell in differing if not _configured(cell, config)]
-    return [_change(cell, now[cell], levels) for cell, levels in differing.items() if cell not in gone], gone
+    return [
+        Change(cell, now[cell], levels, VersionKind.ROLL_BACK) for cell, levels in differing.items() if cell not in gone
+    ], gone
 
 
 def _configured(cell: Cell, config: Config) -> bool:
@@ -105,31 +108,23 @@ def _configured(cell: Cell, config: Config) -> bool:
     return known is not None and market in config.markets and model_version in known.model_versions
 
 
-def _change(cell: Cell, old: Levels, new: Levels) -> Change:
-    return {
-        **dict(zip(CELL, cell, strict=True)),
-        "old": {"remove_at": old[0], "review_at": old[1]},
-        "new": {"remove_at": new[0], "review_at": new[1]},
-        "origin": KIND,
-    }
-
-
 def _text(asked: Asked, chain: Sequence[Row], version: int, changes: Sequence[Change], gone: Sequence[Cell]) -> str:
     """What a person is shown before `version` is brought back."""
     row, acting, temporary = chain[version - 1], canaries(chain), overrides(chain[:version])
+    changed = [change.cell for change in changes]
     lines = [
         f"{asked.user} wants version {row['version']} of {row['ds']} ({row['reason']}) back: {asked.form['reason']}",
         "",
         "| cell | remove_at | review_at |",
         "|---|---|---|",
         *(
-            f"| {' '.join(change[name] for name in CELL)} | {_moved(change, 'remove_at')} | "
-            f"{_moved(change, 'review_at')} |"
+            f"| {' '.join(change.cell)} | {_moved(change.old.remove_at, change.new.remove_at)} | "
+            f"{_moved(change.old.review_at, change.new.review_at)} |"
             for change in changes
         ),
     ]
-    lines += [f"\nIn {' '.join(cell)}, {acting[cell]}: that ends." for cell in map(cell_of, changes) if cell in acting]
-    for held in (temporary[cell] for cell in map(cell_of, changes) if cell in temporary):
+    lines += [f"\nIn {' '.join(cell)}, {acting[cell]}: that ends." for cell in changed if cell in acting]
+    for held in (temporary[cell] for cell in changed if cell in temporary):
         until = f"version {held.version} set these thresholds until {held.expires_on} only"
         lines += ["", f"**{' '.join(held.cell)}**: {until}. Rolled back, they do not expire."]
     if gone:
@@ -137,8 +132,7 @@ def _text(asked: Asked, chain: Sequence[Row], version: int, changes: Sequence[Ch
     return "\n".join(lines)
 
 
-def _moved(change: Change, name: str) -> str:
-    old, new = change["old"][name], change["new"][name]
+def _moved(old: float, new: float) -> str:
     return f"{old:.3f}" if old == new else f"{old:.3f} → {new:.3f}"
 
 

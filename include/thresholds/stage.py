@@ -12,18 +12,20 @@ from typing import Any
 import pandas as pd
 
 from include.contract.cell import NO_DRAWS, Row, by_cell, cell_of, records
+from include.contract.change import DAILY, Change
 from include.contract.tables import CELL
+from include.contract.terms import ProposalStatus, VersionKind
 from include.evidence.accepted import accepted, window_start
 from include.evidence.enforcement import enforced_removals
 from include.evidence.fingerprints import config_digest, fingerprints
 from include.evidence.sample import labelled_sample, of_cells
 from include.files import write_whole
 from include.forecasts.outcomes import due, frame_of, outcome
-from include.ledger.canaries import KIND, canaries, in_words
+from include.ledger.canaries import canaries, in_words
 from include.ledger.chain import TABLE, in_order
 from include.ledger.in_force import thresholds_before
 from include.ledger.overrides import lifting, overrides
-from include.ledger.publication import DAILY, Act, publish, publish_changes, published_ids, read_chain
+from include.ledger.publication import Act, publish, publish_changes, published_ids, read_chain
 from include.metrics.policy_metrics import policy_metrics
 from include.project import Project
 from include.proposals.approval import already_answered, answered, refused, request_text, validated
@@ -86,10 +88,10 @@ def daily_proposals(project: Project, day: date) -> pd.DataFrame:
         background=replace(background(project, day, in_force), alarms=raised),
     )
     holding = {cell: override for cell, override in overrides(earlier).items() if cell not in raised}
-    rows = respecting(rows, holding, "held")
+    rows = respecting(rows, holding, ProposalStatus.HELD)
     rising = {cell_of(row) for row in records(rows[rows["proposed_remove_at"] > rows["current_remove_at"]])}
     acting = {cell: canary for cell, canary in canaries(earlier).items() if cell not in rising}
-    return respecting(rows, acting, "held", KIND)
+    return respecting(rows, acting, ProposalStatus.HELD, VersionKind.CANARY)
 
 
 def gate_proposals(project: Project, day: date) -> None:
@@ -100,7 +102,7 @@ def gate_proposals(project: Project, day: date) -> None:
 
 def lift_expired(project: Project, day: date) -> str:
     """Publishes the version that lifts the overrides whose last day is over; what it came to."""
-    act = Act(day, REQUESTER, "expired", {"kind": "expiry", "day": day.isoformat()})
+    act = Act(day, REQUESTER, "expired", {"kind": VersionKind.EXPIRY, "day": day.isoformat()})
     result = publish_changes(project, lambda chain: lifting(chain, day), act, datetime.now(UTC))
     log.info("%s", result)
     return str(result)
@@ -112,7 +114,7 @@ def publish_within_limits(project: Project, day: date) -> str:
     What answers an alarm makes a version of its own, whose reason is the alarm.
     """
     proposals = _proposals(project, day)
-    within = proposals[proposals["status"] == "within_limits"]
+    within = proposals[proposals["status"] == ProposalStatus.WITHIN_LIMITS]
     alarm = within["verdicts"].map(_alarm_of)
     answering, rest = within[alarm != ""], within[alarm == ""]
     done = []
@@ -132,11 +134,11 @@ def advance_canaries(project: Project, day: date) -> str:
         day=day,
         requester=REQUESTER,
         reason=in_words(changes),
-        request={"kind": KIND, "day": day.isoformat()},
+        request={"kind": VersionKind.CANARY, "day": day.isoformat()},
         evidence=fingerprints(project, day) | config_digest(project),
     )
 
-    def find(newer: Sequence[Row]) -> Sequence[dict[str, Any]] | str:
+    def find(newer: Sequence[Row]) -> Sequence[Change] | str:
         return changes if newer[-1]["hash"] == chain[-1]["hash"] else "the ledger changed meanwhile: clear the task"
 
     result = publish_changes(project, find, act, datetime.now(UTC))
@@ -176,7 +178,7 @@ def approval_request(project: Project, day: date) -> str:
 def settle_answer(project: Project, day: date, answer: Mapping[str, Any]) -> str:
     """Records the answer in threshold_proposals, and publishes what was approved and still holds."""
     proposals = answered(_proposals(project, day), answer, REQUESTER)
-    approved = proposals[proposals["status"] == "approved"]
+    approved = proposals[proposals["status"] == ProposalStatus.APPROVED]
     if not approved.empty:
         done = published_ids(in_order(project.warehouse.read(TABLE)))
         proposals = validated(proposals, daily_proposals(project, day), done)
@@ -184,7 +186,7 @@ def settle_answer(project: Project, day: date, answer: Mapping[str, Any]) -> str
     if approved.empty:
         log.info("Nothing approved: today's thresholds stay")
         return "nothing approved: the thresholds stay"
-    carried = proposals[proposals["status"] == "approved"]
+    carried = proposals[proposals["status"] == ProposalStatus.APPROVED]
     approver = str(answer["responded_by_user"]["name"])
     return _publish(project, day, carried, f"approved by {approver}", approver)
 
@@ -222,7 +224,7 @@ def _publish(project: Project, day: date, carried: pd.DataFrame, reason: str, ap
         requester=REQUESTER,
         approver=approver,
         reason=reason,
-        request={"kind": DAILY, "day": day.isoformat()},
+        request={"kind": VersionKind.DAILY, "day": day.isoformat()},
         evidence=fingerprints(project, day) | config_digest(project),
     )
     result = publish(project, carried, act, datetime.now(UTC))

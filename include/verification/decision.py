@@ -10,11 +10,12 @@ from typing import Any
 import pandas as pd
 
 from include.contract.cell import Row, cell_of, records
+from include.contract.change import changes_of
+from include.contract.terms import VersionKind
 from include.evidence.fingerprints import config_digest
-from include.ledger import canaries
 from include.ledger.chain import TABLE, acting_after, acting_of
 from include.ledger.overrides import lifting
-from include.ledger.publication import DAILY, initial_thresholds
+from include.ledger.publication import initial_thresholds
 from include.project import Project
 from include.thresholds import ad_hoc, roll_back
 from include.thresholds.stage import daily_proposals
@@ -34,18 +35,18 @@ def decision_problems(project: Project, chain: Sequence[Row], version: int) -> l
         for name, digest in config_digest(project).items()
         if evidence.get(name, digest) != digest
     ]
-    if request["kind"] == "initial":
+    if request["kind"] == VersionKind.INITIAL:
         expected = initial_thresholds(project.config)
         actual = acting_of(row)
-    elif request["kind"] in (DAILY, ad_hoc.KIND):
+    elif request["kind"] in (VersionKind.DAILY, VersionKind.AD_HOC):
         return problems + _proposal_problems(_proposed(project, request, version), row)
-    elif request["kind"] == roll_back.KIND:
+    elif request["kind"] == VersionKind.ROLL_BACK:
         expected = acting_after({}, roll_back.rolled_back(before, request["version"], project.config)[0])
-        actual = acting_after({}, json.loads(row["changes"]))
+        actual = acting_after({}, changes_of(row))
     else:
-        day, stepped = date.fromisoformat(request["day"]), request["kind"] == canaries.KIND
+        day, stepped = date.fromisoformat(request["day"]), request["kind"] == VersionKind.CANARY
         expected = acting_after({}, canary_changes(project, before, day) if stepped else lifting(before, day))
-        actual = acting_after({}, json.loads(row["changes"]))
+        actual = acting_after({}, changes_of(row))
     return problems + [
         f"{'/'.join(cell)} is {actual.get(cell, 'unchanged')}, its inputs lead to {expected.get(cell, 'no change')}"
         for cell in sorted(actual.keys() | expected.keys())
@@ -55,7 +56,7 @@ def decision_problems(project: Project, chain: Sequence[Row], version: int) -> l
 
 def _proposed(project: Project, request: Mapping[str, Any], version: int) -> pd.DataFrame:
     """The proposals of the run that published `version`, computed again."""
-    if request["kind"] == DAILY:
+    if request["kind"] == VersionKind.DAILY:
         return daily_proposals(project, date.fromisoformat(request["day"]))
     ledger = project.warehouse.read(TABLE)
     return ad_hoc.computed(project, request["origin"], request, ledger[ledger["version"] < version])
@@ -64,14 +65,14 @@ def _proposed(project: Project, request: Mapping[str, Any], version: int) -> pd.
 def _proposal_problems(proposals: pd.DataFrame, row: Row) -> list[str]:
     """What differs between the changes of a version and the proposals computed again."""
     again, problems = {cell_of(proposal): proposal for proposal in records(proposals)}, []
-    for change in json.loads(row["changes"]):
-        name, found = "/".join(cell_of(change)), again.get(cell_of(change))
+    for change in changes_of(row):
+        name, found = "/".join(change.cell), again.get(change.cell)
         if found is None:
             problems.append(f"{name} is changed, and its inputs hold no scores of it")
             continue
-        new = {which: found[f"proposed_{which}"] for which in ("remove_at", "review_at")}
-        if new != change["new"]:
-            problems.append(f"{name} is {change['new']}, and its inputs lead to {new}")
-        elif found["proposal_id"] != change["proposal_id"]:
+        new = (found["proposed_remove_at"], found["proposed_review_at"])
+        if new != change.new:
+            problems.append(f"{name} is {tuple(change.new)}, and its inputs lead to {new}")
+        elif found["proposal_id"] != change.proposal_id:
             problems.append(f"{name} is what its inputs lead to, but they are others than those of the proposal")
     return problems

@@ -5,26 +5,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any
 
 import pandas as pd
 
 from include.certificates.reviewer_error import settled
 from include.config.model import Config
 from include.contract.cell import NO_DRAWS, Cell, Row, by_cell, cell_of, records
+from include.contract.change import DAILY, Change
+from include.contract.terms import ProposalStatus
 from include.evidence.sample import labelled_sample
 from include.ledger.canaries import Canary, canaries, ended, stepped
-from include.ledger.publication import DAILY
 from include.project import Project
 from include.proposals.populations import aim_of
 from include.watch.canary_step import Finding, judged
 
 log = logging.getLogger(__name__)
 
-_STAYS = ("unchanged", "refused", "held")
+_STAYS = [ProposalStatus.UNCHANGED, ProposalStatus.REFUSED, ProposalStatus.HELD]
 
 
-def canary_changes(project: Project, chain: Sequence[Row], day: date) -> list[dict[str, Any]]:
+def canary_changes(project: Project, chain: Sequence[Row], day: date) -> list[Change]:
     """The changes of `day` that end canaries, or let them act on more videos; by cell.
 
     A canary waits while a proposal of the day would change its cell, and in a freeze; all wait where the ledger holds a
@@ -61,10 +61,10 @@ def _found(canary: Canary, draws: pd.DataFrame, golden: pd.DataFrame, config: Co
     since = (draws["sampled_on"] > canary.began) & (draws["sampled_on"] <= through)
     found = judged(
         canary,
-        draws[since & (draws["score"] >= canary.new.remove_at)],
+        draws[since & (draws["score"] >= canary.change.new.remove_at)],
         config.canary,
         through=through,
-        limit=aim_of(golden, config, canary.cell, canary.promised).refuted_below,
+        limit=aim_of(golden, config, canary.cell, canary.change.promised_precision).refuted_below,
         confidence=policy.confidence,
         min_labels=config.guardrails.min_labels,
     )

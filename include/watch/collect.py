@@ -11,7 +11,7 @@ import pandas as pd
 from include.certificates.reviewer_error import settled
 from include.config.model import Config
 from include.contract.cell import NO_DRAWS, Cell, by_cell, cell_of, records
-from include.contract.grid import Pair
+from include.contract.grid import ThresholdPair
 from include.contract.schema import empty_frame
 from include.contract.tables import CELL, TABLES
 from include.evidence.sample import labelled_sample
@@ -62,7 +62,7 @@ def alarms(rows: pd.DataFrame) -> dict[Cell, Alarm]:
     return {
         cell_of(row): Alarm(
             row["reason"],
-            Pair(row["safe_remove_at"], row["safe_review_at"]) if row["action"] != "none_safer" else None,
+            ThresholdPair(row["safe_remove_at"], row["safe_review_at"]) if row["action"] != "none_safer" else None,
             row["action"] == "roll_back",
         )
         for row in records(rows[rows["alarm"].astype(bool) & (rows["share"] == 1)])
@@ -114,7 +114,7 @@ def _finished(row: Mapping[str, Any], config: Config) -> dict[str, Any]:
     if row["share"] < 1:
         safe, known = row["before"], "end_canary"
     else:
-        safe = safer(row["remove_at"], row["before"], Pair(initial.remove_at, initial.review_at))
+        safe = safer(row["remove_at"], row["before"], ThresholdPair(initial.remove_at, initial.review_at))
         known = "none_safer" if safe is None else config.watch.on_alarm
     action = known if alarm else "none"
     return {

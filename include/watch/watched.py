@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
-from typing import Any
 
-from include.contract.cell import Cell, Row, cell_of
-from include.contract.grid import Pair
+from include.contract.cell import Cell, Row
+from include.contract.change import Change, changes_of
+from include.contract.grid import ThresholdPair
 from include.ledger.canaries import canaries
 
 
@@ -30,7 +29,7 @@ class Watched:
     version: int
     rests_on: date
     remove_at: float
-    before: Pair
+    before: ThresholdPair
     target: float | None
     share: float = 1.0
 
@@ -46,28 +45,35 @@ def watched(chain: Sequence[Row]) -> list[Watched]:
     found: dict[Cell, Watched] = {}
     days = {row["version"]: row["ds"] for row in chain}
     for _, rows in groupby(chain, key=lambda row: row["ds"]):
-        first: dict[Cell, Mapping[str, float]] = {}
-        last: dict[Cell, tuple[int, Mapping[str, Any]]] = {}
+        first: dict[Cell, ThresholdPair] = {}
+        last: dict[Cell, tuple[int, Change]] = {}
         for row in rows:
-            for change in (change for change in json.loads(row["changes"]) if "canary" not in change):
-                first.setdefault(cell_of(change), change["old"])
-                last[cell_of(change)] = (row["version"], change)
+            for change in (change for change in changes_of(row) if change.is_lasting):
+                first.setdefault(change.cell, change.old)
+                last[change.cell] = (row["version"], change)
         for cell, (version, change) in last.items():
-            remove_at = change["new"]["remove_at"]
-            if remove_at != first[cell]["remove_at"]:
-                before = Pair(first[cell]["remove_at"], first[cell]["review_at"])
-                target = (change.get("certificate") or {}).get("target")
-                since = change.get("continues", version)
-                found[cell] = Watched(cell, since, days[since], remove_at, before, target)
+            if change.new.remove_at != first[cell].remove_at:
+                since = version if change.continues is None else change.continues
+                found[cell] = Watched(
+                    cell, since, days[since], change.new.remove_at, first[cell], change.promised_precision
+                )
     return [
         *found.values(),
         *(
-            Watched(cell, canary.version, canary.began, canary.new.remove_at, canary.old, canary.promised, canary.share)
+            Watched(
+                cell,
+                canary.version,
+                canary.began,
+                canary.change.new.remove_at,
+                canary.change.old,
+                canary.change.promised_precision,
+                canary.share,
+            )
             for cell, canary in canaries(chain).items()
         ),
     ]
 
 
-def safer(remove_at: float, before: Pair, initial: Pair) -> Pair | None:
+def safer(remove_at: float, before: ThresholdPair, initial: ThresholdPair) -> ThresholdPair | None:
     """The thresholds an alarm goes back to: those before the change or, if riskier, the initial ones. Never looser."""
     return next((pair for pair in (before, initial) if pair.remove_at > remove_at), None)

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from include.config.settings import PROJECT_ROOT
+from include.contract.change import Bucket, Change
+from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL
 from include.ledger.chain import in_order, verify
 from include.ledger.publication import Act, publish_changes
@@ -25,10 +27,8 @@ GOOD = ("violence", "BR", "violence-v3")
 OLD = {"remove_at": 0.98, "review_at": 0.8}
 
 
-def change(cell: tuple[str, str, str], remove_at: float) -> dict[str, Any]:
-    named = dict(zip(CELL, cell, strict=True))
-    new = {"remove_at": remove_at, "review_at": 0.5}
-    return {**named, "old": OLD, "new": new, "origin": "x", "canary": {"share": 0.01, "salt": 7}}
+def change(cell: tuple[str, str, str], remove_at: float) -> Change:
+    return Change(cell, ThresholdPair(**OLD), ThresholdPair(remove_at, 0.5), "x", canary=Bucket(0.01, 7))
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from include.config.settings import PROJECT_ROOT
+from include.contract.change import Change
+from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL
 from include.ledger.chain import in_order, verify
 from include.ledger.publication import Act, publish_changes
@@ -30,9 +32,9 @@ def published(loop: Loop) -> Loop:
     assert isinstance(loop.settings.warehouse, Path)
     shutil.rmtree(loop.settings.warehouse / "threshold_ledger")
     loop.settings.thresholds.unlink()
-    change = {**dict(zip(CELL, BAD, strict=True)), "old": SAFE, "new": BROKEN}
+    change = Change(BAD, ThresholdPair(**SAFE), ThresholdPair(**BROKEN), "x")
     act = Act(loop.day(0), "ana", "an experiment", {"kind": "ad_hoc"})
-    result = publish_changes(loop.project, lambda chain: [change | {"origin": "x"}], act, datetime.now(UTC))
+    result = publish_changes(loop.project, lambda chain: [change], act, datetime.now(UTC))
     assert result.version == 2
     return loop
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.contract.grid import Pair, first_bin
+from include.contract.grid import ThresholdPair, first_bin
 from include.forecasts.forecast import Contested, flips, forecast, share, volumes
 from include.simulation.population import content, scores, uploads
 from include.simulation.scenario import load_scenario
@@ -42,7 +42,9 @@ def histogram(videos: pd.DataFrame) -> pd.DataFrame:
     return frame.groupby("bin", as_index=False).sum()
 
 
-def effect(videos: pd.DataFrame, sample: pd.DataFrame, old: Pair, new: Pair, no_score="review", **given) -> dict:
+def effect(
+    videos: pd.DataFrame, sample: pd.DataFrame, old: ThresholdPair, new: ThresholdPair, no_score="review", **given
+) -> dict:
     given = {"contested": Contested(1000, 20), **given}
     return forecast(histogram(videos), sample, old, new, no_score=no_score, minutes_per_label=1.5, **given)
 
@@ -51,7 +53,7 @@ def test_every_histogram_edge_is_exact():
     assert [first_bin(k / 1000) for k in range(1001)] == list(range(1001))
     on_edges = pd.DataFrame({"score": np.arange(1000) / 1000, "views": 1})
     for k in range(0, 1000, 37):
-        assert volumes(histogram(on_edges), Pair(k / 1000, k / 1000), "allow").removes == 1000 - k
+        assert volumes(histogram(on_edges), ThresholdPair(k / 1000, k / 1000), "allow").removes == 1000 - k
 
 
 @pytest.mark.parametrize("bad", [0.9855, 1.001, -0.001])
@@ -65,7 +67,7 @@ def test_a_threshold_between_edges_is_refused(bad):
 def test_volumes_are_a_count_of_every_video(old, new, no_score):
     videos = platform(1, 500)
     score, views = videos["score"].to_numpy(), videos["views"].to_numpy()
-    old, new = Pair(max(old), min(old)), Pair(max(new), min(new))
+    old, new = ThresholdPair(max(old), min(old)), ThresholdPair(max(new), min(new))
     result = effect(videos, videos.iloc[:0], old, new, no_score)
     for when, pair in (("before", old), ("after", new)):
         actions = np.where(
@@ -83,7 +85,10 @@ def test_volumes_are_a_count_of_every_video(old, new, no_score):
         assert result["reviewer_minutes"][when] == 1.5 * (actions == "review").sum()
 
 
-@pytest.mark.parametrize(("old", "new"), [(Pair(0.9, 0.5), Pair(0.6, 0.4)), (Pair(0.6, 0.4), Pair(0.9, 0.5))])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(ThresholdPair(0.9, 0.5), ThresholdPair(0.6, 0.4)), (ThresholdPair(0.6, 0.4), ThresholdPair(0.9, 0.5))],
+)
 def test_with_every_video_labelled_quality_is_the_truth(old, new):
     videos = platform(2)
     result = effect(videos, videos, old, new)
@@ -102,7 +107,7 @@ def test_with_every_video_labelled_quality_is_the_truth(old, new):
 
 def test_videos_without_a_score_are_missed_where_the_policy_allows_them():
     videos = platform(3)
-    pair = Pair(0.9, 0.0)
+    pair = ThresholdPair(0.9, 0.0)
     reviewed = effect(videos, videos, pair, pair, "review")["recall"]["after"]["estimate"]
     allowed = effect(videos, videos, pair, pair, "allow")["recall"]["after"]["estimate"]
     violating = videos["p_violating"] == 1
@@ -113,7 +118,7 @@ def test_videos_without_a_score_are_missed_where_the_policy_allows_them():
 def test_intervals_cover_the_truth_under_unequal_inclusion_probabilities():
     videos = platform(4, 20_000)
     pi = np.where(videos["score"].fillna(0) > 0.7, 0.3, 0.06)
-    old, new = Pair(0.9, 0.5), Pair(0.5, 0.3)
+    old, new = ThresholdPair(0.9, 0.5), ThresholdPair(0.5, 0.3)
     truth = effect(videos, videos, old, new)
     rng = np.random.default_rng(5)
     covered = {"wrongful_removals_change": 0, "violative_views_prevented_change": 0, "precision_change": 0}
@@ -144,20 +149,22 @@ def test_unequal_weights_widen_the_interval():
 
 def test_without_labels_in_the_band_all_that_is_possible_is_stated():
     videos = platform(6)
-    result = effect(videos, videos[videos["score"] >= 0.95], Pair(0.9, 0.5), Pair(0.7, 0.5))
+    result = effect(videos, videos[videos["score"] >= 0.95], ThresholdPair(0.9, 0.5), ThresholdPair(0.7, 0.5))
     unknown = result["wrongful_removals_change"]
     assert (unknown["estimate"], unknown["low"], unknown["high"]) == (None, 0.0, result["band"]["videos"])
     assert unknown["labels_needed"] > 0
     assert result["band"]["labels"] == 0
     assert result["precision_change"]["estimate"] is None
-    tightened = effect(videos, videos.iloc[:0], Pair(0.7, 0.5), Pair(0.9, 0.5))["wrongful_removals_change"]
+    tightened = effect(videos, videos.iloc[:0], ThresholdPair(0.7, 0.5), ThresholdPair(0.9, 0.5))[
+        "wrongful_removals_change"
+    ]
     assert (tightened["estimate"], tightened["low"], tightened["high"]) == (None, -result["band"]["videos"], 0.0)
 
 
 def test_the_keys_are_always_the_same_and_json_can_hold_them():
-    videos, pair = platform(7), Pair(0.9, 0.5)
+    videos, pair = platform(7), ThresholdPair(0.9, 0.5)
     nothing = effect(videos.iloc[:0], videos.iloc[:0], pair, pair)
-    something = effect(videos, videos, pair, Pair(0.8, 0.4))
+    something = effect(videos, videos, pair, ThresholdPair(0.8, 0.4))
     assert json.loads(json.dumps(nothing, allow_nan=False)) == nothing
     assert json.loads(json.dumps(something, allow_nan=False)) == something
     assert list(nothing) == list(something)
@@ -172,7 +179,10 @@ def poisson(videos: pd.DataFrame, pi: np.ndarray, rng: np.random.Generator) -> p
     return videos[drawn].assign(inclusion_probability=pi[drawn])
 
 
-@pytest.mark.parametrize(("old", "new"), [(Pair(0.95, 0.5), Pair(0.9, 0.5)), (Pair(0.9, 0.5), Pair(0.95, 0.5))])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(ThresholdPair(0.95, 0.5), ThresholdPair(0.9, 0.5)), (ThresholdPair(0.9, 0.5), ThresholdPair(0.95, 0.5))],
+)
 def test_intervals_cover_rare_wrongful_removals(old, new):
     """Some 2 % of a small band are wrong and a draw meets about one of them; Wald's interval covers 3 times in 4."""
     rng = np.random.default_rng(11)
@@ -195,7 +205,7 @@ def test_the_sign_of_the_precision_change_and_its_size_are_those_of_all_videos()
     videos = platform(2)
     score, violating = videos["score"], videos["p_violating"] == 1
     for old, new in ((0.9, 0.6), (0.6, 0.9)):
-        result = effect(videos, videos, Pair(old, 0.3), Pair(new, 0.3))["precision_change"]
+        result = effect(videos, videos, ThresholdPair(old, 0.3), ThresholdPair(new, 0.3))["precision_change"]
         assert result["estimate"] == pytest.approx(violating[score >= new].mean() - violating[score >= old].mean())
         assert result["low"] < result["estimate"] < result["high"]
 
@@ -203,7 +213,7 @@ def test_the_sign_of_the_precision_change_and_its_size_are_those_of_all_videos()
 def test_the_labels_it_asks_for_settle_a_change():
     """A change estimated from few labels: with as many more as it asks for, it is known to about half of itself."""
     videos, rng = platform(8, 60_000), np.random.default_rng(9)
-    old, new = Pair(0.9, 0.5), Pair(0.5, 0.3)
+    old, new = ThresholdPair(0.9, 0.5), ThresholdPair(0.5, 0.3)
     few = poisson(videos, np.full(len(videos), 0.01), rng)
     first = effect(videos, few, old, new)
     needed = first["wrongful_removals_change"]["labels_needed"]
@@ -229,7 +239,7 @@ def test_more_labels_tell_the_sign_of_a_small_precision_change():
     counted = pd.DataFrame({"bin": [850, 950], "n_videos": [200, 300], "n_views": 1})
 
     def change(times: int) -> dict:
-        old, new = Pair(0.9, 0.3), Pair(0.8, 0.3)
+        old, new = ThresholdPair(0.9, 0.3), ThresholdPair(0.8, 0.3)
         return forecast(
             counted, labelled(times), old, new, no_score="allow", minutes_per_label=1.0, contested="unknown"
         )["precision_change"]
@@ -243,7 +253,10 @@ def test_more_labels_tell_the_sign_of_a_small_precision_change():
     assert told["labels_needed"] == 0
 
 
-@pytest.mark.parametrize(("old", "new"), [(Pair(0.9, 0.5), Pair(0.6, 0.4)), (Pair(0.6, 0.4), Pair(0.9, 0.5))])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(ThresholdPair(0.9, 0.5), ThresholdPair(0.6, 0.4)), (ThresholdPair(0.6, 0.4), ThresholdPair(0.9, 0.5))],
+)
 def test_overturned_appeals_are_foreseen_where_wrongful_removals_are_contested_alike(old, new):
     """A third of the wrongful removals, and no other, are overturned: more of them come with a less precise band."""
     rng = np.random.default_rng(12)
@@ -270,7 +283,9 @@ def test_overturned_appeals_are_foreseen_where_wrongful_removals_are_contested_a
 )
 def test_what_appeals_cannot_tell_is_refused_by_name(contested, said):
     videos = platform(3)
-    result = effect(videos, videos, Pair(0.9, 0.5), Pair(0.6, 0.4), contested=contested)["appeals_overturned_change"]
+    result = effect(videos, videos, ThresholdPair(0.9, 0.5), ThresholdPair(0.6, 0.4), contested=contested)[
+        "appeals_overturned_change"
+    ]
     assert said in result["refusal"]
     assert result["estimate"] is None
 
@@ -278,12 +293,12 @@ def test_what_appeals_cannot_tell_is_refused_by_name(contested, said):
 def test_without_a_wrongful_removal_among_the_labels_appeals_are_not_foreseen():
     videos = platform(3)
     flawless = videos.assign(p_violating=1.0)
-    result = effect(videos, flawless, Pair(0.9, 0.5), Pair(0.6, 0.4))["appeals_overturned_change"]
+    result = effect(videos, flawless, ThresholdPair(0.9, 0.5), ThresholdPair(0.6, 0.4))["appeals_overturned_change"]
     assert "no wrongful removal among the" in result["refusal"]
 
 
 def test_flips_name_every_drawn_video_that_is_treated_otherwise():
-    videos, old, new = platform(14, 600), Pair(0.9, 0.5), Pair(0.7, 0.6)
+    videos, old, new = platform(14, 600), ThresholdPair(0.9, 0.5), ThresholdPair(0.7, 0.6)
     found = flips(videos, old, new, "review")
     score = videos["score"]
     expected = {
@@ -311,7 +326,10 @@ def test_intervals_cover_the_simulators_truth_with_its_viral_videos():
     frame = {"sample_id": "x", "score": score, "p_violating": truth.violating[here] * 1.0, "views": day.views[here]}
     videos = pd.DataFrame({**frame, "inclusion_probability": 1.0})
     pi, rng = np.where(np.nan_to_num(score) >= 0.85, 0.3, 0.01), np.random.default_rng(21)
-    for old, new in ((Pair(0.98, 0.8), Pair(0.94, 0.7)), (Pair(0.9, 0.5), Pair(0.97, 0.5))):
+    for old, new in (
+        (ThresholdPair(0.98, 0.8), ThresholdPair(0.94, 0.7)),
+        (ThresholdPair(0.9, 0.5), ThresholdPair(0.97, 0.5)),
+    ):
         exact = effect(videos, videos, old, new)
         covered = {"wrongful_removals_change": 0, "violative_views_prevented_change": 0, "precision_change": 0}
         for _ in range(60):

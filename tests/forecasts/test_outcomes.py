@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 
 from include.config.load import load_config
 from include.contract.cell import NO_DRAWS
-from include.contract.grid import Pair
-from include.contract.tables import CELL, TABLES
+from include.contract.change import Change
+from include.contract.grid import ThresholdPair
+from include.contract.tables import TABLES
 from include.forecasts.forecast import forecast
 from include.forecasts.outcomes import bias, due, frame_of, outcome
 from include.warehouse.duckdb import checked_rows
@@ -22,7 +24,7 @@ CONFIG = load_config()
 CELL_OF = ("fraud", "BR", "fraud-v2")
 MATURITY = CONFIG.policies["fraud"].maturity_days
 RESTS_ON = date(2026, 11, 10)
-OLD, NEW = Pair(0.9, 0.5), Pair(0.7, 0.4)
+OLD, NEW = ThresholdPair(0.9, 0.5), ThresholdPair(0.7, 0.4)
 
 
 def videos(day: date, n: int, wrong: float) -> pd.DataFrame:
@@ -41,13 +43,12 @@ def histogram(rows: pd.DataFrame) -> pd.DataFrame:
     return frame.groupby("bin", as_index=False).sum()
 
 
-def version(number: int, rests_on: date, changes: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"ds": rests_on, "version": number, "changes": json.dumps(changes)}
+def version(number: int, rests_on: date, changes: list[Change]) -> dict[str, Any]:
+    return {"ds": rests_on, "version": number, "changes": json.dumps([change.to_json() for change in changes])}
 
 
-def change(effect: dict[str, Any] | None, **other: Any) -> dict[str, Any]:
-    levels = {"old": OLD._asdict(), "new": NEW._asdict()}
-    return {**dict(zip(CELL, CELL_OF, strict=True)), **levels, "forecast": effect, **other}
+def change(effect: dict[str, Any] | None, **other: Any) -> Change:
+    return replace(Change(CELL_OF, OLD, NEW, "daily", forecast=effect), **other)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def effect() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def ledger(effect: dict[str, Any]) -> pd.DataFrame:
-    lifted, gone = change(None), change(effect, policy="spam")
+    lifted, gone = change(None), change(effect, cell=("spam", *CELL_OF[1:]))
     return pd.DataFrame([version(4, RESTS_ON, [change(effect), lifted, gone]), version(1, date(2026, 11, 1), [])])
 
 

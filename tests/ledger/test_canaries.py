@@ -15,9 +15,12 @@ import pytest
 from scipy.stats import binom
 
 from include.config.model import Canary as Settings
+from include.contract.change import Bucket, Change
+from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL, TABLES
+from include.contract.terms import VersionKind
 from include.forecasts.outcomes import due
-from include.ledger.canaries import KIND, Canary, canaries, canary_salt
+from include.ledger.canaries import Canary, canaries, canary_salt
 from include.ledger.chain import in_order, verify
 from include.ledger.overrides import overrides
 from include.ledger.serving import read_serving
@@ -35,12 +38,7 @@ from tests.watch.test_collect import drawn, passed
 
 STEPS = Settings(steps=[0.01, 0.1], days_per_step=2)
 MATURITY = CONFIG.policies["violence"].maturity_days
-CHANGE = {
-    **dict(zip(CELL, BR, strict=True)),
-    "old": {"remove_at": 0.98, "review_at": 0.8},
-    "new": {"remove_at": 0.95, "review_at": 0.7},
-    "canary": {"share": 0.01, "salt": 7},
-}
+CHANGE = Change(BR, ThresholdPair(0.98, 0.8), ThresholdPair(0.95, 0.7), "daily", canary=Bucket(0.01, 7))
 
 
 @pytest.fixture
@@ -131,7 +129,7 @@ def test_an_override_ends_a_canary_and_lasting_is_what_acted_on_the_other_videos
     carry_out(project, [change], kind="ad_hoc", requester="ana", reason="election", expires_on=until)
     chain = in_order(rows_of(project))
     assert canaries(chain) == {}
-    assert overrides(chain)[BR].lasting == {"remove_at": 0.98, "review_at": 0.8}
+    assert overrides(chain)[BR].lasting == (0.98, 0.8)
 
 
 @pytest.mark.parametrize(("right", "wrong"), [(40, 0), (36, 4), (30, 10), (5, 45)])
@@ -215,7 +213,7 @@ def test_a_canary_that_labels_speak_against_ends_by_itself(project):
     assert (
         "violence BR violence-v3 ends the canary of version 2: 40 labels since it began put precision" in last["reason"]
     )
-    assert (last["approver"], json.loads(last["request"])["kind"]) == (None, KIND)
+    assert (last["approver"], json.loads(last["request"])["kind"]) == (None, VersionKind.CANARY)
     assert served(project) == {**dict(zip(CELL, BR, strict=True)), "remove_at": 0.98, "review_at": 0.8}
     assert verify(rows_of(project)) == []
     assert decision_problems(project, in_order(rows_of(project)), 3) == []

@@ -290,7 +290,7 @@ def in_a_process(folder: Path, program: str) -> subprocess.CompletedProcess[str]
     start = f"""
     import os, resource, signal
     from pathlib import Path
-    from include.thresholds import publication
+    from include.ledger import publication
     from tests.ledger.publishing import DE, carry_out, project_in, proposal
     project = project_in(Path({str(folder)!r}))
     """

@@ -7,6 +7,8 @@ from datetime import date
 
 import pandas as pd
 
+from include.contract.change import Change
+from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL
 from include.forecasts.forecast import Contested
 from include.proposals.background import contested, last_tightened, mean_removals, removals_at
@@ -30,8 +32,8 @@ def test_removals_of_the_week_are_counted_at_the_thresholds_in_force_today():
 
 def test_the_last_version_that_raised_a_threshold_counts():
     def version(number: int, day: int, cell: tuple[str, str, str], old: float, new: float) -> dict[str, object]:
-        change = {**dict(zip(CELL, cell, strict=True)), "old": {"remove_at": old}, "new": {"remove_at": new}}
-        return {"version": number, "ds": date(2026, 11, day), "changes": json.dumps([change])}
+        change = Change(cell, ThresholdPair(old, 0.5), ThresholdPair(new, 0.5), "daily")
+        return {"version": number, "ds": date(2026, 11, day), "changes": json.dumps([change.to_json()])}
 
     ledger = pd.DataFrame(
         [

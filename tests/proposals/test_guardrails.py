@@ -8,9 +8,10 @@ from datetime import date, timedelta
 import pytest
 
 from include.config.model import Freeze, Guardrails, ThresholdLimits
-from include.contract.grid import Pair
+from include.contract.grid import ThresholdPair
+from include.contract.terms import Ruling
 from include.forecasts.forecast import Estimate
-from include.proposals.guardrails import Alarm, Change, Queue, Verdict, breaker, judge, overall, status_of
+from include.proposals.guardrails import Alarm, CellChange, Queue, Verdict, breaker, overall, status_of, verdicts_on
 
 LIMITS = ThresholdLimits(lowest_remove_at=0.5, lowest_review_at=0.05)
 DAY = date(2026, 11, 20)
@@ -25,7 +26,7 @@ CONFIG = Guardrails(
     loosen_step=0.5,
     loosen_after_days=3,
     max_review_ratio=1.0,
-    refuted="ask",
+    refuted=Ruling.ASK,
     flood_factor=2.0,
     max_cells_changed=0.5,
     max_total_change=0.15,
@@ -34,11 +35,11 @@ CONFIG = Guardrails(
 FINE = Estimate(0.97, 0.94, 0.99, 200, 180.0)
 MISSED = Estimate(0.90, 0.85, 0.94, 200, 180.0)
 REFUTED = Estimate(0.90, 0.85, 0.9499, 200, 180.0)
-CHANGE = Change(
+CHANGE = CellChange(
     cell=("fraud", "DE", "fraud-v2"),
     day=DAY,
-    old=Pair(0.98, 0.8),
-    new=Pair(0.94, 0.7),
+    old=ThresholdPair(0.98, 0.8),
+    new=ThresholdPair(0.94, 0.7),
     certified=0.9,
     labels=100,
     precision_now=FINE,
@@ -50,19 +51,19 @@ CHANGE = Change(
     removes_usual=1000.0,
     queue=Queue(before=800, after=900, available=900),
 )
-TIGHTER = replace(CHANGE, new=Pair(0.99, 0.8), certified=0.99, removes_after=600)
+TIGHTER = replace(CHANGE, new=ThresholdPair(0.99, 0.8), certified=0.99, removes_after=600)
 UNCERTIFIED = replace(TIGHTER, certified=None, precision_now=REFUTED, labels=3)
 SMALL = replace(CHANGE, removes_after=1009, reviews_after=504)
 BEFORE_FREEZE = date(2026, 11, 26)
 """A change that rests on this day acts on the first day of the freeze."""
 
 
-def outcomes(change: Change, config: Guardrails = CONFIG) -> dict[str, str]:
-    return {verdict.name: verdict.outcome for verdict in judge(change, LIMITS, config)}
+def outcomes(change: CellChange, config: Guardrails = CONFIG) -> dict[str, str]:
+    return {verdict.name: verdict.outcome for verdict in verdicts_on(change, LIMITS, config)}
 
 
 def test_a_change_at_every_limit_publishes_by_itself():
-    verdicts = judge(CHANGE, LIMITS, CONFIG)
+    verdicts = verdicts_on(CHANGE, LIMITS, CONFIG)
     assert [verdict.name for verdict in verdicts] == [
         "ordering",
         "limits",
@@ -83,15 +84,15 @@ def test_a_change_at_every_limit_publishes_by_itself():
 @pytest.mark.parametrize(
     ("change", "name", "outcome"),
     [
-        (replace(CHANGE, new=Pair(0.94, 0.941)), "ordering", "hold"),
-        (replace(CHANGE, new=Pair(0.499, 0.3), certified=0.4), "limits", "hold"),
-        (replace(CHANGE, new=Pair(0.94, 0.049)), "limits", "hold"),
-        (replace(CHANGE, new=Pair(0.899, 0.7)), "certified", "hold"),
+        (replace(CHANGE, new=ThresholdPair(0.94, 0.941)), "ordering", "hold"),
+        (replace(CHANGE, new=ThresholdPair(0.499, 0.3), certified=0.4), "limits", "hold"),
+        (replace(CHANGE, new=ThresholdPair(0.94, 0.049)), "limits", "hold"),
+        (replace(CHANGE, new=ThresholdPair(0.899, 0.7)), "certified", "hold"),
         (replace(CHANGE, labels=29), "min_evidence", "hold"),
         (replace(CHANGE, labels=30), "min_evidence", "publish"),
-        (replace(CHANGE, labels=29, new=Pair(0.98, 0.7)), "min_evidence", "publish"),
-        (replace(CHANGE, new=Pair(0.939, 0.7)), "loosen_step", "ask"),
-        (replace(CHANGE, old=Pair(0.901, 0.7), new=Pair(0.9, 0.7)), "loosen_step", "publish"),
+        (replace(CHANGE, labels=29, new=ThresholdPair(0.98, 0.7)), "min_evidence", "publish"),
+        (replace(CHANGE, new=ThresholdPair(0.939, 0.7)), "loosen_step", "ask"),
+        (replace(CHANGE, old=ThresholdPair(0.901, 0.7), new=ThresholdPair(0.9, 0.7)), "loosen_step", "publish"),
         (TIGHTER, "loosen_step", "publish"),
         (replace(CHANGE, removes_after=1101), "volume_change", "ask"),
         (replace(CHANGE, removes_after=899), "volume_change", "ask"),
@@ -112,8 +113,12 @@ def test_a_change_at_every_limit_publishes_by_itself():
             "min_volume_change",
             "hold",
         ),
-        (replace(SMALL, removes_after=991, new=Pair(0.981, 0.8)), "min_volume_change", "hold"),
-        (replace(SMALL, removes_after=991, new=Pair(0.981, 0.8), precision_now=MISSED), "min_volume_change", "publish"),
+        (replace(SMALL, removes_after=991, new=ThresholdPair(0.981, 0.8)), "min_volume_change", "hold"),
+        (
+            replace(SMALL, removes_after=991, new=ThresholdPair(0.981, 0.8), precision_now=MISSED),
+            "min_volume_change",
+            "publish",
+        ),
         (replace(SMALL, precision_now=MISSED), "min_volume_change", "hold"),
         (replace(CHANGE, tightened_on=DAY - timedelta(days=3)), "loosen_wait", "hold"),
         (replace(CHANGE, tightened_on=DAY - timedelta(days=4)), "loosen_wait", "publish"),
@@ -137,8 +142,8 @@ def test_a_change_at_every_limit_publishes_by_itself():
         (UNCERTIFIED, "min_evidence", "publish"),
         (UNCERTIFIED, "volume_change", "publish"),
         (replace(UNCERTIFIED, precision_now=replace(REFUTED, high=0.95)), "refuted", "hold"),
-        (replace(UNCERTIFIED, new=Pair(0.98, 0.7)), "refuted", "hold"),
-        (replace(UNCERTIFIED, new=Pair(0.97, 0.7)), "refuted", "hold"),
+        (replace(UNCERTIFIED, new=ThresholdPair(0.98, 0.7)), "refuted", "hold"),
+        (replace(UNCERTIFIED, new=ThresholdPair(0.97, 0.7)), "refuted", "hold"),
     ],
 )
 def test_each_guardrail(change, name, outcome):
@@ -146,7 +151,7 @@ def test_each_guardrail(change, name, outcome):
 
 
 def test_reasons_carry_the_numbers():
-    reasons = {v.name: v.reason for v in judge(replace(TIGHTER, precision_now=MISSED), LIMITS, CONFIG)}
+    reasons = {v.name: v.reason for v in verdicts_on(replace(TIGHTER, precision_now=MISSED), LIMITS, CONFIG)}
     assert "1000 to 600 (-40.0%)" in reasons["volume_change"]
     assert "200 labels" in reasons["volume_change"]
     assert "0.900" in reasons["volume_change"]
@@ -169,12 +174,12 @@ def test_the_worst_verdict_counts(given, worst, status):
 
 def test_equal_thresholds_are_unchanged_whatever_the_verdicts():
     same = replace(CHANGE, new=CHANGE.old)
-    assert status_of(same, [Verdict("any", "hold", "")]) == "unchanged"
+    assert status_of(same, [Verdict("any", Ruling.HOLD, "")]) == "unchanged"
 
 
 @pytest.mark.parametrize("outcome", ["hold", "ask", "publish"])
 def test_the_config_says_what_becomes_of_a_refuted_threshold(outcome):
-    verdicts = judge(UNCERTIFIED, LIMITS, CONFIG.model_copy(update={"refuted": outcome}))
+    verdicts = verdicts_on(UNCERTIFIED, LIMITS, CONFIG.model_copy(update={"refuted": outcome}))
     assert overall(verdicts) == outcome
     reason = next(verdict.reason for verdict in verdicts if verdict.name == "refuted")
     for number in ("200 labels", "0.98", "0.900", "at most 0.950", "0.99"):
@@ -182,32 +187,32 @@ def test_the_config_says_what_becomes_of_a_refuted_threshold(outcome):
 
 
 def test_a_change_not_worth_a_version_leaves_the_cell_unchanged():
-    assert status_of(SMALL, judge(SMALL, LIMITS, CONFIG)) == "unchanged"
+    assert status_of(SMALL, verdicts_on(SMALL, LIMITS, CONFIG)) == "unchanged"
     any_size = CONFIG.model_copy(update={"min_volume_change": 0.0})
     still = replace(SMALL, removes_after=1000, reviews_after=500)
-    assert status_of(still, judge(still, LIMITS, any_size)) == "within_limits"
+    assert status_of(still, verdicts_on(still, LIMITS, any_size)) == "within_limits"
 
 
 def test_an_emergency_asks_a_person_where_others_are_held_but_never_breaks_order_or_limits():
     held = replace(CHANGE, day=BEFORE_FREEZE, removes_usual=100.0, labels=1, certified=0.95)
-    assert overall(judge(held, LIMITS, CONFIG)) == "hold"
+    assert overall(verdicts_on(held, LIMITS, CONFIG)) == "hold"
     asked = replace(held, emergency=True)
-    assert overall(judge(asked, LIMITS, CONFIG)) == "ask"
+    assert overall(verdicts_on(asked, LIMITS, CONFIG)) == "ask"
     assert outcomes(asked)["freeze"] == outcomes(asked)["flood"] == outcomes(asked)["certified"] == "ask"
-    assert overall(judge(replace(CHANGE, emergency=True), LIMITS, CONFIG)) == "ask"
-    assert overall(judge(replace(asked, new=Pair(0.4, 0.3)), LIMITS, CONFIG)) == "hold"
-    assert overall(judge(replace(asked, new=Pair(0.9, 0.91)), LIMITS, CONFIG)) == "hold"
+    assert overall(verdicts_on(replace(CHANGE, emergency=True), LIMITS, CONFIG)) == "ask"
+    assert overall(verdicts_on(replace(asked, new=ThresholdPair(0.4, 0.3)), LIMITS, CONFIG)) == "hold"
+    assert overall(verdicts_on(replace(asked, new=ThresholdPair(0.9, 0.91)), LIMITS, CONFIG)) == "hold"
 
 
 def test_the_reasons_of_freeze_and_flood_carry_their_numbers():
     change = replace(CHANGE, day=BEFORE_FREEZE, removes_usual=100.0)
-    reasons = {verdict.name: verdict.reason for verdict in judge(change, LIMITS, CONFIG)}
+    reasons = {verdict.name: verdict.reason for verdict in verdicts_on(change, LIMITS, CONFIG)}
     assert reasons["freeze"] == "sales: from 2026-11-27 to 2026-11-30"
     assert "1000 videos" in reasons["flood"]
     assert "100 a day" in reasons["flood"]
 
 
-def _day(moves: list[int], kept: int) -> list[tuple[Change, str]]:
+def _day(moves: list[int], kept: int) -> list[tuple[CellChange, str]]:
     """A day of cells that remove 1,000 videos each: some move by so many and would publish alone, the others stay."""
     moving = [(replace(CHANGE, removes_after=1000 + move), "publish") for move in moves]
     return moving + [(replace(CHANGE, new=CHANGE.old, removes_after=1000), "publish")] * kept
@@ -233,17 +238,17 @@ def test_many_changes_at_once_are_put_to_a_person(changes, tripped):
     assert verdict is None or verdict.outcome == "ask"
 
 
-ALARM = Alarm("alarm: 1 in 3 is wrong", safe=Pair(0.99, 0.8), by_itself=False)
+ALARM = Alarm("alarm: 1 in 3 is wrong", safe=ThresholdPair(0.99, 0.8), by_itself=False)
 BACK = replace(UNCERTIFIED, alarm=ALARM, precision_now=FINE)
 
 
 def test_the_way_back_from_an_alarm_asks_or_goes_by_itself_whatever_it_moves():
     crowded = replace(BACK, removes_after=100, reviews_after=5000, queue=Queue(800, 9000, 900))
-    found = {verdict.name: verdict for verdict in judge(crowded, LIMITS, CONFIG)}
+    found = {verdict.name: verdict for verdict in verdicts_on(crowded, LIMITS, CONFIG)}
     assert found["watch"].outcome == "ask"
     assert ALARM.reason in found["watch"].reason
     assert "refuted" not in found
-    by_itself = judge(replace(crowded, alarm=replace(ALARM, by_itself=True)), LIMITS, CONFIG)
+    by_itself = verdicts_on(replace(crowded, alarm=replace(ALARM, by_itself=True)), LIMITS, CONFIG)
     assert overall(by_itself) == "publish"
 
 
@@ -251,21 +256,21 @@ def test_the_way_back_from_an_alarm_asks_or_goes_by_itself_whatever_it_moves():
 def test_an_alarm_in_a_freeze_asks_a_person(by_itself):
     frozen = replace(BACK, day=BEFORE_FREEZE, alarm=replace(ALARM, by_itself=by_itself))
     assert outcomes(frozen)["freeze"] == "ask"
-    assert overall(judge(frozen, LIMITS, CONFIG)) == "ask"
+    assert overall(verdicts_on(frozen, LIMITS, CONFIG)) == "ask"
 
 
 def test_a_certificate_that_tightens_as_far_answers_an_alarm_without_asking():
     certified = replace(TIGHTER, alarm=ALARM)
     assert outcomes(certified)["watch"] == "publish"
-    assert overall(judge(certified, LIMITS, CONFIG)) == "publish"
+    assert overall(verdicts_on(certified, LIMITS, CONFIG)) == "publish"
 
 
 def test_no_alarm_publishes_what_is_out_of_order_or_below_its_limit():
-    alarm = Alarm("alarm", safe=Pair(0.99, 0.995), by_itself=True)
-    assert overall(judge(replace(BACK, new=Pair(0.99, 0.995), alarm=alarm), LIMITS, CONFIG)) == "hold"
+    alarm = Alarm("alarm", safe=ThresholdPair(0.99, 0.995), by_itself=True)
+    assert overall(verdicts_on(replace(BACK, new=ThresholdPair(0.99, 0.995), alarm=alarm), LIMITS, CONFIG)) == "hold"
 
 
 def test_the_breaker_leaves_answers_to_alarms_alone():
     back = replace(BACK, alarm=replace(ALARM, by_itself=True), removes_before=1000, removes_after=100)
-    assert breaker([(back, "publish"), (back, "publish")], CONFIG) is None
-    assert breaker([(replace(back, alarm=None), "publish")] * 2, CONFIG) is not None
+    assert breaker([(back, Ruling.PUBLISH), (back, Ruling.PUBLISH)], CONFIG) is None
+    assert breaker([(replace(back, alarm=None), Ruling.PUBLISH)] * 2, CONFIG) is not None

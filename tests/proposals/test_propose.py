@@ -13,7 +13,7 @@ import pytest
 
 from include.config.load import load_config
 from include.config.model import Canary, Config, Market
-from include.contract.grid import Pair
+from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL, TABLES
 from include.forecasts.forecast import Contested, precision_at
 from include.proposals.background import Background
@@ -501,7 +501,7 @@ def test_precision_and_recall_both_out_of_reach_are_refused_by_name(rich):
 
 
 def test_an_alarm_takes_the_place_of_what_would_loosen_and_asks(rich):
-    alarms = {("violence", "BR", MODEL): Alarm("alarm: it misses", Pair(0.99, 0.85), by_itself=False)}
+    alarms = {("violence", "BR", MODEL): Alarm("alarm: it misses", ThresholdPair(0.99, 0.85), by_itself=False)}
     row = run(rich, make_config(), background=Background(alarms=alarms))["BR"]
     assert (row["proposed_remove_at"], row["proposed_review_at"]) == (0.99, 0.85)
     assert row["status"] == "awaiting_approval"
@@ -517,7 +517,7 @@ def test_the_days_own_evidence_answers_an_alarm_where_it_is_at_least_as_safe():
     key = ("violence", "MX", MODEL)
     own = run({"MX": cell}, make_config(), {"MX": (0.7, 0.5)})["MX"]
     assert own["proposed_remove_at"] >= 0.98
-    for safe, expected in ((Pair(0.9, 0.6), own["proposed_remove_at"]), (Pair(1.0, 0.6), 1.0)):
+    for safe, expected in ((ThresholdPair(0.9, 0.6), own["proposed_remove_at"]), (ThresholdPair(1.0, 0.6), 1.0)):
         background = Background(alarms={key: Alarm("alarm", safe, by_itself=True)})
         row = run({"MX": cell}, make_config(), {"MX": (0.7, 0.5)}, background=background)["MX"]
         assert row["proposed_remove_at"] == expected

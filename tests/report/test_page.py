@@ -19,6 +19,8 @@ import pytest
 from scipy.stats import beta
 
 from include.config.load import load_config
+from include.contract.change import Bucket, Change
+from include.contract.grid import ThresholdPair
 from include.contract.schema import empty_frame
 from include.contract.tables import CELL, TABLES
 from include.ledger.canaries import Canary
@@ -679,8 +681,7 @@ def test_a_market_over_capacity_is_urgent(data: ReportData):
 
 def test_a_platform_that_ignores_a_canary_is_told_from_one_that_honours_it(data: ReportData):
     cell = ("violence", "BR", "violence-v3")
-    change = {**dict(zip(CELL, cell, strict=True)), "old": {"remove_at": 0.98, "review_at": 0.8}}
-    change |= {"new": {"remove_at": 0.7, "review_at": 0.6}, "canary": {"share": 0.1, "salt": 5}}
+    change = Change(cell, ThresholdPair(0.98, 0.8), ThresholdPair(0.7, 0.6), "daily", canary=Bucket(0.1, 5))
     canary = Canary(cell, 3, DAY, DAY, 0.1, change)
     data = replace(data, histogram=data.histogram[data.histogram["bin"] >= 0])  # the made-up queue is of scored videos
     assert data.enforcement is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pandas as pd
@@ -11,6 +12,8 @@ import pytest
 
 from include.config.load import load_config
 from include.config.model import Config, Retraining
+from include.contract.change import Bucket, Change
+from include.contract.grid import ThresholdPair
 from include.contract.tables import TABLES
 from include.retraining.decision import at_certified_thresholds, decide
 from include.warehouse.frames import checked_rows
@@ -136,9 +139,9 @@ def test_every_configured_model_gets_a_row_even_without_any_metric():
 
 def test_recall_counts_from_the_day_after_a_cell_was_first_certified():
     metrics = history({"BR": [0.9, 0.8, 0.7], "DE": [0.9, 0.8, 0.7]})
-    change = {"policy": "violence", "market": "BR", "model_version": "violence-v3"}
+    change = Change(("violence", "BR", "violence-v3"), ThresholdPair(0.98, 0.8), ThresholdPair(0.95, 0.7), "daily")
     days = [DAY - timedelta(days=2), DAY - timedelta(days=1)]
-    ledger = pd.DataFrame({"ds": days, "changes": [json.dumps([]), json.dumps([change])]})
+    ledger = pd.DataFrame({"ds": days, "version": [1, 2], "changes": ["[]", json.dumps([change.to_json()])]})
     kept = at_certified_thresholds(metrics, ledger)
     recalls = kept[kept["metric"] == "recall"]
     assert recalls[["market", "ds", "value"]].to_numpy().tolist() == [["BR", DAY, 0.7]]
@@ -147,8 +150,10 @@ def test_recall_counts_from_the_day_after_a_cell_was_first_certified():
 
 def test_a_canary_is_no_certificate_of_the_thresholds_that_metrics_are_measured_at():
     metrics = history({"BR": [0.9, 0.8, 0.7]})
-    cell = {"policy": "violence", "market": "BR", "model_version": "violence-v3"}
+    pair = ThresholdPair(0.98, 0.8)
+    ended = Change(("violence", "BR", "violence-v3"), pair, pair, "canary", ends=2)
+    begun = replace(ended, new=ThresholdPair(0.95, 0.7), ends=None, canary=Bucket(0.1, 1))
     days = [DAY - timedelta(days=2), DAY - timedelta(days=1)]
-    begun, ended = [cell | {"canary": {"share": 0.1, "salt": 1}}], [cell | {"ends": 2}]
-    ledger = pd.DataFrame({"ds": days, "changes": [json.dumps(begun), json.dumps(ended)]})
+    changes = [json.dumps([change.to_json()]) for change in (begun, ended)]
+    ledger = pd.DataFrame({"ds": days, "version": [2, 3], "changes": changes})
     assert "recall" not in set(at_certified_thresholds(metrics, ledger)["metric"])

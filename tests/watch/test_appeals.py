@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from include.contract.grid import Pair
+from include.contract.change import Change
+from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL
 from include.ledger.publication import Act, publish_changes
 from include.proposals.guardrails import Alarm
@@ -55,9 +56,7 @@ def decided(project, days_later, appeals):
 
 def moved(project, days_later, old, new, hour=0, **more):
     """A change of remove_at by hand, published the morning after."""
-    change = dict(zip(CELL, BR, strict=True)) | {"origin": "x", **more}
-    for name, remove_at in (("old", old), ("new", new)):
-        change[name] = {"remove_at": remove_at, "review_at": 0.7}
+    change = Change(BR, ThresholdPair(old, 0.7), ThresholdPair(new, 0.7), "x", **more)
     act = Act(day_of(days_later), "ana", "an experiment", {"kind": "ad_hoc"})
     publish_changes(project, partial(_only, change), act, NOW + timedelta(days=days_later, hours=hour))
 
@@ -101,7 +100,7 @@ def test_overturned_appeals_alone_raise_the_alarm_while_labels_are_fine(project)
     assert "appeals overturned 75 of 400 removals, so precision is at most 0.812, 0.950 was promised" in reason
     assert "labels" not in reason
     raised = alarms(project.warehouse.read("threshold_watch", day_of(4), day_of(4)))
-    assert raised == {BR: Alarm(reason, Pair(INITIAL.remove_at, INITIAL.review_at), by_itself=False)}
+    assert raised == {BR: Alarm(reason, ThresholdPair(INITIAL.remove_at, INITIAL.review_at), by_itself=False)}
 
     printed = project.warehouse.fingerprint("threshold_watch", day_of(4))
     for later in (1, 2, 3):

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from include.contract.grid import Pair
+from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL
 from include.proposals.guardrails import Alarm
 from include.watch.collect import alarms, watch_rows
@@ -77,7 +77,9 @@ def test_each_day_counts_once_when_it_is_final_and_an_alarm_asks_for_what_was_be
     assert again["alarm"]
 
     raised = alarms(project.warehouse.read("threshold_watch", days[2], days[2]))
-    assert raised == {BR: Alarm(found[2]["reason"], Pair(INITIAL.remove_at, INITIAL.review_at), by_itself=False)}
+    assert raised == {
+        BR: Alarm(found[2]["reason"], ThresholdPair(INITIAL.remove_at, INITIAL.review_at), by_itself=False)
+    }
     assert "65 labels" in found[2]["reason"]
     assert found[2]["action"] == CONFIG.watch.on_alarm == "ask"
 

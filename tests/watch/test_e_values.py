@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.contract.grid import Pair
+from include.contract.grid import ThresholdPair
 from include.ledger.chain import in_order
 from include.watch.e_values import BETS, Contested, Wealth, alarm_at, appeals_e_value, with_labels
 from include.watch.watched import safer, watched
@@ -187,7 +187,7 @@ def test_watched_is_the_last_change_of_remove_at_that_outlived_its_day(tmp_path)
     carry_out(project, [proposal("c", remove_at=0.94)], now=NOW + timedelta(hours=1))  # the same day, revised
     found = {item.cell: item for item in watched(in_order(rows_of(project)))}
     assert set(found) == {BR, DE}
-    assert (found[BR].version, found[BR].remove_at, found[BR].before) == (3, 0.94, Pair(*start))
+    assert (found[BR].version, found[BR].remove_at, found[BR].before) == (3, 0.94, ThresholdPair(*start))
     assert (found[DE].version, found[DE].rests_on, found[DE].target) == (2, DAY, 0.95)
 
     only_review = proposal("d", remove_at=0.94, review_at=0.6, current=(0.94, 0.7))
@@ -196,7 +196,7 @@ def test_watched_is_the_last_change_of_remove_at_that_outlived_its_day(tmp_path)
 
 
 def test_the_way_back_never_loosens() -> None:
-    initial = Pair(0.98, 0.8)
-    assert safer(0.9, Pair(0.95, 0.7), initial) == Pair(0.95, 0.7)
-    assert safer(0.95, Pair(0.9, 0.7), initial) == initial
-    assert safer(0.98, Pair(0.95, 0.7), initial) is None
+    initial = ThresholdPair(0.98, 0.8)
+    assert safer(0.9, ThresholdPair(0.95, 0.7), initial) == ThresholdPair(0.95, 0.7)
+    assert safer(0.95, ThresholdPair(0.9, 0.7), initial) == initial
+    assert safer(0.98, ThresholdPair(0.95, 0.7), initial) is None
