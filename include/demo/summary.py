@@ -12,6 +12,7 @@ from include.contract.cell import records
 from include.contract.change import changes_of
 from include.contract.tables import CELL
 from include.ledger.in_force import thresholds_before
+from include.ledger.publication import DAILY
 from include.local.console import shown
 from include.project import open_project
 
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 
 
 def describe_day(day: date, scores: int) -> str:
-    """The day in one line, read from the tables."""
+    """The day's daily run in one line, read from the tables."""
     warehouse = open_project(declared_settings()).warehouse
 
     def rows(table: str) -> pd.DataFrame:
         return warehouse.read(table, day, day)
 
-    statuses = rows("threshold_proposals")["status"].value_counts()
+    statuses = warehouse.read("threshold_proposals", day, day, slice_value=DAILY)["status"].value_counts()
     snapshots = rows("training_snapshots")
     parts = [
         f"{scores:,} scores",
@@ -40,9 +41,12 @@ def describe_day(day: date, scores: int) -> str:
 
 
 def print_summary(platform: Platform, day: date) -> None:
-    """Each cell's thresholds at the start and now, what is certified, and the truth on a large simulated day."""
+    """Each cell's thresholds at the start and now, what is certified, and the truth on a large simulated day.
+
+    The cells, and why some keep their threshold, are the daily run's: forms of the day propose for cells of their own.
+    """
     project = open_project(declared_settings())
-    proposals = project.warehouse.read("threshold_proposals", day, day)
+    proposals = project.warehouse.read("threshold_proposals", day, day, slice_value=DAILY)
     ledger = project.warehouse.read("threshold_ledger")
     now = thresholds_before(project, date.max, proposals[list(CELL)])
     truth = platform.true_quality(day, now[[*CELL, "remove_at"]]).set_index(list(CELL))
