@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from include.config.settings import Settings
 from include.contract.tables import CELL
 from include.labels import stage as labels
 from include.project import Project, open_project
@@ -17,6 +16,7 @@ from include.sampling import stage as sampling
 from include.simulation.platform import Platform
 from include.simulation.scenario import load_scenario
 from include.thresholds import stage as thresholds
+from tests.places import settings_in
 
 START = date(2026, 11, 1)
 APPROVED = {"chosen_options": ["Approve"], "responded_by_user": {"id": "ana", "name": "ana"}}
@@ -33,8 +33,7 @@ class History:
 
     @property
     def project(self) -> Project:
-        settings = Settings(self.home / "landing", self.home / "warehouse", self.home / "output", "sqlite:///none")
-        return open_project(settings)
+        return open_project(settings_in(self.home))
 
     @property
     def platform(self) -> Platform:

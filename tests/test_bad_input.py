@@ -14,7 +14,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from include.config.settings import Settings
 from include.contract.tables import TABLES
 from include.evidence.accepted import accepted
 from include.labels import stage as labels
@@ -25,6 +24,7 @@ from include.simulation.platform import Platform
 from include.simulation.scenario import load_scenario
 from include.thresholds import stage as thresholds
 from include.warehouse.base import MissingPartition, UnreadablePartition
+from tests.places import settings_in
 
 BEFORE, DAY = date(2026, 11, 1), date(2026, 11, 2)
 FILE = "violence-v3.parquet"
@@ -40,13 +40,7 @@ class Site:
 
     @property
     def project(self) -> Project:
-        places = Settings(
-            landing=self.home / "landing",
-            warehouse=self.home / "warehouse",
-            output=self.home / "output",
-            mlflow_tracking_uri=f"sqlite:///{self.home}/mlflow.db",
-        )
-        return open_project(places)
+        return open_project(settings_in(self.home))
 
     def land(self, day: date) -> None:
         places = self.project.settings

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from include.config.load import load_config
-from include.config.settings import Settings
 from include.contract.tables import TABLES
 from include.evidence.accepted import accepted, passed_days, window_start
 from include.evidence.fingerprints import config_digest, fingerprints
@@ -20,6 +19,7 @@ from include.ledger.in_force import thresholds_before
 from include.ledger.publication import Act, publish
 from include.project import Project, open_project
 from tests.ledger.publishing import proposal
+from tests.places import settings_in
 
 DAY = date(2026, 11, 20)
 WINDOWS = {"violence": 14, "pornography": 14, "fraud": 5}
@@ -35,8 +35,7 @@ def project(tmp_path: Path) -> Project:
     policies = {
         name: policy.model_copy(update={"window_days": WINDOWS[name]}) for name, policy in shipped.policies.items()
     }
-    settings = Settings(tmp_path / "landing", tmp_path / "warehouse", tmp_path / "output", "sqlite:///none")
-    return replace(open_project(settings), config=shipped.model_copy(update={"policies": policies}))
+    return replace(open_project(settings_in(tmp_path)), config=shipped.model_copy(update={"policies": policies}))
 
 
 def judged(project: Project, gate: str, day: date, *results: tuple[str, bool]) -> None:

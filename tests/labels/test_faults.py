@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from include.config.settings import Settings
 from include.labels import stage
 from include.labels.push import pushed
 from include.project import Project, open_project
 from tests.evidence.test_sample import draw, judged, sampled
+from tests.places import settings_in
 
 KILLS_A_STEP = 8
 FIRST = date(2026, 11, 1)
@@ -35,11 +35,6 @@ TABLES_WRITTEN = {
     "reviewer_quality",
     "quality_results",
 }
-
-
-def project_in(home: Path) -> Project:
-    settings = Settings(home / "landing", home / "warehouse", home / "output", "sqlite:///none")
-    return open_project(settings)
 
 
 def land_week(project: Project) -> None:
@@ -126,7 +121,7 @@ def outputs(project: Project) -> dict[str, bytes]:
 
 
 def test_a_hundred_kills_change_nothing(tmp_path: Path) -> None:
-    undisturbed, killed = project_in(tmp_path / "undisturbed"), project_in(tmp_path / "killed")
+    undisturbed, killed = (open_project(settings_in(tmp_path / name)) for name in ("undisturbed", "killed"))
     land_week(undisturbed)
     shutil.copytree(tmp_path / "undisturbed", tmp_path / "killed")
     seconds = run(undisturbed, kill=None)  # which also imports whatever a forked process needs

@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 
 from include.config.load import load_config
-from include.config.settings import Settings
 from include.consensus.asof import votes_asof
 from include.contract.tables import TABLES
 from include.labels import stage
@@ -22,6 +21,7 @@ from include.labels.drops import FIELDS, Reason, read_drops
 from include.project import Project, open_project
 from include.sampling.label_studio import labelling_configuration, tasks
 from include.sampling.queue import review_queue
+from tests.places import settings_in
 
 FIXTURES = Path(__file__).with_name("label_studio")
 CONFIG = load_config()
@@ -171,8 +171,7 @@ def draws(videos: list[int]) -> pd.DataFrame:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    settings = Settings(tmp_path / "landing", tmp_path / "warehouse", tmp_path / "output", "sqlite:///none")
-    project = replace(open_project(settings), config=CONFIG)
+    project = replace(open_project(settings_in(tmp_path)), config=CONFIG)
     passed = _passed("sample", "review_sample")
     project.warehouse.replace("quality_results", SAMPLED, passed, slice_value="sample")
     project.warehouse.replace("review_sample", SAMPLED, draws(list(range(30))))

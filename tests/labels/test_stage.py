@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from include.config.load import load_config
-from include.config.settings import Settings
 from include.contract.tables import TABLES
 from include.labels import stage
 from include.project import Project, open_project
+from tests.places import settings_in
 
 SAMPLED, DAY = dt.date(2026, 11, 3), dt.date(2026, 11, 4)
 VIDEOS, GOLDEN = range(60), range(40)
@@ -56,8 +56,7 @@ def project(folder: Path, action: str, *, golden: bool = True) -> Project:
     shipped = load_config()
     fraud = shipped.policies["fraud"].model_copy(update={"below_floor": action})
     config = shipped.model_copy(update={"policies": shipped.policies | {"fraud": fraud}})
-    settings = Settings(folder / "landing", folder / "warehouse", folder / "output", "sqlite:///none")
-    made = replace(open_project(settings), config=config)
+    made = replace(open_project(settings_in(folder)), config=config)
     held = {"gate": "labels", "table_name": "label_events", "position": 1, "expectation": "holds", "column_name": None}
     passed = pd.DataFrame([held | {"severity": "critical", "success": True, "observed": ""}])
     made.warehouse.replace("quality_results", DAY, passed, slice_value="labels")
@@ -72,7 +71,7 @@ def project(folder: Path, action: str, *, golden: bool = True) -> Project:
                 "guideline_version": "2026-1",
             }
         )
-        where = settings.landing / "golden_labels" / f"ds={SAMPLED}"
+        where = made.settings.landing / "golden_labels" / f"ds={SAMPLED}"
         where.mkdir(parents=True)
         settled.to_parquet(where / "part.parquet", index=False)
     return made

@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from include.config.load import load_config
-from include.config.settings import Settings
 from include.contract.tables import CELL
 from include.ledger.in_force import thresholds_in_force
 from include.ledger.publication import Act, PublishResult, publish
 from include.project import Project, open_project
+from tests.places import settings_in
 
 CONFIG = load_config()
 DAY = date(2026, 11, 10)
@@ -23,10 +23,7 @@ INITIAL = CONFIG.policies["violence"].initial
 
 
 def project_in(folder: Path) -> Project:
-    settings = Settings(
-        landing=folder / "landing", warehouse=folder / "root", output=folder / "serving", mlflow_tracking_uri="unused"
-    )
-    return replace(open_project(settings), config=CONFIG)
+    return replace(open_project(settings_in(folder)), config=CONFIG)
 
 
 def proposal(

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.config.settings import Settings
 from include.contract.tables import CELL, N_BINS, TABLES
 from include.evidence.sample import labelled_sample
 from include.project import Project, open_project
 from include.report.collect import certified_curves, report_data, sample_counts
 from include.thresholds import stage
+from tests.places import settings_in
 
 DAY = date(2026, 11, 20)
 SAMPLED = DAY - timedelta(days=5)
@@ -27,8 +27,7 @@ N = 400
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """Two cells were sampled and labelled; one of them is no longer scored."""
-    settings = Settings(tmp_path / "landing", tmp_path / "warehouse", tmp_path / "output", "sqlite:///none")
-    project = open_project(settings)
+    project = open_project(settings_in(tmp_path))
     drawn = pd.concat([draws(VIOLENCE, 0), draws(RETIRED, N)], ignore_index=True)
     _put(project, "review_sample", SAMPLED, drawn, "sample")
     _put(project, "label_consensus", DAY, consensus(drawn), "consensus")
