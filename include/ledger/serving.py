@@ -8,17 +8,15 @@ buckets are computed. Readers must ignore keys they do not know.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from include.config.model import Config
 from include.contract.tables import CELL
+from include.files import locked, make_folder, written_whole
 from include.ledger.chain import LedgerError, acting, acting_of, plain
 
 Document = dict[str, Any]
@@ -52,25 +50,16 @@ def write_serving(path: Path, document: Document) -> bool:
     Raises:
         OSError: the disk is full or not writable; what was there before is untouched.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path.parent) as folder:
+    make_folder(path.parent)
+    with locked(path.parent):
         there = present(path)
         if there is not None and there["version"] > document["version"]:
             return False
         if there == document:
             return True
-        descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(serving_bytes(document))
-                file.flush()
-                os.fchmod(file.fileno(), 0o644)
-                os.fsync(file.fileno())
-            os.replace(aside, path)
-        except BaseException:
-            Path(aside).unlink(missing_ok=True)
-            raise
-        os.fsync(folder)
+        with written_whole(path) as file:
+            file.write(serving_bytes(document))
+            os.fchmod(file.fileno(), 0o644)
     return True
 
 
@@ -155,14 +144,3 @@ def _canary_problems(where: str, canary: Any) -> Iterator[str]:
         yield f"{where}: expected a share between 0 and 1, found {share!r:.100}"
     if not isinstance(salt, int) or not 0 <= salt < 2**31:
         yield f"{where}: expected a salt in [0, 2^31), found {salt!r:.100}"
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[int]:
-    """The folder's descriptor, under an exclusive lock that dies with the process."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)

@@ -6,13 +6,12 @@ outcome, so a rerun writes the same bytes. Several processes may write at once.
 
 from __future__ import annotations
 
-import fcntl
 import html
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from include.files import locked, write_whole
 
 if TYPE_CHECKING:
     from include.quality.checks import GateOutcome
@@ -26,11 +25,9 @@ _HEAD = 512
 def write_page(docs: Path, outcome: GateOutcome) -> Path:
     """Write the outcome's page and the index below `docs`; both are replaced atomically. Returns the page's path."""
     page = docs / f"ds={outcome.day}" / f"{outcome.gate}.html"
-    _replace(page, _page(outcome))
-    with (docs / ".lock").open("w") as lock:
-        # Listed and written under one lock: the last index written has seen every page.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _replace(docs / "index.html", _index(docs))
+    write_whole(page, _page(outcome).encode())
+    with locked(docs):  # listed and written under one lock: the last index written has seen every page
+        write_whole(docs / "index.html", _index(docs).encode())
     return page
 
 
@@ -109,17 +106,3 @@ def _entry(page: Path) -> str:
     word = status[1] if status else "unknown"
     link = html.escape(f"{page.parent.name}/{page.name}")
     return f'<a class="status {word}" href="{link}">{word}</a>'
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write `text` aside and rename: readers see the old file or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(aside).chmod(0o644)  # mkstemp's 0600 would shut out a web server
-        Path(aside).replace(path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise

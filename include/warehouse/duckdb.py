@@ -3,17 +3,13 @@
     <landing>/<table>/ds=YYYY-MM-DD/*.parquet          the platform's, read only
     <root>/<table>/ds=YYYY-MM-DD/<slice or part>.parquet   Plumbline's, one file a unit of replacement
 
-A file is written under `<root>/.staging`, flushed, and renamed into place, which POSIX makes atomic.
+A file is written under `<root>/.staging`, flushed, and renamed into place, which POSIX makes atomic. Queries that need
+more memory than there is spill there, too.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import time
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -24,6 +20,7 @@ import pandas as pd
 
 from include.contract.schema import arrow_schema
 from include.contract.tables import TABLES, Table
+from include.files import locked, make_folder, scratch_folder, written_whole
 from include.warehouse.base import MissingPartition, Parameter, UnreadablePartition, Warehouse, query_text
 from include.warehouse.footers import inspect_parquet
 from include.warehouse.frames import checked_rows, content_hash, to_pandas
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
 
 _MEMORY_LIMIT = "3GB"
 _STAGING = ".staging"
-_ABANDONED_SECONDS = 24 * 3600
 
 
 class DuckDBWarehouse(Warehouse):
@@ -81,9 +77,9 @@ class DuckDBWarehouse(Warehouse):
         day = parameters["ds"]
         if not isinstance(day, date):
             raise TypeError(f"parameter ds must be a date, got {day!r}")
-        with duckdb.connect() as connection:
+        with scratch_folder(self.root / _STAGING) as spill, duckdb.connect() as connection:
             connection.execute("SET memory_limit = ?", [_MEMORY_LIMIT])
-            connection.execute("SET temp_directory = ?", [str(self._staging() / "duckdb")])
+            connection.execute("SET temp_directory = ?", [str(spill)])
             # A filter pushed below the projection that computes its column repeats shared subexpressions: for the
             # permanent random numbers 16 times. Views name one day's files alone, so pushing has nothing to skip.
             # Filters that joins derive are tested on every row, too, and spare none.
@@ -111,8 +107,10 @@ class DuckDBWarehouse(Warehouse):
         contract = TABLES[table]
         content = checked_rows(contract, pd.DataFrame([row]))
         version = int(content.column("version")[0].as_py())
-        with _exclusive(self._folder(contract)):
-            numbers = [int(path.stem.removeprefix("v")) for path in self._folder(contract).glob("ds=*/v*.parquet")]
+        folder = self._folder(contract)
+        make_folder(folder)
+        with locked(folder):
+            numbers = [int(path.stem.removeprefix("v")) for path in folder.glob("ds=*/v*.parquet")]
             if version != max(numbers, default=0) + 1:
                 return False
             self._publish(content, self._partition(contract, day) / f"v{version:09d}.parquet")
@@ -145,11 +143,6 @@ class DuckDBWarehouse(Warehouse):
         folder = self._partition(table, day)
         return sorted(path for ending in table.formats for path in folder.glob(f"*.{ending}"))
 
-    def _staging(self) -> Path:
-        folder = self.root / _STAGING
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
     def _bind(self, connection: object, table: Table, day: date) -> None:
         """Makes `table` a view of that day's files alone, so that a bad file of another day harms nobody.
 
@@ -176,18 +169,8 @@ class DuckDBWarehouse(Warehouse):
     def _publish(self, content: pa.Table, target: Path) -> None:
         import pyarrow.parquet as pq
 
-        staging = self._staging()
-        _sweep(staging)
-        staged = staging / f"{uuid.uuid4().hex}.parquet"
-        try:
-            pq.write_table(content, staged, compression="zstd")
-            with staged.open("rb") as file:
-                os.fsync(file.fileno())
-            target.parent.mkdir(parents=True, exist_ok=True)
-            staged.replace(target)
-        finally:
-            staged.unlink(missing_ok=True)  # a disk that is full is not made fuller
-        _fsync_folder(target.parent)
+        with written_whole(target, aside=self.root / _STAGING) as file:
+            pq.write_table(content, file, compression="zstd")
 
 
 def _file_name(slice_value: str) -> str:
@@ -273,34 +256,3 @@ _DUCKDB_TYPES = {
 
 def _literal_list(files: list[Path]) -> str:
     return "[" + ", ".join("'" + str(path).replace("'", "''") + "'" for path in files) + "]"
-
-
-@contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    """Holds the folder itself locked; the kernel lets go when the process ends, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sweep(staging: Path) -> None:
-    """Removes what writers that were killed left behind; a day is far longer than any write takes."""
-    oldest = time.time() - _ABANDONED_SECONDS
-    for path in staging.glob("*.parquet"):
-        try:
-            if path.stat().st_mtime < oldest:
-                path.unlink()
-        except FileNotFoundError:
-            continue

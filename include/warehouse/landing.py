@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,33 +13,47 @@ import pandas as pd
 
 from include.contract.schema import arrow_schema
 from include.contract.tables import Table
+from include.files import locked, make_folder, scratch_folder, sync
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROW_GROUP = 250_000
+_OLD = ".old-"
 
 
 @contextmanager
 def replaced_day(folder: Path, day: date) -> Iterator[Path]:
-    """An empty folder that becomes `folder`/ds=day when the block ends; nothing changes if it raises."""
-    target, aside, old = (
-        folder / f"ds={day}",
-        folder / f".new-{day}-{os.getpid()}",
-        folder / f".old-{day}-{os.getpid()}",
-    )
-    for leftover in (aside, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
+    """An empty folder that becomes `folder`/ds=day, on disk, when the block ends; nothing changes if it raises.
+
+    A folder that is not empty cannot be replaced in one step. So the old one is renamed first, and whoever is killed
+    before the new one has its name loses no day: the next writer of any day puts the old one back.
+    """
+    make_folder(folder)
+    with locked(folder):
+        _put_back(folder)
+    with scratch_folder(folder) as aside:
         yield aside
-    except BaseException:
-        shutil.rmtree(aside)
-        raise
-    if target.exists():
-        target.rename(old)
-    aside.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+        for path in (*aside.iterdir(), aside):
+            sync(path)
+        with locked(folder):
+            _put_back(folder)
+            target, old = folder / f"ds={day}", folder / f"{_OLD}ds={day}"
+            if target.exists():
+                target.rename(old)
+            aside.rename(target)
+            sync(folder)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_back(folder: Path) -> None:
+    """Ends what a writer that was killed had begun; its lock on `folder` is held, so no living one is at it."""
+    for old in folder.glob(f"{_OLD}ds=*"):
+        target = folder / old.name.removeprefix(_OLD)
+        if target.exists():
+            shutil.rmtree(old)
+        else:
+            old.rename(target)
 
 
 def write_table(path: Path, table: pa.Table) -> None:

@@ -5,8 +5,12 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
+from include.config.settings import Settings
 from include.labels.drops import MAX_PUSH_BYTES, Reason, read_drops
 from include.labels.push import pushed
+from include.labels.stage import drop_folder, land
+from include.project import open_project
+from tests.kills import after_power_cut, killed
 
 MOMENT = datetime(2026, 11, 3, 23, 59, 59, 5, tzinfo=UTC)
 EVENT = {"event_id": "e1", "video_id": 2**63 - 1, "policy": "violence", "reviewer_id": "Åsa", "decision": "unsure"}
@@ -63,3 +67,27 @@ def test_a_batch_over_the_limit_is_refused_by_name_and_stays(tmp_path):
     assert str(MAX_PUSH_BYTES) in refused["detail"][0]
     (tmp_path / batch.name).rename(tmp_path / "vendor.jsonl")  # the way out: as a file of its own
     assert "vendor.jsonl" in set(read_drops(tmp_path)[0]["source_file"])
+
+
+def test_a_push_is_on_disk_once_it_is_landed_and_killed_before_that_the_next_lands_it_whole(tmp_path):
+    def arriving(name):
+        settings = Settings(tmp_path / name / "landing", tmp_path / name / "w", tmp_path / name / "o", "sqlite:///none")
+        settings.landing.mkdir(parents=True)
+        return open_project(settings), drop_folder(settings, batch.day)
+
+    batch = pushed(MOMENT, {"events": [EVENT]})
+    project, folder = arriving("cut")
+    remains = tmp_path / "remains"
+    after_power_cut(lambda: land(project, batch), project.settings.landing, remains)
+    assert (remains / "reviewer_labels" / folder.name / batch.name).read_bytes() == batch.content
+
+    project, folder = arriving("killed")
+    at = 0
+    while killed(lambda: land(project, batch), project.settings.landing, at, torn=True):
+        raw, refused = read_drops(folder)
+        assert refused.empty
+        assert list(raw["event_id"]) in ([], ["e1"])
+        at += 1
+    assert at >= 5
+    assert [path.name for path in folder.iterdir()] == [batch.name]
+    assert (folder / batch.name).read_bytes() == batch.content

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import resource
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,13 +14,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from include.config.settings import PROJECT_ROOT
 from include.contract.tables import CELL
 from include.ledger import serving
 from include.ledger.chain import LedgerError, verify
 from include.ledger.serving import read_serving
 from include.project import Project
 from include.warehouse.duckdb import DuckDBWarehouse
+from tests.kills import in_a_process, killed
 from tests.ledger.publishing import (
     BR,
     CONFIG,
@@ -285,31 +282,12 @@ def test_other_policies_in_the_configuration_are_served_by_the_next_publication(
     assert read_serving(path)["policies"]["fraud"]["no_score"] == "review"
 
 
-def in_a_process(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
-    """Runs `program` beside a publication of p2 in `folder`, in an interpreter of its own."""
-    start = f"""
-    import os, resource, signal
-    from pathlib import Path
-    from include.ledger import publication
-    from tests.ledger.publishing import DE, carry_out, project_in, proposal
-    project = project_in(Path({str(folder)!r}))
-    """
-    text = textwrap.dedent(start) + program + '\ncarry_out(project, [proposal("p2", DE)])\n'
-    return subprocess.run(
-        [sys.executable, "-c", text],
-        cwd=PROJECT_ROOT,
-        env={**os.environ, "PYTHONPATH": "."},
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-
-
 def test_a_process_killed_between_ledger_and_file_leaves_what_the_next_run_repairs(project, path, tmp_path):
     carry_out(project, [proposal("p1")])
-    old = path.read_bytes()
-    kill = "publication.write_serving = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
-    assert in_a_process(tmp_path, kill).returncode == -signal.SIGKILL
+    old, at = path.read_bytes(), 0
+    while len(rows_of(project)) == 2:
+        assert killed(lambda: carry_out(project, [proposal("p2", DE)]), tmp_path, at)
+        at += 1
     assert (list(rows_of(project)["version"]), path.read_bytes()) == ([1, 2, 3], old)
     result = carry_out(project, [proposal("p2", DE)])
     assert str(result) == (
@@ -318,14 +296,18 @@ def test_a_process_killed_between_ledger_and_file_leaves_what_the_next_run_repai
     assert read_serving(path)["version"] == 3
 
 
-def test_a_disk_without_room_for_the_version_publishes_nothing(project, path, tmp_path):
+def test_a_disk_without_room_for_the_version_publishes_nothing(project, path):
     carry_out(project, [proposal("p1")])
     old = path.read_bytes()
-    limit = "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))"
-    done = in_a_process(tmp_path, limit)
-    assert done.returncode == 1
-    assert "File too large" in done.stderr.splitlines()[-1]
-    assert list((project.settings.warehouse / ".staging").glob("*.parquet")) == []
+
+    def with_little_room():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
+        carry_out(project, [proposal("p2", DE)])
+
+    with pytest.raises(AssertionError, match="File too large"):
+        in_a_process(with_little_room)
+    assert list((project.settings.warehouse / ".staging").iterdir()) == []
     assert (list(rows_of(project)["version"]), path.read_bytes()) == ([1, 2], old)
     assert carry_out(project, [proposal("p2", DE)]).outcome == "published"
 

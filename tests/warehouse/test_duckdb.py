@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from include.contract.tables import TABLES
 from include.sampling.draw import draw_parameters
 from include.warehouse.base import MissingPartition, UnreadablePartition
 from include.warehouse.duckdb import DuckDBWarehouse
+from tests.kills import after_power_cut, killed, operations
 from tests.warehouse.frames import DAY, rows_of, scores
 
 OWNED = [table for table in TABLES.values() if table.owner == "plumbline"]
@@ -219,16 +218,39 @@ def test_parameters_are_bound_never_text(warehouse):
         warehouse.query("draw", {**asked, "audit_salt": "1) OR (1=1"})
 
 
-def test_what_killed_writers_left_is_swept_after_a_day_but_not_before(warehouse):
-    table = TABLES["score_histogram"]
-    warehouse.replace(table.name, DAY, rows_of(table))
+def test_a_replacement_killed_at_any_operation_leaves_old_or_new_rows_and_the_next_of_any_table_sweeps(warehouse):
+    table, rows = TABLES["score_histogram"], rows_of(TABLES["score_histogram"])
+
+    def replace() -> None:
+        warehouse.replace(table.name, DAY, rows.assign(n_videos=2))
+
+    warehouse.replace(table.name, DAY, rows.assign(n_videos=1))
+    last = len(operations(replace, warehouse.root))
+    for at in range(last + 1):
+        warehouse.replace(table.name, DAY, rows.assign(n_videos=1))
+        assert killed(replace, warehouse.root, at, torn=at % 2 == 0)
+        assert warehouse.read(table.name)["n_videos"].tolist() in ([1] * 3, [2] * 3)
     staging = warehouse.root / ".staging"
-    for name, age in (("old", 25 * 3600), ("new", 3600)):
-        (staging / f"{name}.parquet").write_text("half")
-        os.utime(staging / f"{name}.parquet", (time.time() - age,) * 2)
-    warehouse.replace(table.name, DAY, rows_of(table))
-    assert [path.name for path in staging.glob("*.parquet")] == ["new.parquet"]
-    assert len(warehouse.read(table.name)) == 3
+    (staging / (".writing-" + "0" * 32)).mkdir()  # what a killed query spilled to disk
+    (staging / (".writing-" + "0" * 32) / "duckdb_temp_storage-0.tmp").touch()
+    warehouse.replace("score_profile", DAY, rows_of(TABLES["score_profile"]))
+    assert list(staging.iterdir()) == []
+
+
+@pytest.mark.parametrize("table", ["label_events", "quality_results", "threshold_ledger"])
+def test_what_a_writer_was_told_is_written_survives_a_power_cut(warehouse, tmp_path, table):
+    contract = TABLES[table]
+    row = rows_of(contract, 1)
+    warehouse.root.mkdir()
+
+    def write() -> None:
+        if table == "threshold_ledger":
+            assert warehouse.append_version(table, DAY, {**row.iloc[0].to_dict(), "version": 1})
+        else:
+            warehouse.replace(table, DAY, row, slice_value="labels" if contract.slice_by else None)
+
+    after_power_cut(write, warehouse.root, tmp_path / "remains")
+    assert DuckDBWarehouse(tmp_path, tmp_path / "remains").fingerprint(table, DAY) == warehouse.fingerprint(table, DAY)
 
 
 def _design() -> pd.DataFrame:
