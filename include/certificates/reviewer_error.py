@@ -62,7 +62,7 @@ class ReviewerError:
         return ", ".join(f"{name} {r.value:.3f} ({r.low:.3f} to {r.high:.3f}, {r.n} videos)" for name, r in parts)
 
 
-def settled(sample: pd.DataFrame) -> pd.DataFrame:
+def settled_by_experts(sample: pd.DataFrame) -> pd.DataFrame:
     """The draws that experts settled, each video once. `sample`: video_id, p_violating; golden (0, 1, or NaN: not)."""
     if "golden" not in sample:
         return sample.iloc[:0].assign(golden=np.empty(0))

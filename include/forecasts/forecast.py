@@ -46,7 +46,7 @@ class Volumes:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ShareEstimate:
     """A share with its interval from `n` labels, worth `effective_n` of equal weight. Without any: None and [0, 1]."""
 
     value: float | None
@@ -56,7 +56,7 @@ class Estimate:
     effective_n: float
 
 
-class Contested(NamedTuple):
+class ContestedRemovals(NamedTuple):
     """Removals of a policy in a market, old enough that appeals against them are decided, and those overturned."""
 
     removals: int
@@ -84,7 +84,7 @@ def volumes(histogram: pd.DataFrame, pair: ThresholdPair, no_score: NoScore) -> 
     return Volumes(*counts)
 
 
-def share(p: ArrayLike, weight: ArrayLike, *, level: float = 0.95) -> Estimate:
+def share(p: ArrayLike, weight: ArrayLike, *, level: float = 0.95) -> ShareEstimate:
     """Hajek estimate of a share, with an *approximate* two-sided interval.
 
     Args:
@@ -99,7 +99,7 @@ def share(p: ArrayLike, weight: ArrayLike, *, level: float = 0.95) -> Estimate:
     values, weights = np.asarray(p, dtype=float), np.asarray(weight, dtype=float)
     total = fsum(weights)  # exact, so that the order of rows does not matter
     if total <= 0:
-        return Estimate(None, 0.0, 1.0, 0, 0.0)
+        return ShareEstimate(None, 0.0, 1.0, 0, 0.0)
     value = min(fsum(weights * values) / total, 1.0)
     effective_n = total**2 / fsum(weights**2)
     variance = fsum(np.square(weights * (values - value))) / total**2
@@ -108,15 +108,15 @@ def share(p: ArrayLike, weight: ArrayLike, *, level: float = 0.95) -> Estimate:
     hits, misses, tail = effective_n * value, effective_n * (1 - value), (1 - level) / 2
     low = float(special.betaincinv(hits, misses + 1, tail)) if hits > 0 else 0.0
     high = float(special.betaincinv(hits + 1, misses, 1 - tail)) if misses > 0 else 1.0
-    return Estimate(value, low, high, int((weights > 0).sum()), effective_n)
+    return ShareEstimate(value, low, high, int((weights > 0).sum()), effective_n)
 
 
-def precision_at(sample: pd.DataFrame, remove_at: float, *, level: float = 0.95) -> Estimate:
+def precision_at(sample: pd.DataFrame, remove_at: float, *, level: float = 0.95) -> ShareEstimate:
     """Share of violating videos among those with score >= remove_at; `sample` as in `forecast`."""
     return _precision(_drawn(sample), remove_at, level)
 
 
-def recall_at(sample: pd.DataFrame, at: float, no_score: NoScore) -> Estimate:
+def recall_at(sample: pd.DataFrame, at: float, no_score: NoScore) -> ShareEstimate:
     """Share of the violating videos that removal or review finds from score `at` on; `sample` as in `forecast`."""
     return _recall(_drawn(sample), at, no_score)
 
@@ -137,12 +137,12 @@ def _drawn(sample: pd.DataFrame) -> _Drawn:
     return _Drawn(score, p, 1 / pi, views)
 
 
-def _precision(drawn: _Drawn, remove_at: float, level: float = 0.95) -> Estimate:
+def _precision(drawn: _Drawn, remove_at: float, level: float = 0.95) -> ShareEstimate:
     above = drawn.score >= remove_at
     return share(drawn.p[above], drawn.weight[above], level=level)
 
 
-def _recall(drawn: _Drawn, at: float, no_score: NoScore) -> Estimate:
+def _recall(drawn: _Drawn, at: float, no_score: NoScore) -> ShareEstimate:
     found = (drawn.score >= at) | (np.isnan(drawn.score) & (no_score == "review"))
     return share(found, drawn.p * drawn.weight)
 
@@ -188,7 +188,7 @@ def forecast(
     *,
     no_score: NoScore,
     minutes_per_label: float,
-    contested: Contested | str,
+    contested: ContestedRemovals | str,
 ) -> dict[str, Any]:
     """What replacing `old` by `new` does to one cell in a day like the histogram's.
 
@@ -260,11 +260,11 @@ def forecast(
     }
 
 
-def _stated(estimate: Estimate) -> dict[str, float | None]:
+def _stated(estimate: ShareEstimate) -> dict[str, float | None]:
     return {"estimate": estimate.value, "low": estimate.low, "high": estimate.high, "labels": estimate.n}
 
 
-def _scaled(estimate: Estimate, total: int, removed: int) -> dict[str, float | None]:
+def _scaled(estimate: ShareEstimate, total: int, removed: int) -> dict[str, float | None]:
     """A share of `total` (negative: of what is lost) as an amount; nothing changes where `total` is 0.
 
     `removed`: what is removed today, in the same unit.
@@ -277,7 +277,7 @@ def _scaled(estimate: Estimate, total: int, removed: int) -> dict[str, float | N
     return {"estimate": amount, "low": low, "high": high, "labels_needed": needed}
 
 
-def _labels_needed(estimate: Estimate, small: float) -> int:
+def _labels_needed(estimate: ShareEstimate, small: float) -> int:
     """About how many more labels like those there are would bring the ends within half the share, or `small`, of it."""
     p = (estimate.effective_n * (estimate.value or 0.0) + 0.5) / (estimate.effective_n + 1.0)  # Jeffreys: never 0 or 1
     enough = _Z**2 * p * (1 - p) / max(TOLERANCE[0] * p, small) ** 2
@@ -285,7 +285,9 @@ def _labels_needed(estimate: Estimate, small: float) -> int:
     return max(math.ceil((enough - estimate.effective_n) / worth), 0)
 
 
-def _precision_change(band: Estimate, core: Estimate, band_videos: int, removed: int, sign: int) -> dict[str, Any]:
+def _precision_change(
+    band: ShareEstimate, core: ShareEstimate, band_videos: int, removed: int, sign: int
+) -> dict[str, Any]:
     """Change of the precision of removal: the band joins or leaves what is removed in either case, the core.
 
     The difference of two independent shares, with Zou and Donner's (2008) interval from those of the shares.
@@ -307,7 +309,9 @@ def _precision_change(band: Estimate, core: Estimate, band_videos: int, removed:
     return {"estimate": difference * part, "low": low, "high": high, "labels_needed": needed}
 
 
-def _overturned(band: Estimate, precision_now: Estimate, total: int, contested: Contested | str) -> dict[str, Any]:
+def _overturned(
+    band: ShareEstimate, precision_now: ShareEstimate, total: int, contested: ContestedRemovals | str
+) -> dict[str, Any]:
     """Expected change of removals that an appeal overturns, were wrongful ones contested as they are now.
 
     Overturned removals a wrongful removal, times the band's wrongful ones. The interval is on the log scale, from the

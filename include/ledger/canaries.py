@@ -65,14 +65,14 @@ def canaries(chain: Sequence[Row]) -> dict[Cell, Canary]:
     return found
 
 
-def stepped(canary: Canary, settings: Settings, reason: str) -> Change:
+def step_change(canary: Canary, settings: Settings, reason: str) -> Change:
     """The change that lets the canary act on the next share of the videos, or on all."""
     further = [share for share in settings.steps if share > canary.share]
     bucket = None if canary.change.canary is None or not further else replace(canary.change.canary, share=further[0])
     return replace(canary.change, origin=VersionKind.CANARY, continues=canary.version, reason=reason, canary=bucket)
 
 
-def ended(canary: Canary, reason: str) -> Change:
+def end_change(canary: Canary, reason: str) -> Change:
     """The change that ends the canary: the thresholds before it act on all videos."""
     old = canary.change.old
     return Change(canary.cell, old, old, VersionKind.CANARY, ends=canary.version, reason=reason)
@@ -84,7 +84,7 @@ def percent(share: float) -> str:
 
 
 def in_words(changes: Sequence[Change]) -> str:
-    """What a version made of `stepped` and `ended` changes does, cell by cell."""
+    """What a version made of `step_change` and `end_change` changes does, cell by cell."""
     return "; ".join(f"{' '.join(change.cell)} {_doing(change)}" for change in changes)
 
 

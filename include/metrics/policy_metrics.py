@@ -39,7 +39,7 @@ from scipy.special import expit, logit
 from scipy.stats import beta as beta_distribution
 from scipy.stats import norm
 
-from include.certificates.reviewer_error import ReviewerError, reviewer_error_by_band, settled
+from include.certificates.reviewer_error import ReviewerError, reviewer_error_by_band, settled_by_experts
 from include.config.model import Config
 from include.contract.grid import bin_of, first_bin
 from include.contract.sample import ProbabilitySample
@@ -68,7 +68,7 @@ _THRESHOLDS = (*CELL, "remove_at")
 
 
 @dataclass(frozen=True)
-class Estimate:
+class MetricEstimate:
     """A metric with its interval, or why it is not stated; `high` alone is an upper bound."""
 
     value: float | None = None
@@ -139,7 +139,7 @@ def policy_metrics(
     parts = {(str(key[0]), str(key[1]), str(key[2])): part for key, part in totals}
     labelled = dict(list(sample.groupby(list(CELL), sort=False)[_NUMBERS]))
     curves = curve_by_cell(sample, list(parts))
-    golden = settled(sample)
+    golden = settled_by_experts(sample)
     cells = {}
     for key, part in parts.items():
         index = part["bin"].to_numpy(np.int64) + 1
@@ -248,13 +248,13 @@ def _errors(golden: pd.DataFrame, policy: str, markets: Sequence[str], config: C
     return reviewer_error_by_band(own, settings.limits.lowest_remove_at, tail=(1 - CONFIDENCE) / 2)
 
 
-def precision(removed: _Labels, population: float) -> Estimate:
+def precision(removed: _Labels, population: float) -> MetricEstimate:
     """Share of violating videos among the removed. `removed`: labels there. `population`: how many videos that is."""
     n = len(removed.p)
     if population == 0:
-        return Estimate(refusal="no video at or above remove_at")
+        return MetricEstimate(refusal="no video at or above remove_at")
     if n < MIN_LABELS:
-        return Estimate(refusal=_too_few(n))
+        return MetricEstimate(refusal=_too_few(n))
     value = float(np.average(removed.p, weights=removed.weight))
     variance = taylor_variance(removed.p, removed.weight)
     kish = float(removed.weight.sum() ** 2 / (removed.weight**2).sum())
@@ -263,16 +263,16 @@ def precision(removed: _Labels, population: float) -> Estimate:
     return _stated(value, *korn_graubard(value, n_effective), n_effective)
 
 
-def false_positive_rate(precision: Estimate, prevalence: Estimate, removed: float) -> Estimate:
+def false_positive_rate(precision: MetricEstimate, prevalence: MetricEstimate, removed: float) -> MetricEstimate:
     """Share of the non-violating videos that is removed, of which `removed` is the exact share of all videos removed.
 
     It is removed (1 - precision) / (1 - prevalence), and has their refusals.
     """
     for of in (precision, prevalence):
         if of.value is None:
-            return Estimate(refusal=of.refusal)
+            return MetricEstimate(refusal=of.refusal)
     if prevalence.value == 1:
-        return Estimate(refusal="no video that does not violate")
+        return MetricEstimate(refusal="no video that does not violate")
 
     def share(right: float, rate: float) -> float:
         wrong = removed * (1 - right)
@@ -281,23 +281,23 @@ def false_positive_rate(precision: Estimate, prevalence: Estimate, removed: floa
     return _stated(*_recovered(share, [_limits(precision), _limits(prevalence)]), math.inf)
 
 
-def rate(labels: _Labels, totals: Array, size: Array, remove_bin: int) -> Estimate:
+def rate(labels: _Labels, totals: Array, size: Array, remove_bin: int) -> MetricEstimate:
     """Share of violating videos (size 1 each) or views (size: the video's views) in the whole cell.
 
     `totals`: the population's size by bin, no score first, shape (1 + N_BINS,). `size`: of each label, > 0.
     """
     n = len(labels.p)
     if totals.sum() == 0:
-        return Estimate(refusal="no views")
+        return MetricEstimate(refusal="no views")
     if n < MIN_LABELS:
-        return Estimate(refusal=_too_few(n))
+        return MetricEstimate(refusal=_too_few(n))
     scaled = poststratified(labels.bin, labels.weight * size, totals, _cuts(labels, remove_bin))
     if isinstance(scaled, str):
-        return Estimate(refusal=scaled)
+        return MetricEstimate(refusal=scaled)
     share, band = scaled
     if not labels.p.any():
         bound = float(1 - (1 - CONFIDENCE) ** np.sum(share**2))
-        return Estimate(high=bound, refusal=f"no violating video among {n} labels: at most {bound:.2%}")
+        return MetricEstimate(high=bound, refusal=f"no violating video among {n} labels: at most {bound:.2%}")
     unsampled = np.clip(1 - size / (share * totals.sum()), 0, 1)
     low, high = rate_interval(share, band, labels.p, labels.r, unsampled, confidence=CONFIDENCE)
     value = min(float(share @ labels.p), 1.0)
@@ -306,19 +306,19 @@ def rate(labels: _Labels, totals: Array, size: Array, remove_bin: int) -> Estima
     return _stated(value, low, high, n_effective)
 
 
-def recall(labels: _Labels, videos: Array, remove_bin: int) -> Estimate:
+def recall(labels: _Labels, videos: Array, remove_bin: int) -> MetricEstimate:
     """Share of the violating videos that is removed. `videos`: by bin, no score first, shape (1 + N_BINS,)."""
     n = len(labels.p)
     if videos[remove_bin + 1 :].sum() == 0:
-        return Estimate(refusal="no video at or above remove_at")
+        return MetricEstimate(refusal="no video at or above remove_at")
     if n < MIN_LABELS:
-        return Estimate(refusal=_too_few(n))
+        return MetricEstimate(refusal=_too_few(n))
     scaled = poststratified(labels.bin, labels.weight, videos, cuts=(remove_bin,))
     if isinstance(scaled, str):
-        return Estimate(refusal=scaled)
+        return MetricEstimate(refusal=scaled)
     share, band = scaled
     if not labels.p.any():
-        return Estimate(refusal=f"no violating video among {n} labels")
+        return MetricEstimate(refusal=f"no violating video among {n} labels")
     removed = labels.bin >= remove_bin
     found, violating = float(share @ (labels.p * removed)), float(share @ labels.p)
     value = found / violating
@@ -378,7 +378,7 @@ def korn_graubard(value: float, n_effective: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _on_logit_scale(value: float, by_curve: float, variance: float, n: int) -> Estimate:
+def _on_logit_scale(value: float, by_curve: float, variance: float, n: int) -> MetricEstimate:
     """An estimate with its logit interval; at 0 or 1, which have no logit, about the curve's own value."""
     centre = value if 0 < value < 1 else by_curve
     spread = centre * (1 - centre)
@@ -394,7 +394,7 @@ Limits = tuple[float, float, float]
 """A value with its lower and upper limit."""
 
 
-def _limits(estimate: Estimate) -> Limits:
+def _limits(estimate: MetricEstimate) -> Limits:
     """Of a stated estimate."""
     if estimate.value is None or estimate.low is None or estimate.high is None:
         raise ValueError(f"the estimate is not stated: {estimate.refusal}")
@@ -426,35 +426,37 @@ class _Correction:
     suspected: float
     found_suspected: float
 
-    def of_precision(self, shown: Estimate) -> Estimate:
+    def of_precision(self, shown: MetricEstimate) -> MetricEstimate:
         return self._corrected([shown], self._removed_violating, suspected=1.0)
 
-    def of_rate(self, shown: Estimate) -> Estimate:
+    def of_rate(self, shown: MetricEstimate) -> MetricEstimate:
         return self._corrected([shown], self._violating, suspected=self.suspected)
 
-    def of_recall(self, shown: Estimate, prevalence: Estimate, removed: float) -> Estimate:
+    def of_recall(self, shown: MetricEstimate, prevalence: MetricEstimate, removed: float) -> MetricEstimate:
         def true(recall: float, rate: float, *errors: float) -> float:
             found = removed * self._removed_violating(recall * rate / max(removed, _TINY), *errors)
             return found / max(self._violating(rate, *errors), found, _TINY)
 
         return self._corrected([shown, prevalence], true, suspected=self.suspected)
 
-    def of_false_positives(self, precision: Estimate, prevalence: Estimate, removed: float) -> Estimate:
+    def of_false_positives(
+        self, precision: MetricEstimate, prevalence: MetricEstimate, removed: float
+    ) -> MetricEstimate:
         def true(right: float, rate: float, *errors: float) -> float:
             wrong = removed * (1 - min(self._removed_violating(right, *errors), 1.0))
             return wrong / max(1 - self._violating(rate, *errors), wrong, _TINY)
 
         return self._corrected([precision, prevalence], true, suspected=self.suspected)
 
-    def _corrected(self, shown: list[Estimate], of: Callable[..., float], *, suspected: float) -> Estimate:
+    def _corrected(self, shown: list[MetricEstimate], of: Callable[..., float], *, suspected: float) -> MetricEstimate:
         """`of` the shown values, then sensitivity and 1 - specificity of the lower band, then of the upper.
 
         `suspected`: share of the upper band in what the last of the shown values is a rate of.
         """
         if isinstance(self.errors, str):
-            return Estimate(refusal=self.errors)
+            return MetricEstimate(refusal=self.errors)
         if any(estimate.value is None for estimate in shown):
-            return Estimate(refusal="the metric itself, or what its correction needs, is not stated")
+            return MetricEstimate(refusal="the metric itself, or what its correction needs, is not stated")
         parts = [_limits(estimate) for estimate in shown]
         rate = parts[-1][0]
         for error in self.errors:
@@ -463,7 +465,7 @@ class _Correction:
             parts.append((1 - right.value, 1 - right.high, 1 - right.low))
         alarms = (1 - suspected) * parts[-3][0] + suspected * parts[-1][0]
         if rate <= alarms:
-            return Estimate(refusal=f"{rate:.3%} is not above 1 - specificity, {alarms:.3%}")
+            return MetricEstimate(refusal=f"{rate:.3%} is not above 1 - specificity, {alarms:.3%}")
         return _stated(*_recovered(of, parts), math.inf)
 
     def _violating(self, shown: float, *errors: float) -> float:
@@ -496,16 +498,18 @@ def _cuts(labels: _Labels, remove_bin: int) -> tuple[int, ...]:
     return (remove_bin,) if (labels.bin >= remove_bin).any() else ()
 
 
-def _stated(value: float, low: float, high: float, n_effective: float) -> Estimate:
+def _stated(value: float, low: float, high: float, n_effective: float) -> MetricEstimate:
     """The estimate, unless the presentation standards refuse it."""
     width = high - low
     if n_effective < MIN_LABELS:
-        return Estimate(refusal=f"effective sample size {n_effective:.1f}, {MIN_LABELS} needed")
+        return MetricEstimate(refusal=f"effective sample size {n_effective:.1f}, {MIN_LABELS} needed")
     if width >= WIDEST:
-        return Estimate(refusal=f"interval {low:.3f} to {high:.3f} is wider than {WIDEST}")
+        return MetricEstimate(refusal=f"interval {low:.3f} to {high:.3f} is wider than {WIDEST}")
     if width > NARROW and width > WIDEST_RELATIVE * value:
-        return Estimate(refusal=f"interval {low:.3f} to {high:.3f} is wider than {WIDEST_RELATIVE:.0%} of {value:.3f}")
-    return Estimate(value, low, high)
+        return MetricEstimate(
+            refusal=f"interval {low:.3f} to {high:.3f} is wider than {WIDEST_RELATIVE:.0%} of {value:.3f}"
+        )
+    return MetricEstimate(value, low, high)
 
 
 def _too_few(n: int) -> str:

@@ -22,14 +22,14 @@ from include.proposals.holds import with_verdict
 APPROVE, REJECT = "Approve", "Reject"
 
 
-def asked(proposals: pd.DataFrame) -> pd.DataFrame:
+def waiting_for_a_person(proposals: pd.DataFrame) -> pd.DataFrame:
     """The proposals that wait for a person."""
     return proposals[proposals["status"] == ProposalStatus.AWAITING_APPROVAL]
 
 
 def request_text(proposals: pd.DataFrame) -> str:
     """The question as Markdown for a phone: a table of what would change, then why; empty if nothing waits."""
-    waiting = records(asked(proposals))
+    waiting = records(waiting_for_a_person(proposals))
     if not waiting:
         return ""
     lines = ["| cell | remove_at | each day |", "|---|---|---|"]

@@ -12,7 +12,7 @@ from include.contract.cell import Cell, records
 from include.contract.change import changes_of
 from include.contract.grid import first_bin
 from include.contract.tables import CELL
-from include.forecasts.forecast import Contested
+from include.forecasts.forecast import ContestedRemovals
 from include.proposals.guardrails import Alarm
 
 RECENT_DAYS = 7
@@ -37,7 +37,7 @@ class Background:
 
     usual_removals: Mapping[Cell, float] = field(default_factory=dict)
     tightened: Mapping[Cell, date] = field(default_factory=dict)
-    contested: Mapping[str, Contested] | None = None
+    contested: Mapping[str, ContestedRemovals] | None = None
     emergency: bool = False
     alarms: Mapping[Cell, Alarm] = field(default_factory=dict)
 
@@ -70,7 +70,7 @@ def last_tightened(ledger: pd.DataFrame) -> dict[Cell, date]:
     return found
 
 
-def contested(removals: Iterable[pd.Series], appeals: pd.DataFrame) -> dict[str, Contested]:
+def contested_removals(removals: Iterable[pd.Series], appeals: pd.DataFrame) -> dict[str, ContestedRemovals]:
     """By policy, removals of CONTESTED_DAYS days and how many an appeal overturned in as many days, APPEAL_DAYS later.
 
     Appeals need not say in which market; matching them to single removals would read a log as large as the scores.
@@ -83,4 +83,4 @@ def contested(removals: Iterable[pd.Series], appeals: pd.DataFrame) -> dict[str,
     total = pd.concat(days).groupby(level="policy").sum() if days else pd.Series(dtype="int64")
     overturned = appeals.loc[appeals["outcome"] == "overturned", ["video_id", "policy"]].drop_duplicates()
     counts = overturned["policy"].value_counts()
-    return {str(policy): Contested(int(n), int(counts.get(policy, 0))) for policy, n in total.items() if n}
+    return {str(policy): ContestedRemovals(int(n), int(counts.get(policy, 0))) for policy, n in total.items() if n}

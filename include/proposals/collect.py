@@ -8,7 +8,7 @@ import pandas as pd
 
 from include.contract.tables import CELL
 from include.evidence.accepted import accepted
-from include.forecasts.forecast import Contested
+from include.forecasts.forecast import ContestedRemovals
 from include.ledger.in_force import thresholds_in_force
 from include.project import Project
 from include.proposals.background import (
@@ -16,7 +16,7 @@ from include.proposals.background import (
     CONTESTED_DAYS,
     RECENT_DAYS,
     Background,
-    contested,
+    contested_removals,
     last_tightened,
     mean_removals,
     removals_at,
@@ -36,7 +36,7 @@ def background(project: Project, day: date, in_force: pd.DataFrame, *, emergency
     )
 
 
-def _contested(project: Project, day: date, ledger: pd.DataFrame) -> dict[str, Contested] | None:
+def _contested(project: Project, day: date, ledger: pd.DataFrame) -> dict[str, ContestedRemovals] | None:
     if not project.warehouse.delivers("appeals"):
         return None
     last = day - timedelta(days=APPEAL_DAYS)
@@ -48,4 +48,6 @@ def _contested(project: Project, day: date, ledger: pd.DataFrame) -> dict[str, C
             cells = histogram[list(CELL)].drop_duplicates(ignore_index=True)
             in_force = thresholds_in_force(ledger, cells, project.config, before=earlier)
             removals.append(removals_at(histogram, in_force))
-    return contested(removals, project.warehouse.read("appeals", day - timedelta(days=CONTESTED_DAYS - 1), day))
+    return contested_removals(
+        removals, project.warehouse.read("appeals", day - timedelta(days=CONTESTED_DAYS - 1), day)
+    )

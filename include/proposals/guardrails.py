@@ -21,7 +21,7 @@ from datetime import date, timedelta
 from include.config.model import Guardrails, ThresholdLimits
 from include.contract.grid import ThresholdPair
 from include.contract.terms import ProposalStatus, Ruling
-from include.forecasts.forecast import Estimate
+from include.forecasts.forecast import ShareEstimate
 
 _ORDER = tuple(Ruling)
 _STATUS = {
@@ -88,7 +88,7 @@ class CellChange:
     new: ThresholdPair
     certified: float | None
     labels: int
-    precision_now: Estimate
+    precision_now: ShareEstimate
     target: float
     removes_before: int
     removes_after: int

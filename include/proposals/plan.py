@@ -23,7 +23,7 @@ from include.contract.cell import Cell
 from include.contract.grid import ThresholdPair, first_bin
 from include.contract.tables import N_BINS
 from include.contract.terms import Ruling
-from include.forecasts.forecast import Estimate, precision_at, volumes
+from include.forecasts.forecast import ShareEstimate, precision_at, volumes
 from include.proposals.guardrails import Alarm, Verdict
 from include.proposals.populations import (
     Certifier,
@@ -53,7 +53,7 @@ class Plan:
     evidence: Decision  # the certificate at the proposed remove_at
     new: ThresholdPair
     notes: list[Verdict]
-    refuted: Estimate | None = None
+    refuted: ShareEstimate | None = None
     alarm: Alarm | None = None
 
     @property
@@ -112,7 +112,7 @@ def plan_cell(
     return Plan(cell, policy, old, sample, histogram, precision, aim, evidence, new, notes)
 
 
-def _refuted(own: pd.DataFrame, remove_at: float, aim: Aim, policy: Policy, config: Config) -> Estimate | None:
+def _refuted(own: pd.DataFrame, remove_at: float, aim: Aim, policy: Policy, config: Config) -> ShareEstimate | None:
     """Precision at `remove_at`, where enough of the cell's own labels say that it is below the target."""
     found = precision_at(own, remove_at, level=two_sided(policy.confidence))
     return found if found.n >= config.guardrails.min_labels and found.high < aim.refuted_below else None

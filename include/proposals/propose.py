@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from include.certificates.reviewer_error import settled
+from include.certificates.reviewer_error import settled_by_experts
 from include.config.model import Config
 from include.contract.cell import by_cell
 from include.contract.change import DAILY
@@ -23,7 +23,7 @@ from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, TABLES
 from include.contract.terms import ProposalStatus, Ruling
 from include.files import canonical_json
-from include.forecasts.forecast import Contested, forecast, precision_at
+from include.forecasts.forecast import ContestedRemovals, forecast, precision_at
 from include.proposals.background import Background
 from include.proposals.guardrails import CellChange, Queue, Verdict, breaker, overall, status_of, verdicts_on
 from include.proposals.plan import Plan, on_edge, plan_cell, under_alarm
@@ -69,7 +69,7 @@ def propose(
     """
     _check(sample, current, config)
     background = background or Background()
-    samples, histograms, golden = by_cell(sample), by_cell(histogram), settled(sample)
+    samples, histograms, golden = by_cell(sample), by_cell(histogram), settled_by_experts(sample)
     answers = {
         (policy, version): certifier(
             sample[(sample["policy"] == policy) & (sample["model_version"] == version)],
@@ -139,7 +139,7 @@ def _judged(plan: Plan, queue: Queue, config: Config, day: date, background: Bac
         plan.new,
         no_score=policy.no_score,
         minutes_per_label=policy.minutes_per_label,
-        contested=NO_APPEALS if before is None else before.get(plan.cell[0], Contested(0, 0)),
+        contested=NO_APPEALS if before is None else before.get(plan.cell[0], ContestedRemovals(0, 0)),
     )
     effect["market_minutes"] = vars(queue)
     if not plan.proposes:

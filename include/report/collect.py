@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from include.certificates.certify import Goal, curve
-from include.certificates.reviewer_error import settled
+from include.certificates.reviewer_error import settled_by_experts
 from include.contract.cell import by_cell
 from include.contract.change import DAILY
 from include.contract.grid import first_bin
@@ -66,7 +66,7 @@ def report_data(project: Project, day: date, *, origin: str = DAILY, title: str 
 
 def certified_curves(project: Project, sample: pd.DataFrame, histogram: pd.DataFrame) -> pd.DataFrame:
     """Estimated precision with its certified lower bound, and removals a day, by cell and candidate threshold."""
-    volumes, golden = by_cell(histogram), settled(sample)
+    volumes, golden = by_cell(histogram), settled_by_experts(sample)
     parts = [pd.DataFrame(columns=list(CURVE_COLUMNS))]
     for cell, rows in by_cell(sample.merge(histogram[list(CELL)].drop_duplicates())).items():
         policy = project.config.policies[cell[0]]

@@ -23,8 +23,8 @@ from include.contract.tables import CELL
 from include.evidence.enforcement import enforced
 from include.ledger.chain import acting_of, canary_of
 from include.project import Project
-from include.watch.e_values import Contested
-from include.watch.watched import Watched
+from include.watch.e_values import AppealsEvidence
+from include.watch.watched import WatchedChange
 
 REPEAT_DAYS = 28
 """Within so many days an overturned removal of a video is not counted again; before a change, in so many days an
@@ -46,7 +46,7 @@ class Appeals:
         remark: why they are not watched, or not up to the day; None: they are.
     """
 
-    contested: Contested
+    contested: AppealsEvidence
     through: date | None
     remark: str | None
 
@@ -55,7 +55,7 @@ class Appeals:
         """Those of a row of threshold_watch."""
         through, remark = row["appeals_through"], row["appeals_remark"]
         return cls(
-            Contested(row["removals"], row["overturned"], row["appeals_e_value"], row["highest_appeals_e_value"]),
+            AppealsEvidence(row["removals"], row["overturned"], row["appeals_e_value"], row["highest_appeals_e_value"]),
             None if pd.isna(through) else pd.Timestamp(through).date(),
             None if pd.isna(remark) else remark,
         )
@@ -65,12 +65,12 @@ class Appeals:
 class Known:
     """What is watched, its appeals as they were last (None: nothing was counted yet), and the precision promised."""
 
-    item: Watched
+    item: WatchedChange
     last: Appeals | None
     promised: float
 
 
-def counted(project: Project, chain: Sequence[Row], known: Sequence[Known], day: date) -> list[Appeals]:
+def appeals_counted(project: Project, chain: Sequence[Row], known: Sequence[Known], day: date) -> list[Appeals]:
     """The appeals of each change as of `day`, in the order of `known`.
 
     Whether a change's appeals are watched rests on the days before it acts, and stays.
@@ -123,12 +123,12 @@ def _advanced(
     return Appeals(contested, through, "nothing counts before it acts on all videos" if canary else None)
 
 
-def _at_start(item: Watched, unwatched: str | None) -> Appeals:
+def _at_start(item: WatchedChange, unwatched: str | None) -> Appeals:
     # A version may act on the day it rests on, if a person published it before that day was over.
-    return Appeals(Contested(), None if unwatched else item.rests_on - timedelta(days=1), unwatched)
+    return Appeals(AppealsEvidence(), None if unwatched else item.rests_on - timedelta(days=1), unwatched)
 
 
-def _unwatched(project: Project) -> Callable[[Watched], str | None]:
+def _unwatched(project: Project) -> Callable[[WatchedChange], str | None]:
     """Why a change's appeals cannot be watched; None: they can."""
     absent = [table for table in ("appeals", "enforcement_log") if not project.warehouse.delivers(table)]
 
@@ -137,7 +137,7 @@ def _unwatched(project: Project) -> Callable[[Watched], str | None]:
         rows = project.warehouse.read("appeals", last - timedelta(days=REPEAT_DAYS - 1), last)
         return set(rows[_NAMED].dropna()["policy"])
 
-    def why(item: Watched) -> str | None:
+    def why(item: WatchedChange) -> str | None:
         if absent:
             return f"switched off: the platform delivers no {absent[0]}"
         if item.cell[0] not in naming(item.rests_on):
@@ -150,7 +150,7 @@ def _unwatched(project: Project) -> Callable[[Watched], str | None]:
     return why
 
 
-def _acting(chain: Sequence[Row], items: Sequence[Watched]) -> list[set[int]]:
+def _acting(chain: Sequence[Row], items: Sequence[WatchedChange]) -> list[set[int]]:
     """By item, the versions from its own on under which its remove_at acted on all videos of the cell.
 
     Where a canary acts, the log does not say which thresholds removed a video, so that it speaks of neither.

@@ -8,16 +8,16 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from include.certificates.reviewer_error import settled
+from include.certificates.reviewer_error import settled_by_experts
 from include.config.model import Config
 from include.contract.cell import NO_DRAWS, Cell, Row, by_cell, cell_of, records
 from include.contract.change import DAILY, Change
 from include.contract.terms import ProposalStatus
 from include.evidence.sample import labelled_sample
-from include.ledger.canaries import Canary, canaries, ended, stepped
+from include.ledger.canaries import Canary, canaries, end_change, step_change
 from include.project import Project
 from include.proposals.populations import aim_of
-from include.watch.canary_step import Finding, judged
+from include.watch.canary_step import Finding, canary_finding
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def canary_changes(project: Project, chain: Sequence[Row], day: date) -> list[Ch
         return []
     raised, busy = _raised(project, day), _busy(project, day)
     sample = labelled_sample(project, day)
-    draws, golden = by_cell(sample), settled(sample)
+    draws, golden = by_cell(sample), settled_by_experts(sample)
     changes = []
     for cell, canary in sorted(running.items()):
         if (cell, canary.version) in raised:
@@ -49,9 +49,9 @@ def canary_changes(project: Project, chain: Sequence[Row], day: date) -> list[Ch
             found = _found(canary, draws.get(cell, NO_DRAWS), golden, project.config, day)
         log.info("%s: %s: %s", " ".join(cell), canary, found.reason)
         if found.outcome == "end":
-            changes.append(ended(canary, found.reason))
+            changes.append(end_change(canary, found.reason))
         elif found.outcome == "step":
-            changes.append(stepped(canary, project.config.canary, found.reason))
+            changes.append(step_change(canary, project.config.canary, found.reason))
     return changes
 
 
@@ -59,7 +59,7 @@ def _found(canary: Canary, draws: pd.DataFrame, golden: pd.DataFrame, config: Co
     policy, acts_from = config.policies[canary.cell[0]], day + timedelta(days=1)
     through = day - timedelta(days=policy.maturity_days)
     since = (draws["sampled_on"] > canary.began) & (draws["sampled_on"] <= through)
-    found = judged(
+    found = canary_finding(
         canary,
         draws[since & (draws["score"] >= canary.change.new.remove_at)],
         config.canary,

@@ -33,7 +33,7 @@ class Finding:
     reason: str
 
 
-def judged(
+def canary_finding(
     canary: Canary,
     labels: pd.DataFrame,
     settings: Settings,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from include.certificates.reviewer_error import settled
+from include.certificates.reviewer_error import settled_by_experts
 from include.config.model import Config
 from include.contract.cell import NO_DRAWS, Cell, by_cell, cell_of, records
 from include.contract.grid import ThresholdPair
@@ -19,9 +19,9 @@ from include.ledger.chain import TABLE, in_order
 from include.project import Project
 from include.proposals.guardrails import Alarm
 from include.proposals.populations import aim_of
-from include.watch.appeals import Appeals, Known, counted
+from include.watch.appeals import Appeals, Known, appeals_counted
 from include.watch.e_values import Wealth, alarm_at, with_labels
-from include.watch.watched import Watched, safer, watched
+from include.watch.watched import WatchedChange, safer, watched_changes
 
 _TABLE = TABLES["threshold_watch"]
 Rows = Mapping[tuple[Cell, int], Mapping[str, Any]]
@@ -36,12 +36,12 @@ def watch_rows(project: Project, day: date, in_force: pd.DataFrame) -> pd.DataFr
     """
     chain = in_order(project.warehouse.read(TABLE, None, day - timedelta(days=1)))
     cells = set(in_force[list(CELL)].itertuples(index=False, name=None))
-    items = [item for item in watched(chain) if item.cell in cells]
+    items = [item for item in watched_changes(chain) if item.cell in cells]
     if not items:
         return empty_frame(_TABLE)
     earlier = _earlier(project, min(item.rests_on for item in items), day)
     sample = labelled_sample(project, day)
-    draws, golden = by_cell(sample), settled(sample)
+    draws, golden = by_cell(sample), settled_by_experts(sample)
     rows, known = [], []
     for item in items:
         policy = project.config.policies[item.cell[0]]
@@ -51,7 +51,9 @@ def watch_rows(project: Project, day: date, in_force: pd.DataFrame) -> pd.DataFr
         final = day - timedelta(days=policy.maturity_days)
         rows.append({**_labels(start, draws.get(item.cell, NO_DRAWS), limit=limit, final=final), "promised": promised})
         known.append(Known(item, start["appeals"], promised))
-    rows = [row | {"appeals": found} for row, found in zip(rows, counted(project, chain, known, day), strict=True)]
+    rows = [
+        row | {"appeals": found} for row, found in zip(rows, appeals_counted(project, chain, known, day), strict=True)
+    ]
     frame = pd.DataFrame([_finished(row, project.config) for row in rows], columns=list(_TABLE.column_names))
     shares = ("estimate", "safe_remove_at", "safe_review_at")
     return frame.astype(dict.fromkeys(shares, float)).sort_values([*CELL, "version"], ignore_index=True)
@@ -75,7 +77,7 @@ def _earlier(project: Project, first: date, day: date) -> Rows:
     return {(cell_of(row), row["version"]): row for row in records(rows.sort_values("ds", kind="stable"))}
 
 
-def _start(item: Watched, earlier: Rows) -> dict[str, Any]:
+def _start(item: WatchedChange, earlier: Rows) -> dict[str, Any]:
     """The row of the day before, or what is known of a change before anything is counted."""
     row = earlier.get((item.cell, item.version))
     shared = {

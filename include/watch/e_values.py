@@ -118,7 +118,7 @@ def with_labels(wealth: Wealth, p_violating: ArrayLike, weight: ArrayLike, *, ta
 
 
 @dataclass(frozen=True)
-class Contested:
+class AppealsEvidence:
     """What removals and appeals since a change have come to.
 
     Attributes:
@@ -133,11 +133,11 @@ class Contested:
     e_value: float = 1.0
     highest: float = 1.0
 
-    def after(self, removals: int, overturned: int, *, target: float) -> Contested:
+    def after(self, removals: int, overturned: int, *, target: float) -> AppealsEvidence:
         """With a day's removals and with the appeals decided on it, which may be about earlier removals."""
         removals, overturned = self.removals + removals, self.overturned + overturned
         found = appeals_e_value(removals, overturned, target=target)
-        return Contested(removals, overturned, found, max(self.highest, found))
+        return AppealsEvidence(removals, overturned, found, max(self.highest, found))
 
 
 def appeals_e_value(removals: int, overturned: int, *, target: float) -> float:

@@ -14,7 +14,7 @@ from include.ledger.canaries import canaries
 
 
 @dataclass(frozen=True)
-class Watched:
+class WatchedChange:
     """The change that brought a remove_at that acts.
 
     Attributes:
@@ -34,7 +34,7 @@ class Watched:
     share: float = 1.0
 
 
-def watched(chain: Sequence[Row]) -> list[Watched]:
+def watched_changes(chain: Sequence[Row]) -> list[WatchedChange]:
     """By cell, the last change of remove_at that outlived its day; and the canaries. What never changed is not watched.
 
     What began as a canary and acts on all videos now is watched since it began.
@@ -42,7 +42,7 @@ def watched(chain: Sequence[Row]) -> list[Watched]:
     Args:
         chain: the ledger in order, up to the day before that on which is looked.
     """
-    found: dict[Cell, Watched] = {}
+    found: dict[Cell, WatchedChange] = {}
     days = {row["version"]: row["ds"] for row in chain}
     for _, rows in groupby(chain, key=lambda row: row["ds"]):
         first: dict[Cell, ThresholdPair] = {}
@@ -54,13 +54,13 @@ def watched(chain: Sequence[Row]) -> list[Watched]:
         for cell, (version, change) in last.items():
             if change.new.remove_at != first[cell].remove_at:
                 since = version if change.continues is None else change.continues
-                found[cell] = Watched(
+                found[cell] = WatchedChange(
                     cell, since, days[since], change.new.remove_at, first[cell], change.promised_precision
                 )
     return [
         *found.values(),
         *(
-            Watched(
+            WatchedChange(
                 cell,
                 canary.version,
                 canary.began,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.certificates.certify import Decision, Goal, certify
-from include.certificates.reviewer_error import aim_at, reviewer_error, reviewer_error_by_band, settled
+from include.certificates.reviewer_error import aim_at, reviewer_error, reviewer_error_by_band, settled_by_experts
 
 
 def golden_of(caught: int, missed: int, spared: int, alarmed: int, score: float = 0.9) -> pd.DataFrame:
@@ -105,10 +105,10 @@ def test_settled_takes_each_video_once_and_refuses_other_values():
     rows = pd.DataFrame(
         {"policy": "p", "video_id": [1, 1, 2, 3], "golden": [1.0, 1.0, np.nan, 0.0], "p_violating": 1.0}
     )
-    assert settled(rows)["video_id"].tolist() == [1, 3]
-    assert settled(rows.drop(columns="golden")).empty
+    assert settled_by_experts(rows)["video_id"].tolist() == [1, 3]
+    assert settled_by_experts(rows.drop(columns="golden")).empty
     with pytest.raises(ValueError, match=r"golden: 0\.5 in row 2"):
-        settled(rows.assign(golden=[1.0, 1.0, 0.5, 0.0]))
+        settled_by_experts(rows.assign(golden=[1.0, 1.0, 0.5, 0.0]))
 
 
 def test_the_promise_holds_for_true_labels_of_credulous_reviewers():

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.contract.grid import ThresholdPair, first_bin
-from include.forecasts.forecast import Contested, flips, forecast, share, volumes
+from include.forecasts.forecast import ContestedRemovals, flips, forecast, share, volumes
 from include.simulation.population import content, scores, uploads
 from include.simulation.scenario import load_scenario
 
@@ -45,7 +45,7 @@ def histogram(videos: pd.DataFrame) -> pd.DataFrame:
 def effect(
     videos: pd.DataFrame, sample: pd.DataFrame, old: ThresholdPair, new: ThresholdPair, no_score="review", **given
 ) -> dict:
-    given = {"contested": Contested(1000, 20), **given}
+    given = {"contested": ContestedRemovals(1000, 20), **given}
     return forecast(histogram(videos), sample, old, new, no_score=no_score, minutes_per_label=1.5, **given)
 
 
@@ -267,7 +267,7 @@ def test_overturned_appeals_are_foreseen_where_wrongful_removals_are_contested_a
     above, now = videos["score"] >= min(old.remove_at, new.remove_at), videos["score"] >= old.remove_at
     overturned = (videos["p_violating"] == 0) & (rng.random(len(videos)) < 1 / 3)
     truth = int((overturned & (videos["score"] >= new.remove_at)).sum() - (overturned & now).sum())
-    contested = Contested(int(now.sum()), int((overturned & now).sum()))
+    contested = ContestedRemovals(int(now.sum()), int((overturned & now).sum()))
     result = effect(videos, videos[above], old, new, contested=contested)["appeals_overturned_change"]
     assert result["refusal"] is None
     assert result["low"] < truth < result["high"]
@@ -278,7 +278,7 @@ def test_overturned_appeals_are_foreseen_where_wrongful_removals_are_contested_a
     ("contested", "said"),
     [
         ("switched off: the platform delivers no appeals", "switched off: the platform delivers no appeals"),
-        (Contested(70, 0), "no appeal was overturned among 70 removals"),
+        (ContestedRemovals(70, 0), "no appeal was overturned among 70 removals"),
     ],
 )
 def test_what_appeals_cannot_tell_is_refused_by_name(contested, said):

@@ -31,7 +31,7 @@ from include.thresholds import stage
 from include.thresholds.ad_hoc import computed
 from include.thresholds.request import Request
 from include.verification.decision import decision_problems
-from include.watch.canary_step import judged
+from include.watch.canary_step import canary_finding
 from tests.ledger.publishing import BR, CONFIG, DAY, DE, carry_out, in_force, project_in, proposal, rows_of
 from tests.warehouse.reference import permanent_hash
 from tests.watch.test_collect import drawn, passed
@@ -137,7 +137,7 @@ def test_the_test_is_the_exact_binomial_where_weights_are_equal(right, wrong):
     canary = Canary(BR, 2, DAY, DAY, 0.01, CHANGE)
     labels = pd.DataFrame({"inclusion_probability": 0.2, "p_violating": [1.0] * right + [0.0] * wrong})
     through = DAY + timedelta(days=2)
-    found = judged(canary, labels, STEPS, through=through, limit=0.95, confidence=0.9, min_labels=30)
+    found = canary_finding(canary, labels, STEPS, through=through, limit=0.95, confidence=0.9, min_labels=30)
     p_value = binom.cdf(right, right + wrong, 0.95)
     assert found.outcome == ("end" if p_value <= 0.1 else "step")
     assert float(re.findall(r"p-value (\S+), it ends at 0.1", found.reason)[0]) == pytest.approx(p_value, rel=0.06)
@@ -147,12 +147,12 @@ def test_a_canary_waits_for_days_and_for_labels():
     canary = Canary(BR, 2, DAY, DAY, 0.01, CHANGE)
     labels = pd.DataFrame({"inclusion_probability": [0.2] * 29, "p_violating": 1.0})
     asked: dict[str, Any] = {"limit": 0.95, "confidence": 0.9, "min_labels": 30}
-    early = judged(canary, labels, STEPS, through=DAY + timedelta(days=1), **asked)
+    early = canary_finding(canary, labels, STEPS, through=DAY + timedelta(days=1), **asked)
     assert (early.outcome, early.reason) == (
         "wait",
         "labels are final up to 2026-11-11; it is judged when those up to 2026-11-12 are",
     )
-    few = judged(canary, labels, STEPS, through=DAY + timedelta(days=2), **asked)
+    few = canary_finding(canary, labels, STEPS, through=DAY + timedelta(days=2), **asked)
     assert (few.outcome, few.reason) == ("wait", "29 labels since it began; 30 are asked for")
 
 

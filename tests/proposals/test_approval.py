@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from include.proposals.approval import already_answered, answered, asked, request_text, validated
+from include.proposals.approval import already_answered, answered, request_text, validated, waiting_for_a_person
 
 
 def proposal(identity: str, status: str, **values: Any) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def proposals() -> pd.DataFrame:
 
 
 def test_the_request_shows_what_waits_what_it_does_and_why_and_nothing_else(proposals: pd.DataFrame) -> None:
-    assert asked(proposals)["proposal_id"].tolist() == ["p2", "p4"]
+    assert waiting_for_a_person(proposals)["proposal_id"].tolist() == ["p2", "p4"]
     heading, rule, *rows = request_text(proposals).splitlines()
     assert heading.count("|") == rule.count("|") == rows[0].count("|") == 4
     assert rows[0] == (

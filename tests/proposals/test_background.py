@@ -10,8 +10,8 @@ import pandas as pd
 from include.contract.change import Change
 from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL
-from include.forecasts.forecast import Contested
-from include.proposals.background import contested, last_tightened, mean_removals, removals_at
+from include.forecasts.forecast import ContestedRemovals
+from include.proposals.background import contested_removals, last_tightened, mean_removals, removals_at
 
 ONE, OTHER, NEW = ("fraud", "BR", "v1"), ("fraud", "DE", "v1"), ("fraud", "IN", "v2")
 
@@ -52,6 +52,6 @@ def test_overturned_appeals_are_counted_once_against_the_removals_of_their_polic
         [(1, "fraud", "overturned"), (1, "fraud", "overturned"), (2, "fraud", "upheld"), (9, "spam", "overturned")],
         columns=["video_id", "policy", "outcome"],
     )
-    found = contested([pd.Series([30, 10, 8, 0], cells), pd.Series([5, 1], cells[:2])], appeals)
-    assert found == {"fraud": Contested(46, 1), "spam": Contested(8, 1)}
-    assert contested([], appeals) == {}
+    found = contested_removals([pd.Series([30, 10, 8, 0], cells), pd.Series([5, 1], cells[:2])], appeals)
+    assert found == {"fraud": ContestedRemovals(46, 1), "spam": ContestedRemovals(8, 1)}
+    assert contested_removals([], appeals) == {}

@@ -10,7 +10,7 @@ import pytest
 from include.config.model import Freeze, Guardrails, ThresholdLimits
 from include.contract.grid import ThresholdPair
 from include.contract.terms import Ruling
-from include.forecasts.forecast import Estimate
+from include.forecasts.forecast import ShareEstimate
 from include.proposals.guardrails import Alarm, CellChange, Queue, Verdict, breaker, overall, status_of, verdicts_on
 
 LIMITS = ThresholdLimits(lowest_remove_at=0.5, lowest_review_at=0.05)
@@ -32,9 +32,9 @@ CONFIG = Guardrails(
     max_total_change=0.15,
     freezes=[FREEZE],
 )
-FINE = Estimate(0.97, 0.94, 0.99, 200, 180.0)
-MISSED = Estimate(0.90, 0.85, 0.94, 200, 180.0)
-REFUTED = Estimate(0.90, 0.85, 0.9499, 200, 180.0)
+FINE = ShareEstimate(0.97, 0.94, 0.99, 200, 180.0)
+MISSED = ShareEstimate(0.90, 0.85, 0.94, 200, 180.0)
+REFUTED = ShareEstimate(0.90, 0.85, 0.9499, 200, 180.0)
 CHANGE = CellChange(
     cell=("fraud", "DE", "fraud-v2"),
     day=DAY,

@@ -15,7 +15,7 @@ from include.config.load import load_config
 from include.config.model import Canary, Config, Market
 from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL, TABLES
-from include.forecasts.forecast import Contested, precision_at
+from include.forecasts.forecast import ContestedRemovals, precision_at
 from include.proposals.background import Background
 from include.proposals.guardrails import Alarm
 from include.proposals.propose import propose
@@ -355,7 +355,7 @@ def test_the_background_bears_on_the_verdicts(rich, loosened):
     seen = Background(
         usual_removals={cell: 10.0},
         tightened={cell: DAY},
-        contested={cell[0]: Contested(5000, 40)},
+        contested={cell[0]: ContestedRemovals(5000, 40)},
     )
     row = run(rich, make_config(), background=seen)["BR"]
     assert row["status"] == "held"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from include.contract.grid import ThresholdPair
 from include.ledger.chain import in_order
-from include.watch.e_values import BETS, Contested, Wealth, alarm_at, appeals_e_value, with_labels
-from include.watch.watched import safer, watched
+from include.watch.e_values import BETS, AppealsEvidence, Wealth, alarm_at, appeals_e_value, with_labels
+from include.watch.watched import safer, watched_changes
 from tests.ledger.publishing import BR, DAY, DE, INITIAL, NOW, carry_out, project_in, proposal, rows_of
 
 ALPHA = 0.05
@@ -107,7 +107,7 @@ REMOVALS = st.lists(st.tuples(st.integers(0, 40), st.floats(0, 1), st.floats(0, 
 
 
 def contested_by(days, target):
-    found = Contested()
+    found = AppealsEvidence()
     for removals, overturned in days:
         found = found.after(removals, overturned, target=target)
     return found
@@ -133,7 +133,7 @@ def test_late_appeals_and_those_never_made_only_lower_the_evidence(days) -> None
         late, at_once = contested_by(observed[:end], 0.9), contested_by(full[:end], 0.9)
         assert late.e_value <= at_once.e_value * (1 + 1e-9)
         assert late.highest <= at_once.highest * (1 + 1e-9)
-    total = Contested().after(sum(r for r, _ in observed), sum(o for _, o in observed), target=0.9)
+    total = AppealsEvidence().after(sum(r for r, _ in observed), sum(o for _, o in observed), target=0.9)
     assert contested_by(observed, 0.9).e_value == total.e_value, "how it falls into days does not matter"
 
 
@@ -144,7 +144,7 @@ def test_removals_of_which_no_more_are_wrong_than_promised_are_never_evidence(re
 
 def appeals_alarm(rng, precision, *, appealed, a_day=200, days=60):
     """Days until appeals alarm against 0.95, of removals contested as stated within five days; None: not in `days`."""
-    contested, waiting = Contested(), np.zeros(days + 6, dtype=int)
+    contested, waiting = AppealsEvidence(), np.zeros(days + 6, dtype=int)
     for day in range(days):
         removals = rng.poisson(a_day)
         wrong = rng.binomial(removals, 1 - precision)
@@ -185,14 +185,14 @@ def test_watched_is_the_last_change_of_remove_at_that_outlived_its_day(tmp_path)
     start = (INITIAL.remove_at, INITIAL.review_at)
     carry_out(project, [proposal("a", remove_at=0.95), proposal("b", cell=DE, remove_at=0.96)])
     carry_out(project, [proposal("c", remove_at=0.94)], now=NOW + timedelta(hours=1))  # the same day, revised
-    found = {item.cell: item for item in watched(in_order(rows_of(project)))}
+    found = {item.cell: item for item in watched_changes(in_order(rows_of(project)))}
     assert set(found) == {BR, DE}
     assert (found[BR].version, found[BR].remove_at, found[BR].before) == (3, 0.94, ThresholdPair(*start))
     assert (found[DE].version, found[DE].rests_on, found[DE].target) == (2, DAY, 0.95)
 
     only_review = proposal("d", remove_at=0.94, review_at=0.6, current=(0.94, 0.7))
     carry_out(project, [only_review], DAY + timedelta(days=1), now=NOW + timedelta(days=1))
-    assert {item.cell: item.version for item in watched(in_order(rows_of(project)))} == {BR: 3, DE: 2}
+    assert {item.cell: item.version for item in watched_changes(in_order(rows_of(project)))} == {BR: 3, DE: 2}
 
 
 def test_the_way_back_never_loosens() -> None:
