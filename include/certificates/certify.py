@@ -133,6 +133,13 @@ class Decision:
     n: int
     labels_needed_above: float | None = None
 
+    @classmethod
+    def refused(
+        cls, reason: str, *, n: int, labels_needed: int | None = None, estimate: float | None = None
+    ) -> Decision:
+        """A refusal that no test of a single score stands behind."""
+        return cls(None, reason, labels_needed, estimate, None, None, n)
+
 
 def certify(sample: pd.DataFrame, goal: Goal, *, confidence: float, candidates: ArrayLike | None = None) -> Decision:
     """Find the most useful threshold at which the goal is certified.
@@ -365,7 +372,7 @@ class _Search:
         return self.decide(j, reason, needed)
 
     def _undecidable(self, reason: str) -> Decision:
-        return Decision(None, reason, None, None, None, None, self.size)
+        return Decision.refused(reason, n=self.size)
 
     def _price_above(self) -> tuple[int, int | None]:
         """Candidate that the fewest more labels above it would certify if its estimate holds, and how many.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -79,6 +79,14 @@ class Policy(Strict):
     guideline_version: str
     initial: Thresholds
     limits: ThresholdLimits
+
+    def final_through(self, day: date) -> date:
+        """The last day of samples whose labels are final as of `day`: maturity_days before it."""
+        return day - timedelta(days=self.maturity_days)
+
+    def window_start(self, day: date) -> date:
+        """The first day of samples that estimates as of `day` rest on."""
+        return day - timedelta(days=self.window_days - 1)
 
 
 class Market(Strict):

@@ -107,7 +107,7 @@ def consensus_asof(
         quality: `reviewer_quality` of `day`: its `action` says whose votes weigh less or are left out. None: nobody's.
     """
     answers = answers_that_count(votes_asof(events, day=day, config=config))
-    known = usable_golden(golden, config)
+    known = None if golden is None else usable_golden(golden, config)
     votes = cast_votes(answers)
     by_item = answers.assign(unsure=answers["decision"] == "unsure").groupby(_ITEM, as_index=False)
     counts = by_item.agg(unsure=("unsure", "sum"), sampled_on=("sampled_on", "max"))
@@ -122,7 +122,7 @@ def consensus_asof(
         items, _ = consensus(of_policy, method=settings.consensus, golden=truth, weights=weights)
         items = items.rename(columns={"item": "video_id", "n_votes": "votes"})
         items = items.merge(counts[counts["policy"] == policy], on="video_id", validate="one_to_one")
-        final = items["sampled_on"] + pd.Timedelta(days=settings.maturity_days) <= pd.Timestamp(day)
+        final = items["sampled_on"] <= pd.Timestamp(settings.final_through(day))
         items["status"] = final.map({True: "final", False: "provisional"})
         items["method"] = settings.consensus
         items["sampled_on"] = items["sampled_on"].dt.date

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 import pandas as pd
 
@@ -24,4 +24,4 @@ def accepted(project: Project, table: str, gate: str, start: date, end: date) ->
 
 def window_start(project: Project, day: date) -> date:
     """First day of the longest window any policy uses at `day`."""
-    return day - timedelta(days=max(policy.window_days for policy in project.config.policies.values()) - 1)
+    return min(policy.window_start(day) for policy in project.config.policies.values())

@@ -9,14 +9,12 @@ from include.config.model import Config
 _ITEM = ["policy", "video_id"]
 
 
-def usable_golden(golden: pd.DataFrame | None, config: Config) -> pd.DataFrame | None:
-    """`golden_labels` as policy, item, violating, sorted; None where there are none.
+def usable_golden(golden: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """`golden_labels` as policy, item, violating, sorted.
 
     Labels of other policies or guideline versions are left out, and so are videos whose golden labels contradict each
     other: neither side can be preferred.
     """
-    if golden is None:
-        return None
     guideline = golden["policy"].map({name: policy.guideline_version for name, policy in config.policies.items()})
     usable = golden.loc[golden["guideline_version"] == guideline, [*_ITEM, "violating"]].drop_duplicates()
     usable = usable.drop_duplicates(_ITEM, keep=False).sort_values(_ITEM, ignore_index=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 from include.config.model import Config
@@ -50,12 +51,12 @@ def mature_draws(
     draws = drawn[drawn["programme"].isin(programmes)].rename(columns={"ds": "sampled_on"})
     draws = draws.sort_values("programme", kind="stable")  # of two the same every time
     draws = draws.drop_duplicates(["video_id", "policy", "model_version", "sampled_on"]).sort_index()
-    age = (pd.Timestamp(day) - pd.to_datetime(draws["sampled_on"])).dt.days
-    window = {name: policy.window_days for name, policy in config.policies.items()}
-    maturity = {name: policy.maturity_days for name, policy in config.policies.items()}
-    # As numbers even where there are no rows: a map of no strings is one of strings.
-    in_window = age < draws["policy"].map(window).astype("float64")
-    draws = draws[in_window & (age >= draws["policy"].map(maturity).astype("float64"))]
+    spans = {name: (policy.window_start(day), policy.final_through(day)) for name, policy in config.policies.items()}
+    in_window = [
+        policy in spans and spans[policy][0] <= sampled <= spans[policy][1]
+        for policy, sampled in zip(draws["policy"], draws["sampled_on"], strict=True)
+    ]
+    draws = draws[np.array(in_window, dtype=bool)]
     final = consensus["p_violating"].where(consensus["status"] == "final")
     answers = consensus[["video_id", "policy", "sampled_on"]].assign(p_violating=final)
     rows = draws.merge(answers.rename(columns={"sampled_on": "about"}), how="left", on=["video_id", "policy"])

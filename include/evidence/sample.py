@@ -26,8 +26,7 @@ def labelled_sample(project: Project, day: date) -> ProbabilitySample:
     those of being drawn and answered, see `include.evidence.response`.
     """
     rows = adjusted_for_response(_mature_draws(project, day, ESTIMATING_PROGRAMMES))
-    golden = usable_golden(project.warehouse.read("golden_labels", end=day), project.config)
-    known = pd.DataFrame(columns=["policy", "item", "violating"]) if golden is None else golden
+    known = usable_golden(project.warehouse.read("golden_labels", end=day), project.config)
     truth = dict(zip(zip(known["policy"], known["item"], strict=True), known["violating"].astype(float), strict=True))
     items = zip(rows["policy"], rows["video_id"], strict=True)
     rows["golden"] = np.array([truth.get(item, np.nan) for item in items], dtype=float)

@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from include.certificates.intervals import korn_graubard
 from include.contract.grid import ThresholdPair, first_bin
 
 NoScore = Literal["review", "allow"]
@@ -105,9 +106,7 @@ def share(p: ArrayLike, weight: ArrayLike, *, level: float = 0.95) -> ShareEstim
     variance = fsum(np.square(weights * (values - value))) / total**2
     if variance > 0:
         effective_n = min(effective_n, value * (1 - value) / variance)
-    hits, misses, tail = effective_n * value, effective_n * (1 - value), (1 - level) / 2
-    low = float(special.betaincinv(hits, misses + 1, tail)) if hits > 0 else 0.0
-    high = float(special.betaincinv(hits + 1, misses, 1 - tail)) if misses > 0 else 1.0
+    low, high = korn_graubard(value, effective_n, level=level)
     return ShareEstimate(value, low, high, int((weights > 0).sum()), effective_n)
 
 

@@ -60,7 +60,7 @@ def due(ledger: pd.DataFrame, config: Config, day: date) -> list[Due]:
             policy = config.policies.get(change.cell[0])
             if policy is None or not change.is_lasting or change.forecast is None:
                 continue
-            horizon = (day - row["ds"]).days - policy.maturity_days
+            horizon = (policy.final_through(day) - row["ds"]).days
             if horizon in HORIZONS:
                 due_change = Due(
                     int(row["version"]), change.cell, change.old, change.new, change.forecast, horizon, row["ds"]

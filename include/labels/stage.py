@@ -91,7 +91,8 @@ def form_consensus(project: Project, day: date) -> None:
     if known is None:
         log.info("No golden_labels: %s", TABLES["golden_labels"].switches_off)
     votes = cast_votes(votes_asof(events, day=day, config=project.config))
-    quality = graded(votes, events, usable_golden(known, project.config), day=day, config=project.config)
+    usable = None if known is None else usable_golden(known, project.config)
+    quality = graded(votes, events, usable, day=day, config=project.config)
     for row in quality[quality["below_floor"] & (quality["basis"] == "golden")].to_dict("records"):
         log.warning("Reviewer %s is below the floor of %s: %s", row["reviewer_id"], row["policy"], row["action"])
     items = consensus_asof(events, known, day=day, config=project.config, quality=quality)

@@ -7,7 +7,6 @@ remove_at since it began speak of it, not only those in its bucket.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -16,11 +15,7 @@ from include.config.model import Canary as Settings
 from include.contract.cell import Cell, Row
 from include.contract.change import Change, changes_of
 from include.contract.terms import VersionKind
-
-
-def canary_salt(proposal_id: str) -> int:
-    """In [0, 2^31): what the bucket of the change that carries out a proposal is drawn with."""
-    return int.from_bytes(hashlib.sha256(f"{proposal_id}:canary".encode()).digest()[:4], "big") >> 1
+from include.wording import percent
 
 
 @dataclass(frozen=True)
@@ -76,11 +71,6 @@ def end_change(canary: Canary, reason: str) -> Change:
     """The change that ends the canary: the thresholds before it act on all videos."""
     old = canary.change.old
     return Change(canary.cell, old, old, VersionKind.CANARY, ends=canary.version, reason=reason)
-
-
-def percent(share: float) -> str:
-    """E.g. "1%", "0.5%"."""
-    return f"{100 * share:.3g}%"
 
 
 def in_words(changes: Sequence[Change]) -> str:

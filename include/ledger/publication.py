@@ -21,8 +21,8 @@ from include.config.model import Config
 from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.change import DAILY, Bucket, Change, changes_of
 from include.contract.grid import ThresholdPair
+from include.contract.salts import salt_of
 from include.contract.terms import PUBLISHED, ProposalStatus, VersionKind
-from include.ledger.canaries import canary_salt
 from include.ledger.chain import (
     TABLE,
     Acting,
@@ -340,7 +340,7 @@ def _change(proposal: Mapping[str, Any], before: Mapping[Cell, ThresholdPair], c
         certificate={name: plain(proposal[name]) for name in certificate},
         forecast=json.loads(proposal["forecast"]),
         proposal_id=proposal["proposal_id"],
-        canary=None if share is None else Bucket(share, canary_salt(proposal["proposal_id"])),
+        canary=None if share is None else Bucket(share, salt_of(proposal["proposal_id"], "canary")),
     )
 
 

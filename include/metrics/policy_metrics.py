@@ -36,9 +36,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, logit
-from scipy.stats import beta as beta_distribution
 from scipy.stats import norm
 
+from include.certificates.intervals import korn_graubard
 from include.certificates.reviewer_error import ReviewerError, reviewer_error_by_band, settled_by_experts
 from include.config.model import Config
 from include.contract.grid import bin_of, first_bin
@@ -260,7 +260,7 @@ def precision(removed: _Labels, population: float) -> MetricEstimate:
     kish = float(removed.weight.sum() ** 2 / (removed.weight**2).sum())
     # A few large weights on equal answers show no variance at all; Kish's size does not fall for that.
     n_effective = min(kish, value * (1 - value) / variance) if variance > 0 else kish
-    return _stated(value, *korn_graubard(value, n_effective), n_effective)
+    return _stated(value, *korn_graubard(value, n_effective, level=CONFIDENCE), n_effective)
 
 
 def false_positive_rate(precision: MetricEstimate, prevalence: MetricEstimate, removed: float) -> MetricEstimate:
@@ -368,14 +368,6 @@ def taylor_variance(p: Array, weight: Array) -> float:
     """Variance of the weighted mean by linearisation, independent draws: n/(n-1) sum w^2 (p - mean)^2 / (sum w)^2."""
     mean = np.average(p, weights=weight)
     return float(len(p) / (len(p) - 1) * np.sum((weight * (p - mean)) ** 2) / weight.sum() ** 2)
-
-
-def korn_graubard(value: float, n_effective: float) -> tuple[float, float]:
-    """Clopper-Pearson interval of a proportion at an effective sample size (Korn and Graubard, 1998)."""
-    tail, x = (1 - CONFIDENCE) / 2, value * n_effective
-    low = beta_distribution.ppf(tail, x, n_effective - x + 1) if value > 0 else 0.0
-    high = beta_distribution.ppf(1 - tail, x + 1, n_effective - x) if value < 1 else 1.0
-    return float(low), float(high)
 
 
 def _on_logit_scale(value: float, by_curve: float, variance: float, n: int) -> MetricEstimate:

@@ -15,9 +15,9 @@ import pandas as pd
 from include.contract.cell import Row, cell_of, records
 from include.contract.tables import CELL
 from include.contract.terms import OPEN, ProposalStatus, Ruling
-from include.ledger.canaries import percent
 from include.proposals.guardrails import Verdict
 from include.proposals.holds import with_verdict
+from include.wording import percent
 
 APPROVE, REJECT = "Approve", "Reject"
 

@@ -141,7 +141,7 @@ def under_alarm(plan: Plan, alarm: Alarm) -> Plan:
     own = replace(plan.answer, population="cell", sample=plan.sample, aim=plan.aim)
     found = precision_at(plan.sample, alarm.safe.remove_at)
     estimate = None if found.value is None else float(own.aim.true_estimate(found.value))
-    evidence = Decision(None, alarm.reason, None, estimate, None, None, found.n)
+    evidence = Decision.refused(alarm.reason, n=found.n, estimate=estimate)
     basis = Verdict("reviewer_error", Ruling.PUBLISH, own.aim.reason)
     return replace(
         plan,

@@ -104,7 +104,7 @@ def certifier(sample: pd.DataFrame, golden: pd.DataFrame, policy: Policy, config
         if refutation:
             needed = own.decision.labels_needed
             return PopulationDecision(
-                Decision(None, refutation, needed, None, None, None, own.decision.n), "cell", own.sample, own.aim
+                Decision.refused(refutation, n=own.decision.n, labels_needed=needed), "cell", own.sample, own.aim
             )
         return last if last is own else replace(last, own_needed=own.decision.labels_needed)
 
@@ -114,7 +114,7 @@ def certifier(sample: pd.DataFrame, golden: pd.DataFrame, policy: Policy, config
 def _decide(sample: pd.DataFrame, aim: Aim, config: Config, metric: str) -> Decision:
     """Certify one population, on thresholds that are histogram bin edges."""
     if sample.empty:
-        return Decision(None, "no labels", None, None, None, None, 0)
+        return Decision.refused("no labels", n=0)
     policy = config.policies[sample["policy"].iloc[0]]
     if metric == "precision":
         return certify_precision(sample, aim, policy.limits.lowest_remove_at)
@@ -173,7 +173,7 @@ def supported_by_own_labels(
         f"labels bear it out; {local.n} above it give {found}"
     )
     missing = answer.own_needed or max(needed - local.n, 0) or None
-    return PopulationDecision(Decision(None, refusal, missing, None, None, None, local.n), "cell", own, aim)
+    return PopulationDecision(Decision.refused(refusal, n=local.n, labels_needed=missing), "cell", own, aim)
 
 
 def two_sided(confidence: float) -> float:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from include import wording
 from include.contract.cell import Cell, by_cell, cell_of, records
 from include.contract.tables import NO_SCORE_BIN
 from include.contract.terms import PUBLISHED
-from include.report import figures, wording
+from include.report import figures
 from include.report.data import ReportData
 from include.report.decisions import moves, proposed_name, status_of
 from include.report.parts import Kind, Table, Value, labels_value, name_of

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from include import wording
 from include.contract.cell import cell_of, records
 from include.contract.change import DAILY
 from include.contract.tables import CELL
 from include.contract.terms import PUBLISHED, ProposalStatus
-from include.report import wording
 from include.report.data import ReportData
 from include.report.parts import Kind, Section, Table, Value, cell_value, labels_value
 

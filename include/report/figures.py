@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from include import wording
 from include.contract.tables import N_BINS
-from include.report import wording
 
 INK, MUTED, GRID, SURFACE = "#1b2430", "#5a6675", "#e3e7ec", "#ffffff"
 BLUE, GREEN, AMBER, RED, GREY = "#1f5fbf", "#1b7a46", "#d08a1c", "#c0392b", "#9aa5b1"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from include import wording
 from include.contract.cell import cell_of, records
 from include.contract.terms import PUBLISHED, ProposalStatus
-from include.report import wording
 from include.report.data import ReportData
 from include.report.decisions import STATUS, after
 from include.report.operations import enforced_otherwise, loads

@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from include import wording
 from include.contract.cell import Cell, by_cell, cell_of, records
 from include.contract.change import DAILY
 from include.contract.tables import TABLES
 from include.forecasts.forecast import volumes
-from include.report import wording
 from include.report.data import ReportData
 from include.report.decisions import after
 from include.report.parts import Section, Table, Value, cell_value, short

@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from include import wording
 from include.contract.cell import records
 from include.forecasts.outcomes import bias
-from include.ledger.canaries import percent
-from include.report import wording
 from include.report.data import ReportData
 from include.report.parts import Section, Table, Value, cell_value
 from include.watch.e_values import alarm_at
+from include.wording import percent
 
 LATELY_DAYS = 28
 MOST_ROWS = 60

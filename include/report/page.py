@@ -6,7 +6,8 @@ from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
 
-from include.report import cells, decisions, figures, headline, operations, outlook, reviewers, wording
+from include import wording
+from include.report import cells, decisions, figures, headline, operations, outlook, reviewers
 from include.report.data import ReportData
 
 _HERE = Path(__file__).parent

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from include import wording
 from include.contract.cell import Cell
-from include.report import wording
 
 Kind = Literal["bad", "warn", "good", "info", "plain"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from include import wording
 from include.contract.cell import records
-from include.report import wording
 from include.report.data import ReportData
 from include.report.parts import Section, Table, Value
 

@@ -6,9 +6,9 @@ from datetime import date
 
 import pandas as pd
 
+from include.contract.salts import salt_of
 from include.contract.tables import TABLES
 from include.sampling.queue import sample_ids
-from include.sampling.salts import programme_salt
 from include.warehouse.base import Parameter
 
 
@@ -21,9 +21,9 @@ def draw_parameters(strata: pd.DataFrame, day: date, salt: int) -> dict[str, Par
 
     return {
         "ds": day,
-        "audit_salt": programme_salt(salt, "audit"),
-        "prevalence_salt": programme_salt(salt, "prevalence"),
-        "training_salt": programme_salt(salt, "training"),
+        "audit_salt": salt_of(salt, "audit"),
+        "prevalence_salt": salt_of(salt, "prevalence"),
+        "training_salt": salt_of(salt, "training"),
         "max_audit": largest("audit", "inclusion_probability"),
         "max_prevalence": largest("prevalence", "probability_per_view"),
         "max_training": largest("training", "inclusion_probability"),

@@ -6,17 +6,17 @@ day, so that the questions rotate. Their answers are in no estimate and in no co
 
 from __future__ import annotations
 
-import hashlib
 from datetime import date
 
 import numpy as np
 import pandas as pd
 
 from include.config.model import Config
+from include.contract.salts import hash32, salt_of
 from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN, TABLES
+from include.evidence.golden import usable_golden
 from include.sampling.allocation import share_out
 from include.sampling.design import identified
-from include.sampling.salts import programme_salt
 
 LOOKBACK_DAYS = 90
 """Draws older than this are not asked again."""
@@ -31,14 +31,11 @@ def golden_pool(golden: pd.DataFrame, drawn: pd.DataFrame, config: Config, day: 
     out while answers to an earlier draw may still come in, under another guideline version than the policy's now, and
     where experts contradict each other.
     """
-    policies = config.policies
-    guideline = golden["policy"].map({name: policy.guideline_version for name, policy in policies.items()})
-    settled = golden.loc[golden["guideline_version"] == guideline, [*_ITEM, "violating"]].drop_duplicates()
-    settled = settled.drop_duplicates(_ITEM, keep=False)[_ITEM]
+    known = usable_golden(golden, config).rename(columns={"item": "video_id"})[_ITEM]
     latest = drawn.sort_values(["ds", "model_version"]).drop_duplicates(_ITEM, keep="last")
-    pool = latest.merge(settled, on=_ITEM)
+    pool = latest.merge(known, on=_ITEM)
     matured = [
-        policies[policy].maturity_days < (day - sampled).days
+        sampled < config.policies[policy].final_through(day)
         for policy, sampled in zip(pool["policy"], pool["ds"], strict=True)
     ]
     pool = pool[np.array(matured, dtype=bool) & pool["market"].isin(list(config.markets)).to_numpy()]
@@ -85,14 +82,11 @@ def golden_design(pool: pd.DataFrame, config: Config) -> pd.DataFrame:
 
 def draw_golden(pool: pd.DataFrame, strata: pd.DataFrame, config: Config, day: date) -> pd.DataFrame:
     """Rows of `review_sample` without sample_id, of the `pool` under the day's `strata`."""
-    salt = programme_salt(config.sampling.salt, f"golden of {day}")
+    salt = salt_of(config.sampling.salt, f"golden of {day}")
     columns = [*CELL, "design_id", "programme", "stratum", "region", "inclusion_probability"]
     rows = pool.merge(strata.loc[strata["programme"] == "golden", columns], on=list(CELL)).rename(
         columns={"inclusion_probability": "programme_probability"}
     )
-    rows["permanent_random"] = [
-        int.from_bytes(hashlib.sha256(f"{salt}:{video}".encode()).digest()[:4], "big") / 2**32
-        for video in rows["video_id"]
-    ]
+    rows["permanent_random"] = [hash32(salt, video) / 2**32 for video in rows["video_id"]]
     drawn = rows[rows["permanent_random"] < rows["programme_probability"]].assign(inclusion_probability=np.nan)
     return drawn[[name for name in TABLES["review_sample"].column_names if name != "sample_id"]]

@@ -57,7 +57,7 @@ def canary_changes(project: Project, chain: Sequence[Row], day: date) -> list[Ch
 
 def _found(canary: Canary, draws: pd.DataFrame, golden: pd.DataFrame, config: Config, day: date) -> Finding:
     policy, acts_from = config.policies[canary.cell[0]], day + timedelta(days=1)
-    through = day - timedelta(days=policy.maturity_days)
+    through = policy.final_through(day)
     since = (draws["sampled_on"] > canary.began) & (draws["sampled_on"] <= through)
     found = canary_finding(
         canary,

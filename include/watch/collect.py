@@ -48,7 +48,7 @@ def watch_rows(project: Project, day: date, in_force: pd.DataFrame) -> pd.DataFr
         promised = item.target or policy.target_precision
         start = _start(item, earlier)
         limit = aim_of(golden, project.config, item.cell, promised).refuted_below
-        final = day - timedelta(days=policy.maturity_days)
+        final = policy.final_through(day)
         rows.append({**_labels(start, draws.get(item.cell, NO_DRAWS), limit=limit, final=final), "promised": promised})
         known.append(Known(item, start["appeals"], promised))
     rows = [

@@ -25,11 +25,11 @@ import numpy as np
 import pandas as pd
 
 from include.config.load import load_config
+from include.contract.salts import salt_of
 from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN, TABLES
 from include.sampling.design import design
 from include.sampling.draw import draw_parameters
 from include.sampling.profile import id_mask, score_histogram, score_profile
-from include.sampling.salts import programme_salt
 from include.simulation.platform import Platform
 from include.simulation.scenario import load_scenario
 from include.warehouse.duckdb import DuckDBWarehouse
@@ -138,7 +138,7 @@ def pandas_peer(home: Path) -> int:
     salt, columns = load_config().sampling.salt, [*CELL, "bin", "inclusion_probability", "probability_per_view"]
     for programme, part in strata.groupby("programme"):
         # As much work as one of Plumbline's numbers, though not the same one.
-        rows["number"] = permanent_random(rows["video_id"].to_numpy(), programme_salt(salt, str(programme)))
+        rows["number"] = permanent_random(rows["video_id"].to_numpy(), salt_of(salt, str(programme)))
         most = part["inclusion_probability"].max(), part["probability_per_view"].max() * rows["views"]
         candidates = rows[(rows["number"] < most[0]) | (rows["number"] < most[1])]
         found = candidates.merge(part[columns], on=[*CELL, "bin"])

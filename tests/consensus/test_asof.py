@@ -220,7 +220,6 @@ def test_golden_labels_that_contradict_each_other_are_no_golden_labels():
     usable = usable_golden(golden, CONFIG)
     assert usable is not None
     assert list(usable.itertuples(index=False, name=None)) == [("fraud", 2, False), ("violence", 1, True)]
-    assert usable_golden(None, CONFIG) is None
 
 
 def test_golden_labels_reach_the_consensus():

@@ -17,10 +17,11 @@ from scipy.stats import binom
 from include.config.model import Canary as Settings
 from include.contract.change import Bucket, Change
 from include.contract.grid import ThresholdPair
+from include.contract.salts import salt_of
 from include.contract.tables import CELL, TABLES
 from include.contract.terms import VersionKind
 from include.forecasts.outcomes import due
-from include.ledger.canaries import Canary, canaries, canary_salt
+from include.ledger.canaries import Canary, canaries
 from include.ledger.chain import in_order, verify
 from include.ledger.overrides import overrides
 from include.ledger.serving import read_serving
@@ -99,7 +100,7 @@ def test_a_canary_is_served_beside_the_thresholds_that_stay(project):
         **dict(zip(CELL, BR, strict=True)),
         "remove_at": 0.98,
         "review_at": 0.8,
-        "canary": {"remove_at": 0.95, "review_at": 0.7, "share": 0.01, "salt": canary_salt("p1")},
+        "canary": {"remove_at": 0.95, "review_at": 0.7, "share": 0.01, "salt": salt_of("p1", "canary")},
     }
     assert served(project, DE)["remove_at"] == 0.95
     assert "canary" not in served(project, DE)
@@ -163,7 +164,7 @@ def test_a_canary_that_keeps_its_promise_acts_on_more_and_at_last_on_all(project
     first, last = DAY + timedelta(days=2 + MATURITY), DAY + timedelta(days=2 * (2 + MATURITY))
     assert list(steps) == [first, last]
     assert [row["request"] for row in chain[2:]] == [f'{{"day":"{day}","kind":"canary"}}' for day in (first, last)]
-    assert steps[first]["canary"] == {"share": 0.1, "salt": canary_salt("p1")}
+    assert steps[first]["canary"] == {"share": 0.1, "salt": salt_of("p1", "canary")}
     assert "canary" not in steps[last]
     assert [step["certificate"]["bound"] for step in steps.values()] == [0.955, 0.955]
     assert "violence BR violence-v3 lets remove_at 0.95 act on 10% of its videos: 40 labels" in chain[2]["reason"]
@@ -288,5 +289,5 @@ def test_who_approves_reads_where_a_change_acts_first():
     effect = {"low": 0.0, "high": 1.0, "estimate": 0.5}
     row |= {"removes_before": 10, "removes_after": 12}
     row["forecast"] = json.dumps({"wrongful_removals_change": effect, "violative_views_prevented_change": effect})
-    assert forecast_in_words(row).endswith("; at first on 0.5% of its videos")
+    assert forecast_in_words(row).endswith("; at first on 0.50% of its videos")
     assert "at first" not in forecast_in_words(row | {"canary_share": None})

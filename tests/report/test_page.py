@@ -18,14 +18,16 @@ import pandas as pd
 import pytest
 from scipy.stats import beta
 
+from include import wording
 from include.config.load import load_config
 from include.contract.change import Bucket, Change
 from include.contract.grid import ThresholdPair
 from include.contract.schema import empty_frame
 from include.contract.tables import CELL, TABLES
 from include.ledger.canaries import Canary
+from include.report import decisions
 from include.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS, ReportData
-from include.report.page import build_report, decisions, wording
+from include.report.page import build_report
 
 DAY = date(2026, 11, 3)
 _SHIPPED = load_config()

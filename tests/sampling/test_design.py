@@ -119,7 +119,7 @@ def test_shares_are_max_min_fair(claims, budget):
     st.lists(
         st.tuples(st.integers(-1, 999), st.integers(1, 100_000)), min_size=1, max_size=60, unique_by=lambda x: x[0]
     ),
-    st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)).map(lambda at: sorted(part / 10**6 for part in at)),
+    st.tuples(st.integers(0, 1000), st.integers(0, 1000)).map(lambda at: sorted(part / 1000 for part in at)),
     st.floats(0.1, 1e5),
     st.sampled_from([None, 0.0, 0.5, 1.0]),
     st.sampled_from([ALONE, ALL]),

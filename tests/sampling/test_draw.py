@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from include.contract.salts import salt_of
 from include.contract.tables import CELL
 from include.sampling.draw import draw_parameters
-from include.sampling.salts import programme_salt
 from include.warehouse.duckdb import DuckDBWarehouse
 from tests.sampling.test_profile import faulty, land
 from tests.warehouse.frames import DAY, scores
@@ -73,7 +73,7 @@ def oracle(rows: pd.DataFrame, strata: pd.DataFrame, salt: int = SALT) -> pd.Dat
     usable = ~rows["null_score"].to_numpy() & (score >= 0) & (score <= 1)
     bins = np.where(usable, np.minimum(np.floor(np.where(usable, score, 0) * 1000), 999), -1)
     rows = rows.assign(score=np.where(usable, score, np.nan), views=rows["views"].fillna(0).clip(lower=0))
-    salts = {name: programme_salt(salt, name) for name in ("audit", "prevalence", "training")}
+    salts = {name: salt_of(salt, name) for name in ("audit", "prevalence", "training")}
     chance = {name: np.zeros(len(rows)) for name in salts}
     found = {name: np.full(len(rows), "", dtype=object) for name in salts}
     cells = rows[list(CELL)].apply(tuple, axis=1)
@@ -147,7 +147,7 @@ def test_programmes_hit_the_same_video_no_more_and_no_less_than_by_chance(tmp_pa
         drawn = draw(warehouse, design(PI), salt)
         drawn = drawn[~drawn["stratum"].isin(["high", "remove"])]  # where pi is 1 there is nothing to see
         by = {name: part.set_index(KEY)["programme_probability"] for name, part in drawn.groupby("programme")}
-        salts = {name: programme_salt(salt, name) for name in ("audit", "prevalence", "training")}
+        salts = {name: salt_of(salt, name) for name in ("audit", "prevalence", "training")}
         assert len(set(salts.values())) == 3
         for one, other in both:
             both[one, other] += len(by[one].index.intersection(by[other].index))
