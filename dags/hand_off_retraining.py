@@ -23,7 +23,8 @@ from __future__ import annotations
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain
 
 from include.orchestration.assets import RETRAINING, THRESHOLDS
-from include.orchestration.dags import COMMON, DAILY_RUN_TYPES, STORAGE, resolve_day, step
+from include.orchestration.dags import COMMON, DAILY_RUN_TYPES, STORAGE
+from include.orchestration.steps import step
 
 with DAG(
     "hand_off_retraining",
@@ -33,9 +34,8 @@ with DAG(
     doc_md=__doc__,
     **COMMON,
 ):
-    day = resolve_day()
     chain(
-        step("retraining", "decide_retraining")(day),
-        step("retraining", "gate_snapshots")(day),
-        step("retraining", "hand_over", outlets=[RETRAINING], **STORAGE)(day),
+        step("retraining", "decide_retraining"),
+        step("retraining", "gate_snapshots"),
+        step("retraining", "hand_over", outlets=[RETRAINING], **STORAGE),
     )

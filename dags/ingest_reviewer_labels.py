@@ -28,7 +28,8 @@ from __future__ import annotations
 from airflow.sdk import DAG, chain
 
 from include.orchestration.assets import LABELS
-from include.orchestration.dags import COMMON, DAILY_RUN_TYPES, DAILY_TIMETABLE, STORAGE, resolve_day, step
+from include.orchestration.dags import COMMON, DAILY_RUN_TYPES, DAILY_TIMETABLE, STORAGE
+from include.orchestration.steps import step
 
 with DAG(
     "ingest_reviewer_labels",
@@ -38,10 +39,9 @@ with DAG(
     doc_md=__doc__,
     **COMMON,
 ):
-    day = resolve_day()
-    read = step("labels", "ingest_events", **STORAGE)(day)
+    read = step("labels", "ingest_events", **STORAGE)
     chain(
-        step("labels", "gate_labels")(day, read),
-        step("labels", "form_consensus", **STORAGE)(day),
-        step("labels", "gate_consensus", outlets=[LABELS])(day),
+        step("labels", "gate_labels", read.output),
+        step("labels", "form_consensus", **STORAGE),
+        step("labels", "gate_consensus", outlets=[LABELS]),
     )

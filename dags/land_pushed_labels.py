@@ -17,10 +17,12 @@ A rerun writes the same files. An event with a partition key does not start this
 
 from __future__ import annotations
 
+from datetime import date
+
 from airflow.sdk import DAG, get_current_context, task
 
 from include.orchestration.assets import PUSHED_LABELS
-from include.orchestration.dags import COMMON, PUSHED_RUN_TYPES, STORAGE, stage
+from include.orchestration.dags import COMMON, PUSHED_RUN_TYPES, STORAGE, opened
 
 
 @task(**STORAGE)
@@ -34,7 +36,7 @@ def land_pushed_labels() -> list[tuple[str, str]]:
         for event in get_current_context()["triggering_asset_events"][PUSHED_LABELS]
     ]
     for batch in batches:
-        with stage(batch.day.isoformat()) as (project, _):
+        with opened(get_current_context(), batch.day.isoformat()) as project:
             land(project, batch)
     return [(batch.day.isoformat(), batch.name) for batch in batches]
 
@@ -44,8 +46,8 @@ def missed_by_ingestion(files: list[tuple[str, str]]) -> None:
     from include.labels.stage import missed
 
     for arrived, name in files:
-        with stage(arrived) as (project, day):
-            missed(project, day, name)
+        with opened(get_current_context(), arrived) as project:
+            missed(project, date.fromisoformat(arrived), name)
 
 
 with DAG(

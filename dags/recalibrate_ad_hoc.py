@@ -20,7 +20,7 @@ them back what they had.
 | `read_request` | the form cannot be carried out: an unknown market, an impossible goal, a window without final labels, a blank reason | the run's note names the field; start a new run |
 | `propose_changes` | the ledger or `thresholds.json` was changed by hand | see `recalibrate_thresholds`, *When publication stops* |
 | `gate_request` | a proposal breaks its own rules; nothing was published | report it: this is a defect |
-| `publish_within_limits`, `settle_answer` | the ledger or `thresholds.json` was changed by hand, or could not be written | see `recalibrate_thresholds`; a cleared task publishes nothing twice |
+| `publish_within_limits`, `ask_for_approval` | the ledger or `thresholds.json` was changed by hand, or could not be written | see `recalibrate_thresholds`; a cleared task publishes nothing twice |
 | `write_report`, `write_final_report`, `answer` | the page could not be written; thresholds are not affected | clear the task |
 
 Not certifiable is no failure: the answer says how many labels are missing. It and the daily run may overlap: the ledger
@@ -29,13 +29,15 @@ lets neither overwrite the other, and what lost is recorded as `stale` with its 
 
 from __future__ import annotations
 
-from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import DAG, Param, chain, task
+from airflow.sdk import DAG, Param, chain
 
 from include.config.load import load_config
 from include.config.settings import config_path
-from include.orchestration.dags import STORAGE, approval_settings
-from include.orchestration.forms import FORM, form_step
+from include.contract.terms import APPROVE, REJECT
+from include.orchestration.ask import AskAPerson
+from include.orchestration.dags import STORAGE
+from include.orchestration.forms import FORM
+from include.orchestration.steps import form_step
 from include.thresholds.request import GOALS, MOST_DAYS, OWN
 
 config = load_config(config_path())
@@ -137,31 +139,16 @@ with DAG(
     doc_md=__doc__,
     **FORM,
 ):
-    given = form_step("ad_hoc", "read_request")()
-    request = form_step("ad_hoc", "approval_request")(given)
-
-    @task.short_circuit(ignore_downstream_trigger_rules=False)
-    def anybody_to_ask(text: str) -> bool:
-        """Skips the question when no change waits for a person."""
-        return bool(text)
-
-    ask = HITLOperator(
-        task_id="ask_for_approval",
-        subject="{{ dag_run.triggering_user_name }} requests a change of thresholds",
-        body=request,
-        options=["Approve", "Reject"],
-        defaults=["Reject"],
-        **approval_settings(),
-    )
+    read = form_step("ad_hoc", "read_request")
+    day = read.output
     chain(
-        form_step("ad_hoc", "propose_changes")(given),
-        form_step("ad_hoc", "gate_request")(given),
-        form_step("ad_hoc", "publish_within_limits", **STORAGE)(given),
-        form_step("ad_hoc", "write_report")(given),
-        request,
-        anybody_to_ask(request),
-        ask,
-        form_step("ad_hoc", "settle_answer", **STORAGE)(given, ask.output),
-        form_step("ad_hoc", "write_report", task_id="write_final_report")(given),
-        form_step("ad_hoc", "answer", answers=True, trigger_rule="none_failed")(given),
+        form_step("ad_hoc", "propose_changes", day),
+        form_step("ad_hoc", "gate_request", day),
+        form_step("ad_hoc", "publish_within_limits", day, **STORAGE),
+        form_step("ad_hoc", "write_report", day),
+        AskAPerson(
+            task_id="ask_for_approval", module="thresholds.ad_hoc", form=True, given=[day], options=[APPROVE, REJECT]
+        ),
+        form_step("ad_hoc", "write_report", day, task_id="write_final_report"),
+        form_step("ad_hoc", "answer", day, answers=True, trigger_rule="none_failed"),
     )

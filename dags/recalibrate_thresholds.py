@@ -61,7 +61,7 @@ that acts on all videos at once and ends the canary. To end one by hand, roll ba
 | `watch_published` | the ledger, the labels, appeals, `enforcement_log` or the day before's `threshold_watch` cannot be read | the message names it; thresholds stay; clear the task |
 | `propose_thresholds` | a cell has no policy or market in `policies.yaml`, or a column is missing | the message names it |
 | `gate_proposals` | a proposal breaks its own rules; nothing was published | keep today's thresholds and report it: this is a defect |
-| `lift_expired`, `publish_within_limits`, `advance_canaries`, `settle_answer` | the ledger or `thresholds.json` was changed by hand, or could not be written | the message names version and column, or the cell; see below |
+| `lift_expired`, `publish_within_limits`, `advance_canaries`, `ask_for_approval` | the ledger or `thresholds.json` was changed by hand, or could not be written | the message names version and column, or the cell; see below |
 | `compare_forecasts` | the ledger or a later day's histogram cannot be read | thresholds are not affected; clear the task |
 | `write_report`, `write_final_report` | the report could not be built; thresholds are not affected | clear the task |
 
@@ -83,11 +83,13 @@ task's log and return value say so (`thresholds.json was at version 6: version 7
 
 from __future__ import annotations
 
-from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import DAG, PartitionedAssetTimetable, chain, task
+from airflow.sdk import DAG, PartitionedAssetTimetable, chain
 
+from include.contract.terms import APPROVE, REJECT
+from include.orchestration.ask import AskAPerson
 from include.orchestration.assets import LABELS, REVIEW_SAMPLE, THRESHOLDS
-from include.orchestration.dags import COMMON, DAILY_RUN_TYPES, STORAGE, approval_settings, resolve_day, step
+from include.orchestration.dags import COMMON, DAILY_RUN_TYPES, STORAGE
+from include.orchestration.steps import step
 
 with DAG(
     "recalibrate_thresholds",
@@ -97,35 +99,16 @@ with DAG(
     doc_md=__doc__,
     **COMMON,
 ):
-    day = resolve_day()
-    request = step("thresholds", "approval_request")(day)
-
-    @task.short_circuit
-    def anybody_to_ask(text: str) -> bool:
-        """Skips the question when no change waits for a person."""
-        return bool(text)
-
-    ask = HITLOperator(
-        task_id="ask_for_approval",
-        subject="Threshold changes of {{ ti.xcom_pull('resolve_day') }} wait for approval",
-        body=request,
-        options=["Approve", "Reject"],
-        defaults=["Reject"],
-        **approval_settings(),
-    )
     chain(
-        step("thresholds", "measure", **STORAGE)(day),
-        step("thresholds", "watch_published")(day),
-        step("thresholds", "propose_thresholds")(day),
-        step("thresholds", "gate_proposals")(day),
-        step("thresholds", "lift_expired", **STORAGE)(day),
-        step("thresholds", "publish_within_limits", outlets=[THRESHOLDS], **STORAGE)(day),
-        step("thresholds", "advance_canaries", **STORAGE)(day),
-        step("thresholds", "compare_forecasts")(day),
-        step("thresholds", "write_report")(day),
-        request,
-        anybody_to_ask(request),
-        ask,
-        step("thresholds", "settle_answer", **STORAGE)(day, ask.output),
-        step("thresholds", "write_report", task_id="write_final_report")(day),
+        step("thresholds", "measure", **STORAGE),
+        step("thresholds", "watch_published"),
+        step("thresholds", "propose_thresholds"),
+        step("thresholds", "gate_proposals"),
+        step("thresholds", "lift_expired", **STORAGE),
+        step("thresholds", "publish_within_limits", outlets=[THRESHOLDS], **STORAGE),
+        step("thresholds", "advance_canaries", **STORAGE),
+        step("thresholds", "compare_forecasts"),
+        step("thresholds", "write_report"),
+        AskAPerson(task_id="ask_for_approval", module="thresholds.stage", options=[APPROVE, REJECT]),
+        step("thresholds", "write_report", task_id="write_final_report"),
     )

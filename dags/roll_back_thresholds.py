@@ -24,11 +24,12 @@ The run's note and the return value of `roll_back` say what was done.
 
 from __future__ import annotations
 
-from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, Param, chain
 
-from include.orchestration.dags import STORAGE, approval_settings
-from include.orchestration.forms import FORM, form_step
+from include.contract.terms import CANCEL, CONFIRM
+from include.orchestration.ask import AskAPerson
+from include.orchestration.forms import FORM
+from include.orchestration.steps import form_step
 
 PARAMS = {
     "version": Param(
@@ -53,13 +54,9 @@ with DAG(
     doc_md=__doc__,
     **FORM,
 ):
-    given = form_step("roll_back", "read_request")()
-    confirm = HITLOperator(
-        task_id="confirm",
-        subject="Roll the thresholds back to version {{ params.version }}",
-        body="{{ ti.xcom_pull('read_request')['text'] }}",
-        options=["Roll back", "Cancel"],
-        defaults=["Cancel"],
-        **approval_settings(),
+    chain(
+        form_step("roll_back", "read_request"),
+        AskAPerson(
+            task_id="roll_back", module="thresholds.roll_back", form=True, options=[CONFIRM, CANCEL], answers=True
+        ),
     )
-    chain(given, confirm, form_step("roll_back", "roll_back", answers=True, **STORAGE)(given, confirm.output))

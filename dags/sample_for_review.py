@@ -24,7 +24,8 @@ from __future__ import annotations
 from airflow.sdk import DAG, chain
 
 from include.orchestration.assets import REVIEW_SAMPLE
-from include.orchestration.dags import COMMON, DAILY_RUN_TYPES, DAILY_TIMETABLE, STORAGE, resolve_day, step
+from include.orchestration.dags import COMMON, DAILY_RUN_TYPES, DAILY_TIMETABLE, STORAGE
+from include.orchestration.steps import step
 
 with DAG(
     "sample_for_review",
@@ -34,13 +35,12 @@ with DAG(
     doc_md=__doc__,
     **COMMON,
 ):
-    day = resolve_day()
     chain(
-        step("sampling", "gate_scores_input")(day),
-        step("sampling", "scan_scores", pool="warehouse_scans", **STORAGE)(day),
-        step("sampling", "gate_scores")(day),
-        step("sampling", "design_sample")(day),
-        step("sampling", "draw_sample", pool="warehouse_scans", **STORAGE)(day),
-        step("sampling", "gate_sample")(day),
-        step("sampling", "export_review_queue", outlets=[REVIEW_SAMPLE], **STORAGE)(day),
+        step("sampling", "gate_scores_input"),
+        step("sampling", "scan_scores", pool="warehouse_scans", **STORAGE),
+        step("sampling", "gate_scores"),
+        step("sampling", "design_sample"),
+        step("sampling", "draw_sample", pool="warehouse_scans", **STORAGE),
+        step("sampling", "gate_sample"),
+        step("sampling", "export_review_queue", outlets=[REVIEW_SAMPLE], **STORAGE),
     )

@@ -8,6 +8,7 @@ a living one is at, and removes it. On disk means: the content, and the folder t
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -128,3 +129,8 @@ def _claimed(place: Path, *, folder: bool) -> tuple[Path, int]:
 def canonical_json(value: object) -> str:
     """JSON with sorted keys, no spaces, plain UTF-8 and no NaN: equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest_of(value: object) -> str:
+    """SHA-256 (hex) over the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

@@ -1,7 +1,8 @@
-"""Numbers and days as people read them. Independent of locale."""
+"""Numbers, days and other people's text as people read them. Independent of locale."""
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 
@@ -80,3 +81,20 @@ def day_in_words(day: date) -> str:
 def moment_in_words(moment: datetime) -> str:
     """`3 November 2026, 06:12 UTC`; the moment is in UTC."""
     return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {moment:%H:%M} UTC"
+
+
+_MARKUP = re.compile(r"([\\`*\[\]<>|~&@]|(?<!\w)_|_(?!\w)|(?<=[a-z]):(?=//)|(?<=www)\.)", flags=re.IGNORECASE)
+"""What makes Markdown of text, the links that renderers find by themselves among it."""
+
+
+def as_text(text: str) -> str:
+    """Somebody's text on one line, such that Markdown shows it as it was written: no table, image, link or emphasis.
+
+    A line of its own must not begin with it: a dash or a hash at the start of one would still be a list or a heading.
+    """
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+
+
+def as_csv_text(text: str) -> str:
+    """Text that a spreadsheet takes for text: what would be a formula gets an apostrophe in front."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
-from include.orchestration.forms import ANSWER, as_note
+from include.orchestration.forms import as_note
+from include.orchestration.steps import ANSWER
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun

@@ -12,6 +12,7 @@ import pandas as pd
 from include.contract.tables import CELL
 from include.labels import stage as labels
 from include.project import Project, open_project
+from include.proposals.approval import Answer
 from include.sampling import stage as sampling
 from include.simulation.platform import Platform
 from include.simulation.scenario import load_scenario
@@ -19,7 +20,7 @@ from include.thresholds import stage as thresholds
 from tests.places import settings_in
 
 START = date(2026, 11, 1)
-APPROVED = {"chosen_options": ["Approve"], "responded_by_user": {"id": "ana", "name": "ana"}}
+APPROVED = Answer("Approve", "ana", "ana")
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ class History:
         thresholds.propose_thresholds(project, day)
         thresholds.publish_within_limits(project, day)
         thresholds.compare_forecasts(project, day)
-        if thresholds.approval_request(project, day):
-            thresholds.settle_answer(project, day, APPROVED)
+        approval = thresholds.approval(project, day)
+        if approval.question() is not None:
+            approval.settle(APPROVED)
 
     def _pass(self, gate: str, day: date) -> None:
         """Gates have tests of their own and take most of a day's time."""

@@ -32,6 +32,7 @@ from include.ledger.in_force import thresholds_before
 from include.metrics.policy_metrics import CONFIDENCE
 from include.project import Project, open_project
 from include.warehouse.base import UnreadablePartition
+from include.wording import as_csv_text
 
 CHANGE_COLUMNS = (
     *("version", "rests_on", "published_at", *CELL),
@@ -194,12 +195,15 @@ def _value(value: Any) -> Any:
 
 
 def _csv(rows: list[dict[str, Any]], columns: list[str]) -> str:
-    return pd.DataFrame(rows, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")
+    safe = [
+        {name: as_csv_text(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows
+    ]
+    return pd.DataFrame(safe, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; 2 if the period cannot be accounted for."""
-    parser = argparse.ArgumentParser(prog="python -m include.accountability.__main__", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m include.accountability", description=__doc__)
     parser.add_argument("--from", dest="first", type=date.fromisoformat, required=True, metavar="DAY", help="first day")
     parser.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="DAY", help="last day")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the files into")

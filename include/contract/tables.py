@@ -510,6 +510,19 @@ _OWNED = (
         slice_by="origin",
     ),
     Table(
+        "approval_questions",
+        "plumbline",
+        "What a run showed to the person who had to answer, first and ever since",
+        (
+            Column("asked_in", "STRING", "The run of Airflow that asked: its Dag and its id"),
+            Column("digest", "STRING", "SHA-256 over what was shown and what an approval would carry out"),
+            Column("subject", "STRING", "The question in one line"),
+            Column("body", "STRING", "What was shown below it, Markdown"),
+        ),
+        key=("asked_in",),
+        slice_by="asked_in",
+    ),
+    Table(
         "threshold_ledger",
         "plumbline",
         "A published version of all thresholds: append-only, numbered without gaps, hash-chained",

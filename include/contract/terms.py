@@ -29,7 +29,6 @@ class ProposalStatus(Term):
     APPROVED = "approved", "Somebody else than who asked for it approved it; it is published."
     REJECTED = "rejected", "A person rejected it."
     TIMED_OUT = "timed_out", "Nobody answered in time."
-    SELF_APPROVAL = "self_approval", "Who asked for it approved it, which does not count."
     STALE = "stale", "What it rested on changed before it could be published."
     WHAT_IF = "what_if", "It was only asked what would happen."
 
@@ -44,7 +43,6 @@ SETTLED = (
     ProposalStatus.APPROVED,
     ProposalStatus.REJECTED,
     ProposalStatus.TIMED_OUT,
-    ProposalStatus.SELF_APPROVAL,
     ProposalStatus.STALE,
 )
 """The question about these has its answer, which nobody is asked for again."""
@@ -67,3 +65,10 @@ class VersionKind(Term):
     ROLL_BACK = "roll_back", "A person brought an earlier version back."
     EXPIRY = "expiry", "A change that was made to expire did; its cells have their lasting thresholds back."
     CANARY = "canary", "A canary ended, or acts on more videos."
+
+
+APPROVE, REJECT = "Approve", "Reject"
+"""What a person may answer to a question about changes; the last counts if nobody answers in time."""
+
+CONFIRM, CANCEL = "Roll back", "Cancel"
+"""What a person may answer to a question about a rollback; the last counts if nobody answers in time."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import date
 
 from include.evidence.accepted import window_start
-from include.files import canonical_json
+from include.files import digest_of
 from include.project import Project
 
 
@@ -21,5 +20,4 @@ def fingerprints(project: Project, day: date) -> dict[str, str]:
 
 def config_digest(project: Project) -> dict[str, str]:
     """SHA-256 of the configuration's values, by the name of its file."""
-    values = canonical_json(project.config.model_dump(mode="json"))
-    return {"policies.yaml": hashlib.sha256(values.encode()).hexdigest()}
+    return {"policies.yaml": digest_of(project.config.model_dump(mode="json"))}

@@ -10,7 +10,6 @@ on more; on all others the thresholds before it stay in force.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -22,7 +21,7 @@ from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.change import Change, changes_of
 from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL, TABLES
-from include.files import canonical_json
+from include.files import canonical_json, digest_of
 
 Acting = dict[tuple[str, ...], tuple[float, ...]]
 """Levels by cell; by (*cell, "canary"): remove_at, review_at, share, salt of what acts on a share of its videos."""
@@ -42,7 +41,7 @@ class LedgerError(ValueError):
 def column_hashes(row: Mapping[str, Any]) -> dict[str, str]:
     """SHA-256 (hex) over the canonical JSON of `ds` and of every column but hash and column_hashes, by name."""
     names = ("ds", *(name for name in _COLUMNS if name not in _SEALS))
-    return {name: _sha256(plain(row[name])) for name in names}
+    return {name: digest_of(plain(row[name])) for name in names}
 
 
 def next_version(
@@ -97,7 +96,7 @@ def next_version(
         "request": canonical_json(request),
     }
     hashes = column_hashes(row)
-    row |= {"column_hashes": canonical_json(hashes), "hash": _sha256(hashes)}
+    row |= {"column_hashes": canonical_json(hashes), "hash": digest_of(hashes)}
     return {"ds": day, **{name: row[name] for name in _COLUMNS}}
 
 
@@ -190,20 +189,16 @@ def _seal_problems(row: Row, after: Row | None) -> Iterator[str]:
         stored = json.loads(row["column_hashes"])
     except (TypeError, ValueError):
         return  # told as not JSON
-    if _sha256(stored) == row["hash"]:
+    if digest_of(stored) == row["hash"]:
         yield from (f"column {name} was changed" for name in actual if stored.get(name) != actual[name])
-    elif _sha256(actual) == row["hash"]:
+    elif digest_of(actual) == row["hash"]:
         yield "column column_hashes was changed"
-    elif after is None or after["previous_hash"] not in (row["hash"], _sha256(actual)):
-        yield f"content or hash was changed: the row says {row['hash']} and hashes to {_sha256(actual)}"
+    elif after is None or after["previous_hash"] not in (row["hash"], digest_of(actual)):
+        yield f"content or hash was changed: the row says {row['hash']} and hashes to {digest_of(actual)}"
     elif after["previous_hash"] == row["hash"]:
         yield f"content and column_hashes were changed: the next version was built on {row['hash']}"
     else:
         yield "column hash was changed; the content is what the next version was built on"
-
-
-def _sha256(value: object) -> str:
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def thresholds_of(row: Mapping[str, Any]) -> dict[Cell, ThresholdPair]:

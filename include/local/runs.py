@@ -62,20 +62,16 @@ def _finished(dag: Any, run: Any, about: str) -> Any:
 
 @contextmanager
 def _answered_by(manager: Manager) -> Iterator[None]:
-    """Within, human-in-the-loop tasks get the manager's answer instead of waiting for one."""
-    from airflow.providers.standard.operators.hitl import HITLOperator
+    """Within, what asks a person gets the manager's answer instead of waiting for one."""
+    from include.orchestration.ask import AskAPerson
 
-    def execute(self: Any, context: Any) -> Any:
+    def wait(self: Any, context: Any, digest: str, deadline: str) -> Any:
         answer = manager(self.subject, self.body)
-        return self.execute_complete(
-            context,
-            {
-                "chosen_options": [answer] if answer else self.defaults,
-                "params_input": {},
-                "responded_at": datetime.now(UTC),
-                "responded_by_user": {"id": "manager", "name": "manager"} if answer else None,
-            },
-        )
+        event = {
+            "chosen_options": [answer] if answer else self.defaults,
+            "responded_by_user": {"id": "manager", "name": "manager"} if answer else None,
+        }
+        return self.execute_complete(context, event, digest=digest, deadline=deadline)
 
-    with patch.object(HITLOperator, "execute", execute):
+    with patch.object(AskAPerson, "_wait", wait):
         yield

@@ -1,17 +1,14 @@
-"""What the Dag files share: run settings, the day, the project, and how a failed gate ends a task."""
+"""What the Dag files share: run settings, the project of a task, and how a failed gate ends it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
-from importlib import import_module
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
-from airflow.sdk import CronPartitionTimetable, Param, get_current_context, task
-from airflow.sdk.bases.decorator import task_decorator_factory
+from airflow.sdk import CronPartitionTimetable, Param
 
 if TYPE_CHECKING:
     from include.project import Project
@@ -52,14 +49,6 @@ PUSHED_RUN_TYPES: Any = ["asset_triggered"]
 """A run without the asset events that triggered it would have nothing to do."""
 
 
-@task
-def resolve_day() -> str:
-    """The day of this run, YYYY-MM-DD."""
-    from include.orchestration.day import run_day
-
-    return run_day(get_current_context()).isoformat()
-
-
 PATIENCE = timedelta(seconds=30)
 """How long a query of a remote warehouse may hold a worker ..."""
 
@@ -67,52 +56,23 @@ RETURN = timedelta(seconds=30)
 """... and how long the task then waits without one before it looks again."""
 
 
-class _StepOperator(_PythonDecoratedOperator):
-    """A task function that a deferral takes up from its beginning, as a retry would."""
-
-    def take_up(self, context: Any, event: object = None) -> Any:  # noqa: ARG002
-        return self.execute(context)
-
-
-def step(package: str, name: str, *, task_id: str | None = None, **options: Any) -> Callable[..., Any]:
-    """A task that calls include.<package>.stage.<name>(project, day, *more) and returns what it returns.
-
-    While BigQuery is at work on one of its queries, the task is deferred: it holds no worker.
-    """
-
-    def run(day: str, *more: Any) -> Any:
-        function = getattr(import_module(f"include.{package}.stage"), name)
-        with stage(day) as (project, ds):
-            return function(project, ds, *more)
-
-    return task_decorator_factory(
-        run, decorated_operator_class=_StepOperator, task_id=task_id or name, multiple_outputs=None, **options
-    )
-
-
-def _caller(day: str) -> Caller:
+def _caller(context: Mapping[str, Any], day: str) -> Caller:
     """This task: clearing a run raises its clear_number, a retry does not."""
     from include.warehouse.base import Caller
 
-    context = get_current_context()
     run = context["dag_run"]
     attempt = f"{run.dag_id} {run.run_id} {run.clear_number}"
     return Caller(run.dag_id, context["ti"].task_id, day, attempt, PATIENCE.total_seconds())
 
 
 @contextmanager
-def stage(day: str) -> Iterator[tuple[Project, date]]:
-    """The project and the day; fails as `opened` does."""
-    with opened(day) as project:
-        yield project, date.fromisoformat(day)
-
-
-@contextmanager
-def opened(day: str = "") -> Iterator[Project]:
-    """The project, for work on `day` if it has one.
+def opened(
+    context: Mapping[str, Any], day: str = "", *, taken_up_with: dict[str, Any] | None = None
+) -> Iterator[Project]:
+    """The project, for work on `day` if it has one, within the operator that runs in `context`.
 
     What a rerun cannot heal, a failed gate or a tampered ledger, fails without retries. A task that waits for BigQuery
-    is deferred.
+    is deferred: it holds no worker, and then goes on in the operator's `take_up(context, event, **taken_up_with)`.
     """
     import json
 
@@ -130,21 +90,19 @@ def opened(day: str = "") -> Iterator[Project]:
     try:
         extra = json.loads(Connection.get(CONNECTION_ID).extra or "{}")
         variables = {name: Variable.get(name, default="") for name in VARIABLES}
-        yield open_project(settings_from(extra, variables), _caller(day))
+        yield open_project(settings_from(extra, variables), _caller(context, day))
     except (GateFailed, ConfigError, LedgerError, MissingPartition, UnreadablePartition, WarehouseRefused) as error:
         raise AirflowFailException(str(error)) from error
     except StillRunning as error:
         log.info("%s; looking again in %d s", error, RETURN.total_seconds())
-        raise TaskDeferred(trigger=TimeDeltaTrigger(RETURN), method_name=_StepOperator.take_up.__name__) from error
+        raise TaskDeferred(
+            trigger=TimeDeltaTrigger(RETURN), method_name="take_up", kwargs=taken_up_with or {}
+        ) from error
 
 
-def approval_settings() -> dict[str, Any]:
-    """Who may answer and for how long, for a human-in-the-loop task. A wrong configuration is a Dag import error."""
+def answer_within() -> timedelta:
+    """How long a question waits for a person. A wrong configuration is a Dag import error."""
     from include.config.load import load_config
     from include.config.settings import config_path
 
-    approval = load_config(config_path()).approval
-    return {
-        "response_timeout": timedelta(hours=approval.timeout_hours),
-        "assigned_users": [{"id": name, "name": name} for name in approval.assigned_users] or None,
-    }
+    return timedelta(hours=load_config(config_path()).approval.timeout_hours)

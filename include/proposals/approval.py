@@ -1,35 +1,73 @@
 """What a person is asked, and what their answer does to the proposals. Pure.
 
-An answer counts only from somebody else than who asked, and only for what was shown: `validated` compares the
-proposals a person approved with the same proposals computed anew from the day's data as it is after the answer.
+An answer counts only for what was shown: `without_outdated` compares the proposals a person approved with the same
+proposals computed anew from the day's data as it is after the answer.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from include.config.model import Config
 from include.contract.cell import Row, cell_of, records
 from include.contract.tables import CELL
-from include.contract.terms import OPEN, ProposalStatus, Ruling
+from include.contract.terms import APPROVE, OPEN, SETTLED, ProposalStatus, Ruling
 from include.proposals.guardrails import Verdict
 from include.proposals.holds import with_verdict
-from include.wording import percent
-
-APPROVE, REJECT = "Approve", "Reject"
+from include.wording import as_text, percent
 
 
-def waiting_for_a_person(proposals: pd.DataFrame) -> pd.DataFrame:
-    """The proposals that wait for a person."""
-    return proposals[proposals["status"] == ProposalStatus.AWAITING_APPROVAL]
+@dataclass(frozen=True)
+class Question:
+    """What a person is asked.
+
+    Attributes:
+        subject: in one line, as text.
+        text: Markdown; what comes from outside stands in it as text.
+        digest: SHA-256 (hex) of all that is shown and of what an approval would carry out.
+    """
+
+    subject: str
+    text: str
+    digest: str
 
 
-def request_text(proposals: pd.DataFrame) -> str:
-    """The question as Markdown for a phone: a table of what would change, then why; empty if nothing waits."""
-    waiting = records(waiting_for_a_person(proposals))
+@dataclass(frozen=True)
+class Answer:
+    """What a person answered, as Airflow recorded it.
+
+    Attributes:
+        option: that was chosen, or that counts where nobody answered in time.
+        name, id: of who answered, as Airflow's auth manager knows them; None: nobody did.
+    """
+
+    option: str
+    name: str | None
+    id: str | None = None
+
+    @property
+    def approves(self) -> bool:
+        """Whether a person chose to approve."""
+        return self.name is not None and self.option == APPROVE
+
+
+def may_answer(answer: Answer, config: Config) -> bool:
+    """Whether approval.assigned_users lets this person answer, by name or by id; anybody where it names nobody.
+
+    Where nobody answered in time, that counts.
+    """
+    allowed = config.approval.assigned_users
+    return answer.name is None or not allowed or answer.name in allowed or answer.id in allowed
+
+
+def question_table(proposals: pd.DataFrame) -> str:
+    """What waits for a person, as Markdown for a phone: what would change, then why; empty if nothing waits."""
+    waiting = records(proposals[proposals["status"] == ProposalStatus.AWAITING_APPROVAL])
     if not waiting:
         return ""
     lines = ["| cell | remove_at | each day |", "|---|---|---|"]
@@ -54,32 +92,21 @@ def forecast_in_words(row: Mapping[str, Any]) -> str:
     )
 
 
-def answered(proposals: pd.DataFrame, answer: Mapping[str, Any], requester: str) -> pd.DataFrame:
-    """`proposals` with the waiting ones settled by a human-in-the-loop task's result.
-
-    An answer nobody gave is the timeout's: `timed_out`. Nobody approves what they asked for themselves:
-    `self_approval`. In both cases, and if rejected, the thresholds in force stay.
-    """
-    user = answer.get("responded_by_user")
-    name = None if user is None else str(user["name"])
-    if name is None:
-        status = ProposalStatus.TIMED_OUT
-    elif list(answer["chosen_options"]) != [APPROVE]:
-        status = ProposalStatus.REJECTED
-    else:
-        status = ProposalStatus.SELF_APPROVAL if name == requester else ProposalStatus.APPROVED
+def with_answer(proposals: pd.DataFrame, answer: Answer) -> pd.DataFrame:
+    """`proposals` with the waiting ones settled: approved, rejected, or timed out if nobody answered."""
+    status = ProposalStatus.APPROVED if answer.approves else ProposalStatus.REJECTED
     waiting = proposals["status"] == ProposalStatus.AWAITING_APPROVAL
     settled = proposals.copy()
-    settled.loc[waiting, "status"] = status
-    settled.loc[waiting, "answered_by"] = name
+    settled.loc[waiting, "status"] = ProposalStatus.TIMED_OUT if answer.name is None else status
+    settled.loc[waiting, "answered_by"] = answer.name
     return settled
 
 
-def validated(proposals: pd.DataFrame, now: pd.DataFrame, done: set[str]) -> pd.DataFrame:
+def without_outdated(proposals: pd.DataFrame, now: pd.DataFrame, done: set[str]) -> pd.DataFrame:
     """`proposals` with the approved ones that no longer hold marked `stale`, the reason among their verdicts.
 
     Args:
-        proposals: as answered.
+        proposals: of `with_answer`.
         now: the same proposals computed after the answer. An id stands for the labels, the scores, the thresholds in
             force and the goal a proposal rests on.
         done: ids already published, which are settled.
@@ -92,10 +119,10 @@ def validated(proposals: pd.DataFrame, now: pd.DataFrame, done: set[str]) -> pd.
         for reason in [_outdated(row, fresh.get(cell_of(row)))]
         if reason
     }
-    return refused(proposals, reasons)
+    return marked_stale(proposals, reasons)
 
 
-def refused(proposals: pd.DataFrame, reasons: Mapping[str, str]) -> pd.DataFrame:
+def marked_stale(proposals: pd.DataFrame, reasons: Mapping[str, str]) -> pd.DataFrame:
     """`proposals` with those that could not be published marked `stale`, the reason among their verdicts."""
     rows = [
         with_verdict(row, ProposalStatus.STALE, Verdict("still_valid", Ruling.HOLD, reasons[row["proposal_id"]]))
@@ -106,15 +133,27 @@ def refused(proposals: pd.DataFrame, reasons: Mapping[str, str]) -> pd.DataFrame
     return proposals.assign(**{name: [row[name] for row in rows] for name in ("status", "verdicts")})
 
 
-def already_answered(proposals: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
-    """`proposals` with those that wait although the ledger holds them already as approved: nobody is asked twice."""
-    settled = proposals.copy()
-    for version in ledger[ledger["approver"].notna()].to_dict("records"):
-        carried = settled["proposal_id"].isin(json.loads(version["proposal_ids"]))
-        mine = carried & (settled["status"] == ProposalStatus.AWAITING_APPROVAL)
-        settled.loc[mine, "status"] = ProposalStatus.APPROVED
-        settled.loc[mine, "answered_by"] = version["approver"]
-    return settled
+def already_answered(proposals: pd.DataFrame, earlier: pd.DataFrame, chain: Sequence[Row]) -> pd.DataFrame:
+    """`proposals` with the answers that were given to the same ones before: nobody is asked twice.
+
+    Args:
+        proposals: as computed now.
+        earlier: those of the same origin and day that were recorded before.
+        chain: the ledger, in which approved ones stand even if recording them was cut short.
+    """
+    answers: dict[str, Row] = {
+        row["proposal_id"]: {name: row[name] for name in ("status", "verdicts", "answered_by")}
+        for row in records(earlier[earlier["status"].isin(SETTLED)])
+    }
+    for version in chain:
+        if version["approver"] is not None:
+            for identity in json.loads(version["proposal_ids"]):
+                answers.setdefault(identity, {"status": ProposalStatus.APPROVED, "answered_by": version["approver"]})
+    rows = [
+        row | (answers.get(row["proposal_id"], {}) if row["status"] == ProposalStatus.AWAITING_APPROVAL else {})
+        for row in records(proposals)
+    ]
+    return proposals.assign(**{name: [row[name] for row in rows] for name in ("status", "verdicts", "answered_by")})
 
 
 def _outdated(row: Row, fresh: Row | None) -> str | None:
@@ -134,15 +173,16 @@ def _outdated(row: Row, fresh: Row | None) -> str | None:
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    return " ".join(str(row[name]) for name in CELL)
+    return as_text(" ".join(str(row[name]) for name in CELL))
 
 
 def _why(row: Mapping[str, Any]) -> str:
     reasons = [verdict["reason"] for verdict in json.loads(row["verdicts"]) if verdict["outcome"] == Ruling.ASK]
+    why = as_text("; ".join(reasons))
     if pd.isna(row["bound"]):
-        return f"{'; '.join(reasons)}. Nothing is certified"
+        return f"{why}. Nothing is certified"
     certified = f"at least {row['bound']:.1%} precise at {row['confidence']:.0%} confidence"
-    return f"{'; '.join(reasons)}. Certified {certified} ({row['population']}, {row['n']} labels)"
+    return f"{why}. Certified {certified} ({row['population']}, {row['n']} labels)"
 
 
 def _range(change: Mapping[str, float | None]) -> str:

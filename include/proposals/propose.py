@@ -22,7 +22,7 @@ from include.contract.grid import ThresholdPair, first_bin
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, TABLES
 from include.contract.terms import ProposalStatus, Ruling
-from include.files import canonical_json
+from include.files import canonical_json, digest_of
 from include.forecasts.forecast import ContestedRemovals, forecast, precision_at
 from include.proposals.background import Background
 from include.proposals.guardrails import CellChange, Queue, Verdict, breaker, overall, status_of, verdicts_on
@@ -187,7 +187,7 @@ def _row(done: _Judged, identity: Mapping[str, str], config: Config) -> dict[str
         "population": plan.answer.population,
     }
     return {
-        "proposal_id": hashlib.sha256(canonical_json({**values, **identity}).encode()).hexdigest()[:16],
+        "proposal_id": digest_of({**values, **identity})[:16],
         "origin": identity["origin"],
         **values,
         "method": decision.method,

@@ -23,7 +23,6 @@ STATUS: dict[ProposalStatus, tuple[str, Kind]] = {
     ProposalStatus.HELD: ("Held by a guardrail", "warn"),
     ProposalStatus.TIMED_OUT: ("Approval timed out", "warn"),
     ProposalStatus.REJECTED: ("Rejected", "warn"),
-    ProposalStatus.SELF_APPROVAL: ("Refused: approved by who asked", "warn"),
     ProposalStatus.STALE: ("Refused: out of date", "warn"),
     ProposalStatus.APPROVED: ("Changed, approved", "good"),
     ProposalStatus.WITHIN_LIMITS: ("Changed", "good"),

@@ -21,7 +21,6 @@ STOPPED = (
     ProposalStatus.HELD,
     ProposalStatus.REJECTED,
     ProposalStatus.TIMED_OUT,
-    ProposalStatus.SELF_APPROVAL,
     ProposalStatus.STALE,
 )
 

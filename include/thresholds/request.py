@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from include.config.model import Config
 
@@ -26,19 +27,38 @@ class RequestError(ValueError):
     """A form that cannot be carried out. The message names the field and what is allowed there."""
 
 
+MOST_ORIGIN_BYTES = 200
+"""Bytes of an origin, percent-encoded: a file bears its name."""
+
+
 @dataclass(frozen=True)
-class Asked:
+class FormRun:
     """A run that a person started from a form.
 
     Attributes:
-        run_id: the run's id, which is its proposals' origin.
-        user: who started it.
+        dag_id, run_id: the run. Its id may have been chosen by who started it; the Dag's may not.
+        user: who started it, as Airflow knows them.
         form: the form's fields as they were filled in.
     """
 
+    dag_id: str
     run_id: str
     user: str
     form: Mapping[str, Any]
+
+    @property
+    def origin(self) -> str:
+        """Of its proposals: no run of another Dag has it, and none is `daily`.
+
+        Raises:
+            RequestError: a run id that no file could bear.
+        """
+        origin = f"{self.dag_id}/{self.run_id}"
+        if len(quote(origin, safe="")) > MOST_ORIGIN_BYTES:
+            raise RequestError(
+                f"dag_run_id: {self.run_id[:40]!r}... is too long; leave it out, or choose a shorter one"
+            )
+        return origin
 
 
 @dataclass(frozen=True)
@@ -72,51 +92,51 @@ class Request:
             policies[name] = policies[name].model_copy(update={"target_precision": target, **window})
         return config.model_copy(update={"policies": policies})
 
-    def stored(self) -> dict[str, Any]:
-        """As JSON can hold it; `restored` reads it."""
+    def to_json(self) -> dict[str, Any]:
+        """As JSON can hold it; `from_json` reads it."""
         return asdict(self) | {"expires_on": None if self.expires_on is None else self.expires_on.isoformat()}
 
-
-def restored(stored: Mapping[str, Any]) -> Request:
-    """The request that `stored` made."""
-    expires_on = stored["expires_on"]
-    return Request(
-        policies=tuple(stored["policies"]),
-        markets=tuple(stored["markets"]),
-        targets=dict(stored["targets"]),
-        window_days=stored["window_days"],
-        propose=stored["propose"],
-        emergency=stored["emergency"],
-        reason=stored["reason"],
-        expires_on=None if expires_on is None else date.fromisoformat(expires_on),
-    )
-
-
-def checked(form: Mapping[str, Any], config: Config, day: date) -> Request:
-    """The request a form makes on `day`, the newest day with data.
-
-    Raises:
-        RequestError: an unknown policy or market, an impossible goal, a window that is none, a blank reason, an expiry
-            that is not after `day` or stands beside a what-if, an emergency without an expiry.
-    """
-    policies = _names("policies", form["policies"], config.policies)
-    markets = _names("markets", form["markets"], config.markets)
-    window = form["window_days"]
-    if window is not None and not 1 <= window <= MOST_DAYS:
-        raise RequestError(
-            f"window_days: {window} is not between 1 and {MOST_DAYS}; leave it empty for the configured one"
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Request:
+        """The request of which `to_json` made `stored`, which may hold more."""
+        expires_on = stored["expires_on"]
+        return cls(
+            policies=tuple(stored["policies"]),
+            markets=tuple(stored["markets"]),
+            targets=dict(stored["targets"]),
+            window_days=stored["window_days"],
+            propose=stored["propose"],
+            emergency=stored["emergency"],
+            reason=stored["reason"],
+            expires_on=None if expires_on is None else date.fromisoformat(expires_on),
         )
-    propose = form["mode"] == "propose"
-    return Request(
-        policies=policies,
-        markets=markets,
-        targets={name: _target(form, config.policies[name].target_precision) for name in policies},
-        window_days=window,
-        propose=propose,
-        emergency=_emergency(form),
-        reason=_reason(form["reason"]),
-        expires_on=_expiry(form["expires_on"], day, propose),
-    )
+
+    @classmethod
+    def from_form(cls, form: Mapping[str, Any], config: Config, day: date) -> Request:
+        """The request a form makes on `day`, the newest day with data.
+
+        Raises:
+            RequestError: an unknown policy or market, an impossible goal, a window that is none, a blank reason, an
+                expiry that is not after `day` or stands beside a what-if, an emergency without an expiry.
+        """
+        policies = _names("policies", form["policies"], config.policies)
+        markets = _names("markets", form["markets"], config.markets)
+        window = form["window_days"]
+        if window is not None and not 1 <= window <= MOST_DAYS:
+            raise RequestError(
+                f"window_days: {window} is not between 1 and {MOST_DAYS}; leave it empty for the configured one"
+            )
+        propose = form["mode"] == "propose"
+        return cls(
+            policies=policies,
+            markets=markets,
+            targets={name: _target(form, config.policies[name].target_precision) for name in policies},
+            window_days=window,
+            propose=propose,
+            emergency=_emergency(form),
+            reason=_reason(form["reason"]),
+            expires_on=_expiry(form["expires_on"], day, propose),
+        )
 
 
 def _names(field: str, given: Collection[str], known: Collection[str]) -> tuple[str, ...]:

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
 
 from include.config.model import Config
 from include.contract.cell import Cell, Row
 from include.contract.change import Change
-from include.contract.terms import VersionKind
+from include.contract.terms import CONFIRM, VersionKind
+from include.files import digest_of
 from include.ledger.canaries import canaries
 from include.ledger.chain import thresholds_of
 from include.ledger.overrides import overrides
 from include.ledger.publication import Act, publish_changes, read_chain
 from include.project import Project
-from include.thresholds.request import Asked, RequestError
+from include.proposals.approval import Answer, Question, may_answer
+from include.thresholds.request import FormRun, RequestError
+from include.wording import as_text
 
 log = logging.getLogger(__name__)
 
-CONFIRM, CANCEL = "Roll back", "Cancel"
-Given = Mapping[str, Any]
-"""What was shown: version, in_force (the version in force then), day, changes, text."""
 
-
-def read_request(project: Project, asked: Asked) -> dict[str, Any]:
-    """What rolling back to the form's version would change, and the Markdown that says so.
+def read_request(project: Project, form: FormRun) -> None:
+    """Whether the form's version can be brought back.
 
     Raises:
         RequestError: the version does not exist, is the newest, changes nothing or has no cell left; a blank reason.
     """
-    version, reason = asked.form["version"], str(asked.form["reason"]).strip()
+    version, reason = form.form["version"], str(form.form["reason"]).strip()
     if not reason:
         raise RequestError("reason: is blank; say why, for who reads the ledger later")
     chain = read_chain(project)
@@ -48,45 +47,83 @@ def read_request(project: Project, asked: Asked) -> dict[str, Any]:
         raise RequestError(f"version: all that {version} would change is no longer configured: {_listed(gone)}")
     if not changes:
         raise RequestError(f"version: {version} has the thresholds of version {newest}, which is in force")
-    return {
-        "version": version,
-        "in_force": newest,
-        "day": chain[-1]["ds"].isoformat(),
-        "reason": reason,
-        "changes": [change.to_json() for change in changes],
-        "text": _text(asked, chain, version, changes, gone),
-    }
 
 
-def roll_back(project: Project, asked: Asked, given: Given, answer: Mapping[str, Any]) -> str:
-    """Publishes the version that was confirmed; what it came to, in words."""
-    user = answer.get("responded_by_user")
-    if user is None:
-        return "Nobody answered in time: the thresholds in force stay."
-    if list(answer["chosen_options"]) != [CONFIRM]:
-        return f"Cancelled by {user['name']}: the thresholds in force stay."
+@dataclass(frozen=True)
+class RollBack:
+    """The question whether an earlier version is to be brought back, and the answer's consequences."""
 
-    def find(chain: Sequence[Row]) -> Sequence[Change] | str:
-        later = [row for row in chain if row["version"] > given["in_force"]]
-        if any(json.loads(row["request"]).get("origin") == asked.run_id for row in later):
-            return []  # this run did it before it was killed
-        changes = rolled_back(chain, given["version"], project.config)[0]
-        if [change.to_json() for change in changes] != given["changes"]:
-            return f"stale: version {chain[-1]['version']} changed these cells after the question was asked"
-        return changes
+    project: Project
+    form: FormRun
 
-    act = Act(
-        day=date.fromisoformat(given["day"]),
-        requester=asked.user,
-        approver=None if user["name"] == asked.user else user["name"],
-        reason=given["reason"],
-        request={"kind": VersionKind.ROLL_BACK, "origin": asked.run_id, "version": given["version"]},
-    )
-    result = publish_changes(project, find, act, datetime.now(UTC))
-    log.info("%s", result)
-    if result.outcome == "refused":
-        return f"Not rolled back. {result.refused['']}. The thresholds in force stay."
-    return f"Rolled back to version {given['version']}, as version {result.version}. {result.serving}."
+    @property
+    def version(self) -> int:
+        """The version to bring back."""
+        return int(self.form.form["version"])
+
+    @property
+    def day(self) -> date:
+        """The day of that version."""
+        found: date = self._chain()[self.version - 1]["ds"]
+        return found
+
+    def unfinished(self) -> str | None:
+        """What this run published before its process was killed; None: nothing."""
+        for row in self._chain():
+            if json.loads(row["request"]).get("origin") == self.form.origin:
+                return f"Rolled back to version {self.version}, as version {row['version']}."
+        return None
+
+    def question(self) -> Question | None:
+        """What bringing the version back changes; None: this run did it already, or nothing differs any more."""
+        chain = self._chain()
+        changes, gone = rolled_back(chain, self.version, self.project.config)
+        if not changes or self.unfinished() is not None:
+            return None
+        subject = f"Roll the thresholds back to version {self.version}"
+        text = _text(self.form, chain, self.version, changes, gone)
+        shown = {"subject": subject, "text": text, "changes": [change.to_json() for change in changes]}
+        return Question(subject, text, digest_of(shown))
+
+    def objection(self, answer: Answer) -> str | None:
+        """Why the answer of this person does not count; None: it does."""
+        if may_answer(answer, self.project.config):
+            return None
+        return f"{answer.name} is not among those who may answer, see approval.assigned_users"
+
+    def settle(self, answer: Answer) -> str:
+        """Publishes the version that was confirmed; what it came to, in words."""
+        if answer.name is None:
+            return "Nobody answered in time: the thresholds in force stay."
+        if answer.option != CONFIRM:
+            return f"Cancelled by {as_text(answer.name)}: the thresholds in force stay."
+        act = Act(
+            day=self._chain()[-1]["ds"],
+            requester=self.form.user,
+            approver=None if answer.name == self.form.user else answer.name,
+            reason=str(self.form.form["reason"]).strip(),
+            request={"kind": VersionKind.ROLL_BACK, "origin": self.form.origin, "version": self.version},
+        )
+        confirmed = rolled_back(self._chain(), self.version, self.project.config)[0]
+
+        def find(chain: Sequence[Row]) -> Sequence[Change] | str:
+            if rolled_back(chain, self.version, self.project.config)[0] != confirmed:
+                return f"stale: version {chain[-1]['version']} changed these cells after the question was asked"
+            return confirmed
+
+        result = publish_changes(self.project, find, act, datetime.now(UTC))
+        log.info("%s", result)
+        if result.outcome == "refused":
+            return f"Not rolled back. {result.refused['']}. The thresholds in force stay."
+        return f"Rolled back to version {self.version}, as version {result.version}. {result.serving}."
+
+    def _chain(self) -> list[Row]:
+        return read_chain(self.project)
+
+
+def approval(project: Project, form: FormRun) -> RollBack:
+    """The question whether the form's version is to be brought back."""
+    return RollBack(project, form)
 
 
 def rolled_back(chain: Sequence[Row], version: int, config: Config) -> tuple[list[Change], list[Cell]]:
@@ -108,12 +145,13 @@ def _configured(cell: Cell, config: Config) -> bool:
     return known is not None and market in config.markets and model_version in known.model_versions
 
 
-def _text(asked: Asked, chain: Sequence[Row], version: int, changes: Sequence[Change], gone: Sequence[Cell]) -> str:
+def _text(form: FormRun, chain: Sequence[Row], version: int, changes: Sequence[Change], gone: Sequence[Cell]) -> str:
     """What a person is shown before `version` is brought back."""
     row, acting, temporary = chain[version - 1], canaries(chain), overrides(chain[:version])
     changed = [change.cell for change in changes]
     lines = [
-        f"{asked.user} wants version {row['version']} of {row['ds']} ({row['reason']}) back: {asked.form['reason']}",
+        f"{as_text(form.user)} wants version {row['version']} of {row['ds']} ({as_text(row['reason'])}) back: "
+        f"{as_text(str(form.form['reason']))}",
         "",
         "| cell | remove_at | review_at |",
         "|---|---|---|",
@@ -123,7 +161,7 @@ def _text(asked: Asked, chain: Sequence[Row], version: int, changes: Sequence[Ch
             for change in changes
         ),
     ]
-    lines += [f"\nIn {' '.join(cell)}, {acting[cell]}: that ends." for cell in changed if cell in acting]
+    lines += [f"\nIn {' '.join(cell)}, {as_text(str(acting[cell]))}: that ends." for cell in changed if cell in acting]
     for held in (temporary[cell] for cell in changed if cell in temporary):
         until = f"version {held.version} set these thresholds until {held.expires_on} only"
         lines += ["", f"**{' '.join(held.cell)}**: {until}. Rolled back, they do not expire."]

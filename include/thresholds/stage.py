@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Any
 
 import pandas as pd
 
@@ -19,21 +18,20 @@ from include.evidence.accepted import accepted, window_start
 from include.evidence.enforcement import enforced_removals
 from include.evidence.fingerprints import config_digest, fingerprints
 from include.evidence.sample import labelled_sample, of_cells
-from include.files import write_whole
 from include.forecasts.outcomes import due, frame_of, outcome
 from include.ledger.canaries import canaries, in_words
 from include.ledger.chain import TABLE, in_order
 from include.ledger.in_force import thresholds_before
 from include.ledger.overrides import lifting, overrides
-from include.ledger.publication import Act, publish, publish_changes, published_ids, read_chain
+from include.ledger.publication import Act, publish_changes, read_chain
 from include.metrics.policy_metrics import policy_metrics
 from include.project import Project
-from include.proposals.approval import already_answered, answered, refused, request_text, validated
 from include.proposals.collect import background
 from include.proposals.holds import respecting
 from include.proposals.propose import propose
 from include.quality import suites
 from include.quality.gate import judge
+from include.thresholds.run import Approval, Run
 from include.watch.canaries import canary_changes
 from include.watch.collect import alarms, watch_rows
 
@@ -65,10 +63,22 @@ def watch_published(project: Project, day: date) -> None:
 
 def propose_thresholds(project: Project, day: date) -> None:
     """threshold_proposals of the day: certified, forecast and judged by the guardrails."""
-    rows = already_answered(daily_proposals(project, day), project.warehouse.read(TABLE))
-    project.warehouse.replace("threshold_proposals", day, rows, slice_value=DAILY)
-    for status, count in rows["status"].value_counts().items():
-        log.info("%s: %d cells", status, count)
+    daily_run(project, day).propose()
+
+
+def daily_run(project: Project, day: date) -> Run:
+    """The daily run of `day`, as what proposes and publishes."""
+    return Run(
+        project=project,
+        day=day,
+        origin=DAILY,
+        kind=VersionKind.DAILY,
+        requester=REQUESTER,
+        request={"day": day.isoformat()},
+        compute=lambda: daily_proposals(project, day),
+        config_sha=config_digest(project),
+        subject=f"Threshold changes of {day} wait for approval",
+    )
 
 
 def daily_proposals(project: Project, day: date) -> pd.DataFrame:
@@ -96,7 +106,7 @@ def daily_proposals(project: Project, day: date) -> pd.DataFrame:
 
 def gate_proposals(project: Project, day: date) -> None:
     """Whether the proposals may be published at all. Raises GateFailed."""
-    judged = suites.thresholds(_proposals(project, day), project.config)
+    judged = suites.thresholds(daily_run(project, day).proposals(), project.config)
     judge(project.warehouse, "thresholds", day, judged, project.settings.quality_docs)
 
 
@@ -113,15 +123,16 @@ def publish_within_limits(project: Project, day: date) -> str:
 
     What answers an alarm makes a version of its own, whose reason is the alarm.
     """
-    proposals = _proposals(project, day)
+    run = daily_run(project, day)
+    proposals = run.proposals()
     within = proposals[proposals["status"] == ProposalStatus.WITHIN_LIMITS]
     alarm = within["verdicts"].map(_alarm_of)
     answering, rest = within[alarm != ""], within[alarm == ""]
     done = []
     if len(answering):
         named = zip(*(answering[name] for name in CELL), alarm[alarm != ""], strict=True)
-        done.append(_publish(project, day, answering, "; ".join(" ".join(words) for words in named)))
-    return " | ".join([*done, _publish(project, day, rest, "within the guardrails")])
+        done.append(run.publish(answering, "; ".join(" ".join(words) for words in named)))
+    return " | ".join([*done, run.publish(rest, "within the guardrails")])
 
 
 def advance_canaries(project: Project, day: date) -> str:
@@ -170,37 +181,14 @@ def compare_forecasts(project: Project, day: date) -> None:
     log.info("Compared %d forecasts with what happened", len(items))
 
 
-def approval_request(project: Project, day: date) -> str:
-    """The Markdown table a person is shown; empty if nobody needs to be asked."""
-    return request_text(_proposals(project, day))
-
-
-def settle_answer(project: Project, day: date, answer: Mapping[str, Any]) -> str:
-    """Records the answer in threshold_proposals, and publishes what was approved and still holds."""
-    proposals = answered(_proposals(project, day), answer, REQUESTER)
-    approved = proposals[proposals["status"] == ProposalStatus.APPROVED]
-    if not approved.empty:
-        done = published_ids(in_order(project.warehouse.read(TABLE)))
-        proposals = validated(proposals, daily_proposals(project, day), done)
-    project.warehouse.replace("threshold_proposals", day, proposals.drop(columns="ds"), slice_value=DAILY)
-    if approved.empty:
-        log.info("Nothing approved: today's thresholds stay")
-        return "nothing approved: the thresholds stay"
-    carried = proposals[proposals["status"] == ProposalStatus.APPROVED]
-    approver = str(answer["responded_by_user"]["name"])
-    return _publish(project, day, carried, f"approved by {approver}", approver)
+def approval(project: Project, day: date) -> Approval:
+    """The question about the day's changes that wait for a person."""
+    return Approval(daily_run(project, day))
 
 
 def write_report(project: Project, day: date) -> str:
     """The day's report; returns its path."""
-    from include.report.collect import report_data
-    from include.report.page import build_report
-
-    page = build_report(report_data(project, day))
-    target = project.settings.reports / f"{day}.html"
-    write_whole(target, page.encode())
-    log.info("Report: %s", target)
-    return str(target)
+    return daily_run(project, day).report()
 
 
 def _in_force(project: Project, day: date) -> pd.DataFrame:
@@ -208,28 +196,6 @@ def _in_force(project: Project, day: date) -> pd.DataFrame:
     return thresholds_before(project, day, cells)
 
 
-def _proposals(project: Project, day: date) -> pd.DataFrame:
-    return project.warehouse.read("threshold_proposals", day, day, slice_value=DAILY)
-
-
 def _alarm_of(verdicts: str) -> str:
     """What the watch says among a proposal's verdicts; empty: nothing."""
     return next((verdict["reason"] for verdict in json.loads(verdicts) if verdict["name"] == "watch"), "")
-
-
-def _publish(project: Project, day: date, carried: pd.DataFrame, reason: str, approver: str | None = None) -> str:
-    """Publishes the proposals `carried`, and records those the ledger no longer lets through; what it came to."""
-    act = Act(
-        day=day,
-        requester=REQUESTER,
-        approver=approver,
-        reason=reason,
-        request={"kind": VersionKind.DAILY, "day": day.isoformat()},
-        evidence=fingerprints(project, day) | config_digest(project),
-    )
-    result = publish(project, carried, act, datetime.now(UTC))
-    if result.refused:
-        outdated = refused(_proposals(project, day), result.refused).drop(columns="ds")
-        project.warehouse.replace("threshold_proposals", day, outdated, slice_value=DAILY)
-    log.info("%s", result)
-    return str(result)

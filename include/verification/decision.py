@@ -59,7 +59,7 @@ def _proposed(project: Project, request: Mapping[str, Any], version: int) -> pd.
     if request["kind"] == VersionKind.DAILY:
         return daily_proposals(project, date.fromisoformat(request["day"]))
     ledger = project.warehouse.read(TABLE)
-    return ad_hoc.computed(project, request["origin"], request, ledger[ledger["version"] < version])
+    return ad_hoc.request_proposals(project, request, ledger[ledger["version"] < version])
 
 
 def _proposal_problems(proposals: pd.DataFrame, row: Row) -> list[str]:

@@ -236,8 +236,9 @@ def run_day(project: Project, platform: Platform, day: date) -> None:
     thresholds.lift_expired(project, day)
     thresholds.publish_within_limits(project, day)
     thresholds.advance_canaries(project, day)
-    if thresholds.approval_request(project, day):
-        thresholds.settle_answer(project, day, APPROVED)
+    approval = thresholds.approval(project, day)
+    if approval.question() is not None:
+        approval.settle(APPROVED)
 
 
 def recalibrated(project: Project, day: date, cells: Sequence[Cell]) -> Levels:

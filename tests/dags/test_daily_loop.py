@@ -17,7 +17,7 @@ from include.ledger.chain import LedgerError, in_order, verify
 from include.ledger.serving import read_serving
 from include.local.runs import RunFailed
 from include.thresholds import ad_hoc, roll_back, stage
-from include.thresholds.request import Asked
+from include.thresholds.request import FormRun
 from tests.loop import DAYS, FORM, LAST, Loop, approve, nobody, reject
 
 pytestmark = pytest.mark.airflow
@@ -136,11 +136,13 @@ def test_what_was_edited_by_hand_stops_every_publication_until_it_is_put_back(
     assert edited != sound
     with pytest.raises(RunFailed, match="failed in lift_expired"):
         loop.run("recalibrate_thresholds", LAST, approve)
-    wanted = Asked("manual__1", "ana", FORM | {"policies": ["pornography"], "mode": "propose"})
+    wanted = FormRun("recalibrate_ad_hoc", "manual__1", "ana", FORM | {"policies": ["pornography"], "mode": "propose"})
     with pytest.raises(LedgerError, match=said):
         ad_hoc.propose_changes(loop.project, wanted, ad_hoc.read_request(loop.project, wanted))
     with pytest.raises(LedgerError, match=said):
-        roll_back.read_request(loop.project, Asked("manual__2", "ana", {"version": 1, "reason": "complaints"}))
+        roll_back.read_request(
+            loop.project, FormRun("roll_back_thresholds", "manual__2", "ana", {"version": 1, "reason": "complaints"})
+        )
     assert (file.read_bytes(), loop.settings.thresholds.read_bytes()) == (edited, served)
     assert len(loop.read("threshold_ledger")) == 1
 

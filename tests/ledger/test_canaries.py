@@ -29,7 +29,7 @@ from include.project import Project
 from include.proposals.approval import forecast_in_words
 from include.simulation.buckets import buckets
 from include.thresholds import stage
-from include.thresholds.ad_hoc import computed
+from include.thresholds.ad_hoc import request_proposals
 from include.thresholds.request import Request
 from include.verification.decision import decision_problems
 from include.watch.canary_step import canary_finding
@@ -260,12 +260,12 @@ def test_a_request_for_a_cell_with_a_canary_asks_a_person_and_acts_first_on_a_sh
         label(project, n, right=20, wrong=0)
     day, ledger = DAY + timedelta(days=9), rows_of(project)
     asked = Request(("violence",), ("BR",), {"violence": 0.95}, None, True, False, "complaints", None)
-    found = of_br(computed(project, "run", {"day": day.isoformat(), **asked.stored()}, ledger))
+    found = of_br(request_proposals(project, {"origin": "run", "day": day.isoformat(), **asked.to_json()}, ledger))
     (verdict,) = (verdict for verdict in json.loads(found["verdicts"]) if verdict["name"] == "canary")
     assert (found["status"], found["canary_share"]) == ("awaiting_approval", 0.01)
     assert verdict["reason"].endswith("since 2026-11-10; this would end it")
     passing = replace(asked, expires_on=day + timedelta(days=9))
-    found = of_br(computed(project, "run", {"day": day.isoformat(), **passing.stored()}, ledger))
+    found = of_br(request_proposals(project, {"origin": "run", "day": day.isoformat(), **passing.to_json()}, ledger))
     assert pd.isna(found["canary_share"])
 
 

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from copy import copy
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -94,6 +95,13 @@ class Api:
         question = f"{run}/taskInstances/{task_id}/-1/hitlDetails"
         self.send("PATCH", question, {"chosen_options": [option], "params_input": {}})
 
+    def clear(self, run: str, task_id: str) -> None:
+        """Clears a task and all after it, so that they run again."""
+        dag_id, run_id = run.split("/")[4], urllib.parse.unquote(run.rpartition("/")[2])
+        body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
+        body |= {"include_downstream": True, "reset_dag_runs": True}
+        self.send("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", body)
+
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """The Dag's runs; none before the Dag processor has seen its file."""
         try:
@@ -169,7 +177,7 @@ def proposals(history: History, origin: str) -> pd.DataFrame:
 
 
 def of_run(history: History, run: str) -> pd.DataFrame:
-    return proposals(history, urllib.parse.unquote(run.rpartition("/")[2]))
+    return proposals(history, f"recalibrate_ad_hoc/{urllib.parse.unquote(run.rpartition('/')[2])}")
 
 
 def test_a_scheduled_day_flows_through_all_dags_by_asset_events(airflow: tuple[Api, History]) -> None:
@@ -241,18 +249,93 @@ def test_a_request_is_rejected_and_one_not_approved_by_who_asked_through_the_api
     rejected, own = runs
 
     approver.answer(rejected, "ask_for_approval", "Reject")
-    api.answer(own, "ask_for_approval", "Approve")
-    for run, said in ((rejected, "was rejected by approver"), (own, "nobody approves what they asked for themselves")):
-        ended = api.finished(run)
-        assert ended["state"] == "success"
-        assert said in ended["note"]
-    for run, status, name in ((rejected, "rejected", "approver"), (own, "self_approval", "admin")):
+    ended = api.finished(rejected)
+    assert ended["state"] == "success"
+    assert "was rejected by approver" in ended["note"]
+
+    api.answer(own, "ask_for_approval", "Approve")  # who asked: it does not count, and the question stands
+    assert api.asked([own]) == {own: questions[own]}
+    assert set(of_run(history, own)["status"]) & {"approved", "rejected"} == set()
+    approver.answer(own, "ask_for_approval", "Reject")
+    assert api.finished(own)["state"] == "success"
+    for run in runs:
         rows = of_run(history, run)
-        answered = rows[rows["status"] == status]
+        answered = rows[rows["status"] == "rejected"]
         assert len(answered) > 0
-        assert set(answered["answered_by"]) == {name}
-        assert not {"approved", "awaiting_approval"} & set(rows["status"])
+        assert set(answered["answered_by"]) == {"approver"}
     assert (served(history), len(versions(history))) == (before, ledger)
+
+
+def test_nobody_approves_their_own_change_in_somebody_elses_name(airflow: tuple[Api, History], approver: Api) -> None:
+    """Role `user` may start runs, edit XComs and clear tasks: all that is tried here."""
+    admin, history = airflow
+    cells = {"policies": sorted(history.project.config.policies), "markets": sorted(history.project.config.markets)}
+    wanted = FORM | cells | {"goal": "own", "precision_percent": 70, "mode": "propose"}
+    run = approver.fill_in("recalibrate_ad_hoc", **wanted)
+    questions = approver.asked([run])
+    before, ledger = served(history), len(versions(history))
+    asked = of_run(history, run).query("status == 'awaiting_approval'")["proposal_id"].tolist()
+    assert asked
+
+    approver.answer(run, "ask_for_approval", "Approve")
+    assert approver.asked([run]) == questions
+
+    earlier = history.day(DAYS - 2).isoformat()
+    approver.send("PATCH", f"{run}/taskInstances/read_request/xcomEntries/return_value", {"value": earlier})
+    approver.clear(run, "ask_for_approval")
+    assert admin.finished(run)["state"] == "failed"  # nothing was proposed on the day that was put there
+    today = history.day(DAYS - 1).isoformat()
+    approver.send("PATCH", f"{run}/taskInstances/read_request/xcomEntries/return_value", {"value": today})
+    approver.clear(run, "ask_for_approval")
+    assert admin.asked([run]) == questions
+    forged = {"chosen_options": ["Approve"], "params_input": {}, "responded_by_user": {"id": "admin", "name": "admin"}}
+    for task_id in ("ask_for_approval", "publish_within_limits"):
+        entry = {"key": "return_value", "value": forged, "map_index": -1}
+        with suppress(urllib.error.HTTPError):  # as Airflow lets them, or not
+            approver.send("POST", f"{run}/taskInstances/{task_id}/xcomEntries", entry)
+        with suppress(urllib.error.HTTPError):
+            approver.send("PATCH", f"{run}/taskInstances/{task_id}/xcomEntries/return_value", {"value": forged})
+    admin.answer(run, "ask_for_approval", "Reject")
+    assert admin.finished(run)["state"] == "success"
+
+    for task_id in ("ask_for_approval", "propose_changes"):  # a settled proposal never waits again
+        approver.clear(run, task_id)
+        assert admin.finished(run)["state"] == "success"
+    rows = of_run(history, run).set_index("proposal_id")
+    assert set(rows.loc[asked, "status"]) == {"rejected"}
+    assert set(rows.loc[asked, "answered_by"]) == {"admin"}
+    assert (served(history), len(versions(history))) == (before, ledger)
+
+
+def test_a_run_named_daily_touches_nothing_of_the_daily_run(airflow: tuple[Api, History], approver: Api) -> None:
+    _, history = airflow
+    before = proposals(history, "daily")
+    form = FORM | {"mode": "what_if", "reason": "curious"}
+    body = {"logical_date": None, "conf": form, "dag_run_id": "daily"}
+    approver.send("POST", "/api/v2/dags/recalibrate_ad_hoc/dagRuns", body)
+    assert approver.finished("/api/v2/dags/recalibrate_ad_hoc/dagRuns/daily")["state"] == "success"
+    pd.testing.assert_frame_equal(proposals(history, "daily"), before)
+    assert len(proposals(history, "recalibrate_ad_hoc/daily")) > 0
+
+
+def test_an_answer_given_the_moment_a_question_appears_counts_once(airflow: tuple[Api, History], approver: Api) -> None:
+    api, history = airflow
+    before = len(versions(history))
+    runs = [api.fill_in("roll_back_thresholds", version=2, reason=f"at once, {number}") for number in range(3)]
+    waiting, deadline = set(runs), time.monotonic() + RUN_SECONDS
+    while waiting:
+        assert time.monotonic() < deadline, waiting
+        for run in sorted(waiting):
+            try:
+                approver.answer(run, "roll_back", "Cancel")
+                waiting.remove(run)
+            except urllib.error.HTTPError as error:
+                if error.code != 404:  # not asked yet
+                    raise
+    for run in runs:
+        ended = api.finished(run)
+        assert (ended["state"], ended["note"]) == ("success", "Cancelled by approver: the thresholds in force stay.")
+    assert len(versions(history)) == before
 
 
 def test_a_rollback_is_cancelled_and_another_confirmed_through_the_api(airflow: tuple[Api, History]) -> None:
@@ -265,12 +348,12 @@ def test_a_rollback_is_cancelled_and_another_confirmed_through_the_api(airflow: 
             assert f"| {' '.join(cell)} | " in body
     cancelled, confirmed = runs
 
-    api.answer(cancelled, "confirm", "Cancel")
+    api.answer(cancelled, "roll_back", "Cancel")
     run = api.finished(cancelled)
     assert (run["state"], run["note"]) == ("success", "Cancelled by admin: the thresholds in force stay.")
     assert served(history)["version"] == newest["version"]
 
-    api.answer(confirmed, "confirm", "Roll back")
+    api.answer(confirmed, "roll_back", "Roll back")
     run = api.finished(confirmed)
     assert run["state"] == "success"
     assert run["note"].startswith(

@@ -17,7 +17,9 @@ from include.config.load import ConfigError
 from include.config.settings import settings_from
 from include.ledger.chain import LedgerError
 from include.local.runs import RunFailed, run_dag
-from include.orchestration.dags import RETURN, _StepOperator, approval_settings, stage
+from include.orchestration.ask import AskAPerson
+from include.orchestration.dags import RETURN, answer_within, opened
+from include.orchestration.steps import Step
 from include.project import Project
 from include.quality.checks import Judged, between
 from include.quality.gate import GateFailed, run_gate
@@ -40,12 +42,8 @@ def declared(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-@pytest.fixture
-def in_task(declared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As inside a task."""
-    run = SimpleNamespace(dag_id="sample_for_review", run_id="scheduled-1", clear_number=2)
-    context = {"dag_run": run, "ti": SimpleNamespace(task_id="scan_scores")}
-    monkeypatch.setattr("include.orchestration.dags.get_current_context", lambda: context)
+RUN = SimpleNamespace(dag_id="sample_for_review", run_id="scheduled-1", clear_number=2)
+CONTEXT = {"dag_run": RUN, "ti": SimpleNamespace(task_id="scan_scores")}
 
 
 def gate_failed() -> GateFailed:
@@ -53,15 +51,14 @@ def gate_failed() -> GateFailed:
     return GateFailed(run_gate("scores", DAY, [Judged("video_scores", pd.DataFrame({"a": [1]}), (check,))]))
 
 
-@pytest.mark.usefixtures("in_task")
-def test_a_stage_gets_the_project_and_the_day() -> None:
-    with stage("2026-11-03") as (project, day):
+@pytest.mark.usefixtures("declared")
+def test_a_step_gets_the_project() -> None:
+    with opened(CONTEXT) as project:
         assert isinstance(project, Project)
         assert project.settings == settings_from(EXTRA, VARIABLES)
-        assert day == DAY
 
 
-@pytest.mark.usefixtures("in_task")
+@pytest.mark.usefixtures("declared")
 @pytest.mark.parametrize(
     "error",
     [
@@ -75,37 +72,38 @@ def test_a_stage_gets_the_project_and_the_day() -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_what_no_retry_can_heal_is_final_and_keeps_its_message(error: Exception) -> None:
-    with pytest.raises(AirflowFailException) as failed, stage("2026-11-03"):
+    with pytest.raises(AirflowFailException) as failed, opened(CONTEXT, "2026-11-03"):
         raise error
     assert str(failed.value) == str(error)
     assert failed.value.__cause__ is error
 
 
-@pytest.mark.usefixtures("in_task")
+@pytest.mark.usefixtures("declared")
 def test_a_task_that_waits_for_a_query_holds_no_worker() -> None:
-    with pytest.raises(TaskDeferred) as deferred, stage("2026-11-03"):
+    with pytest.raises(TaskDeferred) as deferred, opened(CONTEXT, "2026-11-03"):
         raise StillRunning("job 1 is still running")
     assert deferred.value.method_name == "take_up"
-    assert hasattr(_StepOperator, deferred.value.method_name)
+    assert hasattr(Step, deferred.value.method_name)
+    assert hasattr(AskAPerson, deferred.value.method_name)
     due = deferred.value.trigger.moment - datetime.now(UTC)
     assert timedelta(0) < due <= RETURN
 
 
-@pytest.mark.usefixtures("in_task")
+@pytest.mark.usefixtures("declared")
 def test_the_warehouse_is_told_who_asks_and_retries_of_a_run_are_one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     callers = []
     monkeypatch.setattr("include.project.open_project", lambda settings, caller: callers.append(caller))
-    with stage("2026-11-03"):
+    with opened(CONTEXT, "2026-11-03"):
         pass
     assert callers == [
         Caller("sample_for_review", "scan_scores", "2026-11-03", "sample_for_review scheduled-1 2", 30.0)
     ]
 
 
-@pytest.mark.usefixtures("in_task")
+@pytest.mark.usefixtures("declared")
 @pytest.mark.parametrize("error", [OSError("disk"), ValueError("wrong"), KeyError("k"), TimeoutError("storage")])
 def test_any_other_failure_stays_what_it_is(error: Exception) -> None:
-    with pytest.raises(type(error)) as failed, stage("2026-11-03"):
+    with pytest.raises(type(error)) as failed, opened(CONTEXT, "2026-11-03"):
         raise error
     assert failed.value is error
     assert not isinstance(failed.value, AirflowFailException)
@@ -119,22 +117,22 @@ def test_any_other_failure_stays_what_it_is(error: Exception) -> None:
         ({"PLUMBLINE_CONFIG": "none.yaml"}, r"none\.yaml: cannot be read"),
     ],
 )
-@pytest.mark.usefixtures("in_task")
+@pytest.mark.usefixtures("declared")
 def test_a_wrong_setting_is_final_before_anything_runs(
     monkeypatch: pytest.MonkeyPatch, broken: dict[str, str], said: str
 ) -> None:
     for name, value in broken.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(AirflowFailException, match=said), stage("2026-11-03"):
+    with pytest.raises(AirflowFailException, match=said), opened(CONTEXT, "2026-11-03"):
         pytest.fail("nothing may run")
 
 
 def test_a_wrong_configuration_keeps_a_dag_from_loading(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert approval_settings()["response_timeout"].total_seconds() == 20 * 3600
+    assert answer_within() == timedelta(hours=20)
     (home / "policies.yaml").write_text("policies: 3\n")
     monkeypatch.setenv("PLUMBLINE_CONFIG", "policies.yaml")
     with pytest.raises(ConfigError, match=r"policies\.yaml"):
-        approval_settings()
+        answer_within()
 
 
 def replaced(monkeypatch: pytest.MonkeyPatch, package: str, dag: Any, **instead: Any) -> list[tuple[Any, ...]]:

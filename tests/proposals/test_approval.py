@@ -8,7 +8,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from include.proposals.approval import already_answered, answered, request_text, validated, waiting_for_a_person
+from include.config.load import load_config
+from include.proposals.approval import (
+    Answer,
+    already_answered,
+    may_answer,
+    question_table,
+    with_answer,
+    without_outdated,
+)
 
 
 def proposal(identity: str, status: str, **values: Any) -> dict[str, Any]:
@@ -58,8 +66,7 @@ def proposals() -> pd.DataFrame:
 
 
 def test_the_request_shows_what_waits_what_it_does_and_why_and_nothing_else(proposals: pd.DataFrame) -> None:
-    assert waiting_for_a_person(proposals)["proposal_id"].tolist() == ["p2", "p4"]
-    heading, rule, *rows = request_text(proposals).splitlines()
+    heading, rule, *rows = question_table(proposals).splitlines()
     assert heading.count("|") == rule.count("|") == rows[0].count("|") == 4
     assert rows[0] == (
         "| violence BR violence-v3 | 0.980 → 0.900 | 15,000 removals (+13,800, +1150%); "
@@ -76,32 +83,30 @@ def test_the_request_shows_what_waits_what_it_does_and_why_and_nothing_else(prop
 
 def test_a_request_without_a_certificate_says_so() -> None:
     row = proposal("p1", "awaiting_approval", bound=None)
-    text = request_text(pd.DataFrame([row, proposal("p2", "refused")]))
+    text = question_table(pd.DataFrame([row, proposal("p2", "refused")]))
     assert text.splitlines()[-1].endswith("review load grows. Nothing is certified")
 
 
 def test_nobody_is_asked_when_nothing_waits(proposals: pd.DataFrame) -> None:
-    assert request_text(proposals[proposals["status"] != "awaiting_approval"]) == ""
-    assert request_text(proposals.head(0)) == ""
+    assert question_table(proposals[proposals["status"] != "awaiting_approval"]) == ""
+    assert question_table(proposals.head(0)) == ""
 
 
 @pytest.mark.parametrize(
     ("answer", "status", "by"),
     [
-        ({"chosen_options": ["Approve"], "responded_by_user": {"id": "7", "name": "ines"}}, "approved", "ines"),
-        ({"chosen_options": ["Reject"], "responded_by_user": {"id": "7", "name": "ines"}}, "rejected", "ines"),
-        ({"chosen_options": ["Reject"], "responded_by_user": None}, "timed_out", None),
-        ({"chosen_options": ["Approve"], "responded_by_user": None}, "timed_out", None),
-        ({"chosen_options": ["Reject"]}, "timed_out", None),
-        ({"chosen_options": ["Approve", "Reject"], "responded_by_user": {"id": "7", "name": "i"}}, "rejected", "i"),
-        ({"chosen_options": [], "responded_by_user": {"id": "7", "name": "i"}}, "rejected", "i"),
+        (Answer("Approve", "ines"), "approved", "ines"),
+        (Answer("Reject", "ines"), "rejected", "ines"),
+        (Answer("approve", "ines"), "rejected", "ines"),
+        (Answer("Reject", None), "timed_out", None),
+        (Answer("Approve", None), "timed_out", None),
     ],
 )
 def test_an_answer_settles_what_waits_and_only_that(
-    proposals: pd.DataFrame, answer: dict[str, Any], status: str, by: str | None
+    proposals: pd.DataFrame, answer: Answer, status: str, by: str | None
 ) -> None:
     before = proposals.copy()
-    settled = answered(proposals, answer, "recalibrate_thresholds")
+    settled = with_answer(proposals, answer)
     assert settled["status"].tolist() == ["within_limits", status, "refused", status]
     names = [None if pd.isna(name) else name for name in settled["answered_by"]]
     assert names == [None, by, None, by]
@@ -110,31 +115,56 @@ def test_an_answer_settles_what_waits_and_only_that(
     pd.testing.assert_frame_equal(settled[rest], before[rest])
 
 
-def ledger(*versions: tuple[list[str], str | None]) -> pd.DataFrame:
-    rows = [{"proposal_ids": json.dumps(ids), "approver": approver} for ids, approver in versions]
-    return pd.DataFrame(rows, columns=["proposal_ids", "approver"])
+def ledger(*versions: tuple[list[str], str | None]) -> list[dict[str, Any]]:
+    return [{"proposal_ids": json.dumps(ids), "approver": approver} for ids, approver in versions]
 
 
 def test_what_was_approved_is_not_asked_again(proposals: pd.DataFrame) -> None:
-    settled = already_answered(proposals, ledger(([], None), (["p2", "p9"], "ines"), (["p1"], None)))
+    nothing = proposals.head(0)
+    settled = already_answered(proposals, nothing, ledger(([], None), (["p2", "p9"], "ines"), (["p1"], None)))
     assert settled["status"].tolist() == ["within_limits", "approved", "refused", "awaiting_approval"]
     assert settled.loc[1, "answered_by"] == "ines"
-    assert request_text(settled).count("violence BR") == 0 < request_text(proposals).count("violence BR")
+    assert question_table(settled).count("violence BR") == 0 < question_table(proposals).count("violence BR")
+
+
+@pytest.mark.parametrize("status", ["approved", "rejected", "timed_out", "stale"])
+def test_what_was_settled_before_never_waits_again(proposals: pd.DataFrame, status: str) -> None:
+    why = '[{"name": "still_valid", "outcome": "hold", "reason": "said before"}]'
+    earlier = proposals.assign(
+        status=["within_limits", status, "refused", "awaiting_approval"],
+        answered_by=pd.Series([None, "ines", None, None], dtype=object),
+        verdicts=["[]", why, "[]", "[]"],
+    )
+    settled = already_answered(proposals, earlier, [])
+    assert settled["status"].tolist() == ["within_limits", status, "refused", "awaiting_approval"]
+    assert (settled["answered_by"].iloc[1], settled["verdicts"].iloc[1]) == ("ines", why)
+    other = proposals.assign(proposal_id=["n1", "n2", "n3", "n4"])  # rests on other evidence
+    assert already_answered(other, earlier, [])["status"].tolist() == other["status"].tolist()
 
 
 @pytest.mark.parametrize("found", [ledger(), ledger((["p2"], None)), ledger((["p3", "p1"], "ines"))])
-def test_only_an_approval_of_what_waits_counts(proposals: pd.DataFrame, found: pd.DataFrame) -> None:
-    pd.testing.assert_frame_equal(already_answered(proposals, found), proposals)
+def test_only_an_approval_of_what_waits_counts(proposals: pd.DataFrame, found: list[dict[str, Any]]) -> None:
+    pd.testing.assert_frame_equal(already_answered(proposals, proposals.head(0), found), proposals)
 
 
-def test_nobody_approves_what_they_asked_for(proposals: pd.DataFrame) -> None:
-    def settled(choice: str, user: str) -> set[str]:
-        answer = {"chosen_options": [choice], "responded_by_user": {"id": "7", "name": user}}
-        return set(answered(proposals, answer, "ines")["status"]) - {"within_limits", "refused"}
+def test_who_may_answer_is_who_the_configuration_names() -> None:
+    config = load_config()
+    some = config.model_copy(update={"approval": config.approval.model_copy(update={"assigned_users": ["ines", "41"]})})
+    anybody, ines, by_id, other = Answer("Approve", "x"), Answer("Reject", "ines"), Answer("Approve", "I", "41"), "ana"
+    assert may_answer(anybody, config)
+    assert may_answer(ines, some)
+    assert may_answer(by_id, some)
+    assert not may_answer(Answer("Approve", other, "7"), some)
+    assert may_answer(Answer("Reject", None), some)  # nobody did in time
 
-    assert settled("Approve", "ines") == {"self_approval"}
-    assert settled("Approve", "ana") == {"approved"}
-    assert settled("Reject", "ines") == {"rejected"}
+
+def test_reasons_that_came_from_outside_are_text_in_the_question() -> None:
+    forged = "version 7, asked for by eva, holds this cell: x\n\n| a | b |\n|---|---|\n![i](http://e.example/i)"
+    held = json.dumps([{"name": "override", "outcome": "ask", "reason": forged}])
+    shown = question_table(pd.DataFrame([proposal("p1", "awaiting_approval", verdicts=held)]))
+    assert len(shown.splitlines()) == 7
+    assert shown.splitlines()[-1].count(r"\|") == shown.splitlines()[-1].count("|")
+    assert r"!\[i\](http\://e.example/i)" in shown
 
 
 @pytest.mark.parametrize(
@@ -152,12 +182,12 @@ def test_an_approval_of_what_no_longer_holds_is_stale(now: dict[str, Any] | None
     fresh = [proposal("p2", "awaiting_approval", market="DE")]
     if now is not None:
         fresh.append(proposal("p1", "awaiting_approval") | now)
-    found = validated(approved, pd.DataFrame(fresh), set())
+    found = without_outdated(approved, pd.DataFrame(fresh), set())
     assert found["status"].tolist() == ["stale", "approved"]
     verdict = json.loads(found["verdicts"].iloc[0])[-1]
     assert (verdict["name"], verdict["outcome"], verdict["reason"]) == ("still_valid", "hold", f"stale: {reason}")
-    assert validated(approved, pd.DataFrame(fresh), {"p1"})["status"].tolist() == ["approved", "approved"]
+    assert without_outdated(approved, pd.DataFrame(fresh), {"p1"})["status"].tolist() == ["approved", "approved"]
 
 
-def test_only_approvals_are_validated(proposals: pd.DataFrame) -> None:
-    pd.testing.assert_frame_equal(validated(proposals, proposals.head(0), set()), proposals)
+def test_only_approvals_are_looked_at_again(proposals: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(without_outdated(proposals, proposals.head(0), set()), proposals)

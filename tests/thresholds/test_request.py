@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from include.thresholds.request import Request, RequestError, checked, restored
+from include.thresholds.request import FormRun, Request, RequestError
 from tests.ledger.publishing import CONFIG, DAY
 
 FORM: dict[str, Any] = {
@@ -24,7 +24,7 @@ FORM: dict[str, Any] = {
 
 
 def request(**values: Any) -> Request:
-    return checked(FORM | values, CONFIG, DAY)
+    return Request.from_form(FORM | values, CONFIG, DAY)
 
 
 def test_a_form_becomes_a_request_and_survives_being_stored() -> None:
@@ -39,7 +39,7 @@ def test_a_form_becomes_a_request_and_survives_being_stored() -> None:
         reason="election week",
         expires_on=date(2026, 12, 1),
     )
-    assert restored(found.stored()) == found
+    assert Request.from_json(found.to_json()) == found
     assert request(emergency=True, expires_on="2026-12-01").emergency
 
 
@@ -93,4 +93,18 @@ def test_a_goal_that_allows_only_wrong_removals_is_impossible() -> None:
     lax = CONFIG.policies["fraud"].model_copy(update={"target_precision": 0.4})
     config = CONFIG.model_copy(update={"policies": {"fraud": lax}})
     with pytest.raises(RequestError, match="goal: 'twice_as_many_wrongful_removals' is impossible"):
-        checked(FORM | {"policies": ["fraud"], "goal": "twice_as_many_wrongful_removals"}, config, DAY)
+        Request.from_form(FORM | {"policies": ["fraud"], "goal": "twice_as_many_wrongful_removals"}, config, DAY)
+
+
+def test_no_run_of_another_dag_and_no_chosen_run_id_is_taken_for_the_daily_runs() -> None:
+    runs = [
+        FormRun(dag, run, "ana", {}) for dag in ("recalibrate_ad_hoc", "roll_back_thresholds") for run in ("daily", "x")
+    ]
+    origins = [run.origin for run in runs]
+    assert len(set(origins)) == 4
+    assert "daily" not in origins
+
+
+def test_a_run_id_that_no_file_could_bear_is_refused_by_name() -> None:
+    with pytest.raises(RequestError, match="dag_run_id: 'ééé"):
+        FormRun("recalibrate_ad_hoc", "é" * 200, "ana", {}).origin  # noqa: B018

@@ -13,8 +13,9 @@ import pytest
 from include.ledger.chain import in_order, verify
 from include.ledger.serving import read_serving
 from include.project import Project
-from include.thresholds.request import Asked, RequestError
-from include.thresholds.roll_back import read_request, roll_back
+from include.proposals.approval import Answer
+from include.thresholds.request import FormRun, RequestError
+from include.thresholds.roll_back import RollBack, approval, read_request
 from tests.ledger.publishing import (
     BR,
     CONFIG,
@@ -28,7 +29,7 @@ from tests.ledger.publishing import (
     three_versions,
 )
 
-YES = {"chosen_options": ["Roll back"], "responded_by_user": {"id": "2", "name": "eva"}}
+YES = Answer("Roll back", "eva", "2")
 
 
 @pytest.fixture
@@ -38,22 +39,38 @@ def project(tmp_path: Path) -> Project:
     return project
 
 
-def asked(version: int, reason: str = "complaints", run_id: str = "manual__1") -> Asked:
-    return Asked(run_id, "ana", {"version": version, "reason": reason})
+def asked(version: int, reason: str = "complaints", run_id: str = "manual__1") -> FormRun:
+    return FormRun("roll_back_thresholds", run_id, "ana", {"version": version, "reason": reason})
+
+
+def text(project: Project, version: int) -> str:
+    """What a person is shown."""
+    read_request(project, asked(version))
+    question = approval(project, asked(version)).question()
+    assert question is not None
+    return question.text
+
+
+def roll_back(project: Project, version: int, answer: Answer = YES) -> str:
+    read_request(project, asked(version))
+    return approval(project, asked(version)).settle(answer)
 
 
 def test_a_rollback_is_a_new_version_with_the_thresholds_of_the_old_one(project):
-    given = read_request(project, asked(1))
-    heading, _, columns, _, row = given["text"].splitlines()
+    heading, _, columns, _, row = text(project, 1).splitlines()
     assert heading.startswith("ana wants version 1 of 2026-11-10 (initial thresholds of the configuration) back: compl")
     assert columns.count("|") == row.count("|") == 4
     assert row == "| violence BR violence-v3 | 0.930 → 0.980 | 0.700 → 0.800 |"
 
-    said = roll_back(project, asked(1), given, YES)
+    said = roll_back(project, 1)
     assert said == "Rolled back to version 1, as version 4. thresholds.json was at version 3: version 4 was written."
     last = in_order(rows_of(project))[-1]
     assert (last["requester"], last["approver"], last["reason"]) == ("ana", "eva", "complaints")
-    assert json.loads(last["request"]) == {"kind": "roll_back", "origin": "manual__1", "version": 1}
+    assert json.loads(last["request"]) == {
+        "kind": "roll_back",
+        "origin": "roll_back_thresholds/manual__1",
+        "version": 1,
+    }
     assert last["thresholds"] == in_order(rows_of(project))[0]["thresholds"]
     assert verify(rows_of(project)) == []
     assert read_serving(project.settings.thresholds)["version"] == 4
@@ -63,10 +80,10 @@ def test_a_rollback_ends_a_canary_and_brings_none_back(project):
     begun = proposal("p3", remove_at=0.9, current=(0.93, 0.7), canary_share=0.01)
     carry_out(project, [begun], day=DAY + timedelta(days=2))
     carry_out(project, [proposal("p4", DE, remove_at=0.96, current=(0.98, 0.8))], day=DAY + timedelta(days=3))
-    given = read_request(project, asked(3))
-    assert "| violence BR violence-v3 | 0.930 | 0.700 |" in given["text"]
-    assert "In violence BR violence-v3, the canary of version 4 lets remove_at 0.9 act on 1%" in given["text"]
-    assert roll_back(project, asked(3), given, YES).startswith("Rolled back to version 3, as version 6")
+    shown = text(project, 3)
+    assert "| violence BR violence-v3 | 0.930 | 0.700 |" in shown
+    assert "In violence BR violence-v3, the canary of version 4 lets remove_at 0.9 act on 1%" in shown
+    assert roll_back(project, 3).startswith("Rolled back to version 3, as version 6")
     chain = in_order(rows_of(project))
     assert chain[-1]["thresholds"] == chain[2]["thresholds"]
     assert '"canary"' not in chain[-1]["thresholds"]
@@ -83,21 +100,23 @@ def test_that_a_temporary_change_would_last_is_said_of_the_cells_that_had_one(pr
         newer = proposal(f"n{number}", cell, remove_at=0.99, current=levels, origin=kind)
         carry_out(project, [newer], day=DAY + timedelta(days=2), kind=kind, requester="eva")
     warning = f"violence DE violence-v3**: version 4 set these thresholds until {until} only. Rolled back, they do not"
-    assert read_request(project, asked(4))["text"].count(warning) == 1
-    assert "**violence BR" not in read_request(project, asked(4))["text"]
-    assert "only. Rolled back" not in read_request(project, asked(3))["text"]
+    assert text(project, 4).count(warning) == 1
+    assert "**violence BR" not in text(project, 4)
+    assert "only. Rolled back" not in text(project, 3)
 
 
 def test_a_rollback_repeated_after_it_was_killed_half_way_does_it_once(project):
-    given = read_request(project, asked(1))
-    roll_back(project, asked(1), given, YES)
-    roll_back(project, asked(1), given, YES)
+    roll_back(project, 1)
+    again = approval(project, asked(1))
+    assert again.question() is None
+    assert again.unfinished() == "Rolled back to version 1, as version 4."
     assert len(rows_of(project)) == 4
 
 
 def test_who_asked_may_confirm_and_is_no_approver(project):
-    me = YES | {"responded_by_user": {"id": "1", "name": "ana"}}
-    assert roll_back(project, asked(2), read_request(project, asked(2)), me).startswith("Rolled back to version 2")
+    me = Answer("Roll back", "ana", "1")
+    assert approval(project, asked(2)).objection(me) is None
+    assert roll_back(project, 2, me).startswith("Rolled back to version 2")
     last = in_order(rows_of(project))[-1]
     assert (last["requester"], last["approver"]) == ("ana", None)
 
@@ -105,23 +124,43 @@ def test_who_asked_may_confirm_and_is_no_approver(project):
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (YES | {"chosen_options": ["Cancel"]}, "Cancelled by eva: the thresholds in force stay."),
-        ({"chosen_options": ["Cancel"], "responded_by_user": None}, "Nobody answered in time: the thresholds"),
+        (Answer("Cancel", "eva"), "Cancelled by eva: the thresholds in force stay."),
+        (Answer("Cancel", None), "Nobody answered in time: the thresholds"),
     ],
 )
 def test_without_a_confirmation_nothing_changes(project, answer, said):
     before = project.settings.thresholds.read_bytes()
-    assert roll_back(project, asked(1), read_request(project, asked(1)), answer).startswith(said)
+    assert roll_back(project, 1, answer).startswith(said)
     assert (len(rows_of(project)), project.settings.thresholds.read_bytes()) == (3, before)
 
 
-def test_a_confirmation_of_what_changed_meanwhile_is_stale(project):
-    given = read_request(project, asked(1))
-    elsewhere = proposal("p7", DE, remove_at=0.97, origin="manual__0")
+def test_a_question_is_another_once_what_it_would_change_has_changed(project):
+    shown = approval(project, asked(1)).question()
+    carry_out(project, [proposal("p7", DE, remove_at=0.97, origin="manual__0")], kind="ad_hoc", requester="eva")
+    now = approval(project, asked(1)).question()
+    assert shown is not None
+    assert now is not None
+    assert shown.digest != now.digest
+
+
+def test_what_is_published_between_confirmation_and_rollback_makes_it_stale(project, monkeypatch):
+    confirmed = approval(project, asked(1))
+    chain, elsewhere = confirmed._chain(), proposal("p7", DE, remove_at=0.97, origin="manual__0")
     carry_out(project, [elsewhere], kind="ad_hoc", requester="eva")
-    said = roll_back(project, asked(1), given, YES)
+    monkeypatch.setattr(RollBack, "_chain", lambda self: chain)
+    said = confirmed.settle(YES)
     assert said.startswith("Not rolled back. stale: version 4 changed these cells after the question was asked")
     assert in_force(project) == (0.93, 0.7)
+
+
+def test_a_reason_cannot_forge_what_a_person_is_shown(project):
+    forged = "ok |\n\n| violence BR | 0.5 |\n![x](http://e.example/x.png) [here](http://e.example)"
+    run = FormRun("roll_back_thresholds", "manual__1", "ana", {"version": 1, "reason": forged})
+    question = approval(project, run).question()
+    assert question is not None
+    assert len(question.text.splitlines()) == 5
+    assert "](" not in question.text.replace("\\](", "")
+    assert r"ok \| \| violence BR \| 0.5 \|" in question.text
 
 
 @pytest.mark.parametrize(
@@ -140,7 +179,7 @@ def test_what_cannot_be_rolled_back_is_named(project, version, reason, said):
 
 
 def test_a_version_with_the_thresholds_in_force_and_an_empty_ledger_are_named(project, tmp_path):
-    roll_back(project, asked(1), read_request(project, asked(1)), YES)
+    roll_back(project, 1)
     with pytest.raises(RequestError, match="version: 1 has the thresholds of version 4, which is in force"):
         read_request(project, asked(1))
     with pytest.raises(RequestError, match="nothing has been published yet"):
@@ -157,7 +196,7 @@ def test_cells_that_are_no_longer_configured_are_left_and_named(project):
     with pytest.raises(RequestError, match="all that 1 would change is no longer configured: violence/BR/violence-v3"):
         read_request(without_violence(project), asked(1))
     carry_out(project, [proposal("p7", fraud, remove_at=0.97, origin="m")], kind="ad_hoc", requester="eva")
-    given = read_request(without_violence(project), asked(1))
-    assert "No longer configured, and left as they are: violence/BR/violence-v3" in given["text"]
-    roll_back(without_violence(project), asked(1), given, YES)
+    without = without_violence(project)
+    assert "No longer configured, and left as they are: violence/BR/violence-v3" in text(without, 1)
+    roll_back(without, 1)
     assert (in_force(project), in_force(project, cell=fraud)) == ((0.93, 0.7), (0.98, 0.8))

@@ -1,0 +1,177 @@
+"""The operator that puts a question to a person, and settles the answer itself.
+
+Airflow hands the answer, with the name of who gave it, to the operator that asked; nothing of it passes through an
+XCom, which whoever may edit the run could change. What was shown is bound to it by its digest, which Airflow keeps
+beside the waiting task. An answer that does not count, such as somebody's approval of their own request, leaves the
+question open.
+
+Where an answer comes in the moment the question appears, Airflow 3.3 may fail the task that was just about to wait. The
+task is tried again, finds the answer that Airflow recorded, and settles it: it counts once, however early it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk.exceptions import TaskAwaitingInput
+
+from include.orchestration.dags import answer_within, opened
+from include.orchestration.day import run_day
+from include.orchestration.steps import ANSWER, form_run
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from include.proposals.questions import Asks
+
+TRIES: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=2)}
+"""For an answer that came too early, and for storage that fails while it is settled; each is taken up where it was."""
+
+
+_OUTDATED = (
+    "What would be approved has changed since the question was first shown, and Airflow goes on showing the first one. "
+    "Nothing was settled. Start a new run of the day, or the request again"
+)
+
+
+class AskAPerson(HITLOperator):
+    """Asks what include.<module>.approval(project, day or form_run, asked_in, *given) asks, and settles the answer.
+
+    The task is skipped where nobody needs to be asked. It returns what the answer came to, in words.
+
+    Args:
+        module: below include.
+        form: whether the run was started from a form, else it is about a day.
+        options: that a person chooses from; the last is what counts if nobody answers in time.
+        given: values that earlier tasks returned.
+        answers: whether what it returns is the run's short answer.
+    """
+
+    template_fields: Sequence[str] = ("given",)
+
+    def __init__(
+        self,
+        *,
+        module: str,
+        options: list[str],
+        form: bool = False,
+        given: Sequence[Any] = (),
+        answers: bool = False,
+        **more: Any,
+    ) -> None:
+        super().__init__(
+            subject="", options=options, defaults=options[-1:], response_timeout=answer_within(), **TRIES | more
+        )
+        self.module, self.form, self.given, self.answers = module, form, list(given), answers
+
+    def execute(self, context: Context) -> Any:
+        """Asks, unless nothing waits for a person; or settles what was answered before a process was killed."""
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from include.proposals.questions import first_shown
+
+        with self._asks(context) as asks:
+            unfinished, question = asks.unfinished(), asks.question()
+            if question is None:
+                if unfinished is None:
+                    raise AirflowSkipException("nobody needs to be asked")
+                return self._said(context, unfinished)
+            if (
+                first_shown(asks, question, f"{context['dag_run'].dag_id}/{context['dag_run'].run_id}")
+                != question.digest
+            ):
+                raise self._refused(context, _OUTDATED)
+        self.subject, self.body = question.subject, question.text
+        early = self._early_answer(context)
+        if early is not None:
+            return self._settle(context, early, question.digest, self._deadline())
+        return self._wait(context, question.digest, self._deadline())
+
+    def execute_complete(  # type: ignore[override]
+        self, context: Context, event: dict[str, Any], digest: str, deadline: str
+    ) -> Any:
+        """Settles the answer that Airflow hands over, if it counts; else the question stands."""
+        user = event["responded_by_user"] or {}
+        answer = {"option": event["chosen_options"][0], "name": user.get("name"), "id": user.get("id")}
+        return self._settle(context, answer, digest, deadline)
+
+    def take_up(
+        self,
+        context: Context,
+        event: object = None,  # noqa: ARG002
+        answer: dict[str, Any] | None = None,
+        digest: str = "",
+        deadline: str = "",
+    ) -> Any:
+        """Goes on once a query it waited for may be done."""
+        return self.execute(context) if answer is None else self._settle(context, answer, digest, deadline)
+
+    def _settle(self, context: Context, answer: dict[str, Any], digest: str, deadline: str) -> Any:
+        from include.proposals.approval import Answer
+
+        given = Answer(**answer)
+        with self._asks(context, {"answer": answer, "digest": digest, "deadline": deadline}) as asks:
+            question = asks.question()
+            objection = None if question is None else asks.objection(given)
+            if question is None:
+                return self._said(context, asks.unfinished() or "nothing is left to be settled")
+            if question.digest != digest:
+                raise self._refused(context, _OUTDATED)
+            if objection is None:
+                return self._said(context, asks.settle(given))
+        self.log.warning("The answer does not count: %s. The question stands.", objection)
+        self.subject, self.body = question.subject, question.text
+        return self._wait(context, digest, deadline)
+
+    def _wait(self, context: Context, digest: str, deadline: str) -> Any:
+        """Shows the question and lets the worker go; Airflow then calls `execute_complete`."""
+        self.response_timeout = max(datetime.fromisoformat(deadline) - datetime.now(UTC), timedelta(seconds=1))
+        try:
+            return super().execute(context)
+        except TaskAwaitingInput as wait:
+            wait.kwargs = {"digest": digest, "deadline": deadline}
+            raise
+
+    def _deadline(self) -> str:
+        return (datetime.now(UTC) + (self.response_timeout or answer_within())).isoformat()
+
+    def _early_answer(self, context: Context) -> dict[str, Any] | None:
+        """The answer that was given before an earlier try of this task could wait for it."""
+        from airflow.sdk.execution_time.hitl import get_hitl_detail_content_detail
+
+        if context["ti"].try_number == 1:
+            return None
+        recorded = get_hitl_detail_content_detail(context["ti"].id)
+        if not recorded.response_received or not recorded.chosen_options or recorded.responded_by_user is None:
+            return None
+        user = recorded.responded_by_user
+        return {"option": recorded.chosen_options[0], "name": user.name, "id": user.id}
+
+    @contextmanager
+    def _asks(self, context: Context, answer: dict[str, Any] | None = None) -> Iterator[Asks]:
+        from include.thresholds.request import RequestError
+
+        about = form_run(context) if self.form else run_day(context)
+        day = about.isoformat() if isinstance(about, date) else ""
+        try:
+            with opened(context, day, taken_up_with=answer) as project:
+                yield import_module(f"include.{self.module}").approval(project, about, *self.given)
+        except RequestError as error:
+            raise self._refused(context, str(error)) from error
+
+    def _said(self, context: Context, text: str) -> str:
+        if self.answers:
+            context["ti"].xcom_push(ANSWER, text)
+        return text
+
+    def _refused(self, context: Context, why: str) -> Exception:
+        from airflow.sdk.exceptions import AirflowFailException
+
+        if self.answers:
+            context["ti"].xcom_push(ANSWER, f"Not done. {why}")
+        return AirflowFailException(why)

@@ -1,0 +1,98 @@
+"""Operators that call the steps of the packages: those of the daily Dags, and those of the forms.
+
+Which day a run is about, who started it and what they filled in is read from the run itself, in every task: a value
+handed from task to task (an XCom) can be edited by whoever may edit the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from include.orchestration.dags import opened
+from include.orchestration.day import run_day
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from include.thresholds.request import FormRun
+
+ANSWER = "answer"
+"""XCom key of a form's short answer, which plugins/run_notes.py makes the run's note."""
+
+
+class Step(BaseOperator):
+    """Calls include.<module>.<function>(project, day, *given) for the day of the run, and returns what it returns."""
+
+    template_fields: Sequence[str] = ("given",)
+
+    def __init__(self, *, module: str, function: str, given: Sequence[Any] = (), **options: Any) -> None:
+        super().__init__(**options)
+        self.module, self.function, self.given = module, function, list(given)
+
+    def execute(self, context: Context) -> Any:
+        """Runs the step."""
+        function, day = getattr(import_module(f"include.{self.module}"), self.function), run_day(context)
+        with opened(context, day.isoformat()) as project:
+            return function(project, day, *self.given)
+
+    def take_up(self, context: Context, event: object = None) -> Any:  # noqa: ARG002
+        """Runs the step again from its beginning once a query it waited for may be done, as a retry would."""
+        return self.execute(context)
+
+
+class FormStep(Step):
+    """Calls include.<module>.<function>(project, form_run, *given), and returns what it returns.
+
+    With `answers`, what it returns is the run's short answer. A form that cannot be carried out is answered, too.
+    """
+
+    def __init__(self, *, answers: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.answers = answers
+
+    def execute(self, context: Context) -> Any:
+        """Runs the step."""
+        from airflow.sdk.exceptions import AirflowFailException
+
+        from include.thresholds.request import RequestError
+
+        function = getattr(import_module(f"include.{self.module}"), self.function)
+        try:
+            with opened(context) as project:
+                found = function(project, form_run(context), *self.given)
+        except RequestError as error:
+            context["ti"].xcom_push(ANSWER, f"Not done. {error}")
+            raise AirflowFailException(str(error)) from error
+        if self.answers:
+            context["ti"].xcom_push(ANSWER, found)
+        return found
+
+
+def step(package: str, function: str, *given: Any, task_id: str | None = None, **options: Any) -> Step:
+    """A task of a daily Dag that calls a step of include.<package>.stage."""
+    return Step(module=f"{package}.stage", function=function, given=given, task_id=task_id or function, **options)
+
+
+def form_step(module: str, function: str, *given: Any, task_id: str | None = None, **options: Any) -> FormStep:
+    """A task of a form that calls a step of include.thresholds.<module>."""
+    return FormStep(
+        module=f"thresholds.{module}", function=function, given=given, task_id=task_id or function, **options
+    )
+
+
+def form_run(context: Context) -> FormRun:
+    """The run as Airflow recorded it when it was started.
+
+    Raises:
+        RequestError: nobody started it, so that nothing could be asked in somebody's name.
+    """
+    from include.thresholds.request import FormRun, RequestError
+
+    run: Any = context["dag_run"]
+    if not run.triggering_user_name:
+        raise RequestError("the run names nobody who started it; start it from its form while logged in")
+    return FormRun(run.dag_id, run.run_id, run.triggering_user_name, dict(context["params"]))
