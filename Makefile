@@ -33,8 +33,8 @@ lint: install-dev ## Lint, check types, and check that generated docs are curren
 	@$(BIN)/mypy
 	@$(BIN)/python -m include.local.docs --check
 
-verify-ledger: install ## Check the ledger's chain, what is served, the samples, and one decision: VERSION=n, else the newest
-	@$(BIN)/python -m include.verification $(if $(VERSION),--version $(VERSION))
+verify-ledger: install ## Check the ledger's chain, what is served, samples and decisions: VERSION=n, else the newest; LAST=n of them
+	@$(BIN)/python -m include.verification $(if $(VERSION),--version $(VERSION)) $(if $(LAST),--last $(LAST))
 
 bench: install-dev ## Measure speed and errors against peers, ratios in one run (minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_scans

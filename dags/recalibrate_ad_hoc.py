@@ -38,103 +38,13 @@ from include.orchestration.ask import AskAPerson
 from include.orchestration.dags import STORAGE
 from include.orchestration.forms import FORM
 from include.orchestration.steps import form_step
-from include.thresholds.request import GOALS, MOST_DAYS, OWN
+from include.thresholds.fields import request_fields
 
-config = load_config(config_path())
-POLICIES, MARKETS = sorted(config.policies), sorted(config.markets)
-
-PARAMS = {
-    "policies": Param(
-        POLICIES[:1],
-        type="array",
-        items={"type": "string", "enum": POLICIES},
-        minItems=1,
-        uniqueItems=True,
-        examples=POLICIES,
-        title="Policies",
-        description_md=f"One or more, e.g. `{POLICIES[0]}`.",
-        section="Which cells",
-    ),
-    "markets": Param(
-        MARKETS[:1],
-        type="array",
-        items={"type": "string", "enum": MARKETS},
-        minItems=1,
-        uniqueItems=True,
-        examples=MARKETS,
-        title="Markets",
-        description_md=f"One or more, e.g. `{MARKETS[0]}`. All model versions of the policies there are included.",
-        section="Which cells",
-    ),
-    "goal": Param(
-        "as_configured",
-        type="string",
-        enum=[*GOALS, OWN],
-        values_display={
-            "as_configured": "As configured",
-            "half_as_many_wrongful_removals": "Half as many wrongful removals (95 % becomes 97.5 %)",
-            "twice_as_many_wrongful_removals": "Twice as many wrongful removals (95 % becomes 90 %)",
-            OWN: "A precision of my own, below",
-        },
-        title="Goal",
-        description_md="How often automatic removals must be right. A looser goal removes more videos.",
-        section="What is asked",
-    ),
-    "precision_percent": Param(
-        None,
-        type=["null", "number"],
-        exclusiveMinimum=0,
-        exclusiveMaximum=100,
-        title="Precision of my own, in percent",
-        description_md="Only with the goal *A precision of my own*. `97`: of 100 automatic removals, at most 3 may be wrong.",
-        section="What is asked",
-    ),
-    "window_days": Param(
-        None,
-        type=["null", "integer"],
-        minimum=1,
-        maximum=MOST_DAYS,
-        title="Days of labels to rest on",
-        description_md="Counted back from the newest day, e.g. `28`. Leave empty for each policy's own.",
-        section="What is asked",
-    ),
-    "mode": Param(
-        "what_if",
-        type="string",
-        enum=["what_if", "propose"],
-        values_display={"what_if": "What if: only show what would happen", "propose": "Propose: I want the change"},
-        title="What if, or propose",
-        description_md="*What if* changes nothing. *Propose* publishes what is within limits, and asks somebody else about the rest.",
-        section="What is asked",
-    ),
-    "emergency": Param(
-        False,
-        type="boolean",
-        title="Emergency",
-        description_md="A person then decides even what a freeze, a flood or missing labels would hold. Needs a last day, e.g. `2026-12-06`.",
-        section="Why and until when",
-    ),
-    "reason": Param(
-        type="string",
-        minLength=3,
-        pattern=r"\S",
-        title="Reason",
-        description_md="For who approves it and who reads the ledger later, e.g. `Election week: fewer wrongful removals`.",
-        section="Why and until when",
-    ),
-    "expires_on": Param(
-        None,
-        type=["null", "string"],
-        format="date",
-        title="Last day",
-        description_md="The change holds through this day, e.g. `2026-12-06`, and is then taken back. Leave empty to let the daily run go on from it.",
-        section="Why and until when",
-    ),
-}
+FIELDS = request_fields(load_config(config_path()))
 
 with DAG(
     "recalibrate_ad_hoc",
-    params=PARAMS,
+    params={name: Param(**field) for name, field in FIELDS.items()},
     tags=["plumbline", "form", "thresholds"],
     doc_md=__doc__,
     **FORM,

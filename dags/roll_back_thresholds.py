@@ -30,26 +30,11 @@ from include.contract.terms import CANCEL, CONFIRM
 from include.orchestration.ask import AskAPerson
 from include.orchestration.forms import FORM
 from include.orchestration.steps import form_step
-
-PARAMS = {
-    "version": Param(
-        type="integer",
-        minimum=1,
-        title="Version",
-        description_md="The version of the ledger to bring back, e.g. `12`.",
-    ),
-    "reason": Param(
-        type="string",
-        minLength=3,
-        pattern=r"\S",
-        title="Reason",
-        description_md="For who reads the ledger later, e.g. `Creators report wrongful removals since this morning`.",
-    ),
-}
+from include.thresholds.fields import ROLL_BACK_FIELDS
 
 with DAG(
     "roll_back_thresholds",
-    params=PARAMS,
+    params={name: Param(**field) for name, field in ROLL_BACK_FIELDS.items()},
     tags=["plumbline", "form", "thresholds"],
     doc_md=__doc__,
     **FORM,

@@ -17,6 +17,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 CONNECTION_ID = "plumbline_warehouse"
 VARIABLES = ("plumbline_output", "plumbline_mlflow_tracking_uri")
+OPTIONAL_VARIABLES = ("plumbline_anchor",)
 
 
 class BigQueryPlace(Strict):
@@ -39,12 +40,14 @@ class Settings:
     """Absolute places. Relative ones in the connection or a variable start at `home()`.
 
     `landing`: the platform's tables in the embedded warehouse; where files of label events arrive in either engine.
+    `anchor`: a folder for the ledger's heads, which those who write the ledger may only add to. None: there is none.
     """
 
     landing: Path
     warehouse: Path | BigQueryPlace
     output: Path
     mlflow_tracking_uri: str
+    anchor: Path | None = None
 
     @property
     def thresholds(self) -> Path:
@@ -99,6 +102,7 @@ def settings_from(extra: Mapping[str, Any], variables: Mapping[str, str]) -> Set
         warehouse=start / keys["warehouse"] if engine == "duckdb" else _bigquery_place(keys),
         output=start / variables["plumbline_output"],
         mlflow_tracking_uri=_absolute_uri(variables["plumbline_mlflow_tracking_uri"], start),
+        anchor=start / variables["plumbline_anchor"] if variables.get("plumbline_anchor") else None,
     )
 
 

@@ -23,6 +23,7 @@ from include.contract.change import DAILY, Bucket, Change, changes_of
 from include.contract.grid import ThresholdPair
 from include.contract.salts import salt_of
 from include.contract.terms import PUBLISHED, ProposalStatus, VersionKind
+from include.ledger.anchor import anchor, anchor_problems
 from include.ledger.chain import (
     TABLE,
     Acting,
@@ -179,6 +180,10 @@ def read_chain(project: Project) -> list[Row]:
     if problems:
         raise LedgerError(f"{TABLE}: " + "; ".join(problems))
     chain = in_order(rows)
+    if project.settings.anchor is not None and (
+        elsewhere := anchor_problems(project.settings.anchor, chain, newest_only=True)
+    ):
+        raise LedgerError(f"{TABLE} is not what was noted in {project.settings.anchor}: {'; '.join(elsewhere)}")
     if served is None:
         return chain
     last = chain[-1]["version"] if chain else 0
@@ -215,6 +220,8 @@ def _publish(project: Project, act: Act, find: Callable[[Sequence[Row]], _Step],
             if not _append(project, row):
                 continue
             chain = [*chain, row]
+        if project.settings.anchor is not None:
+            anchor(project.settings.anchor, chain)
         served = _serve(project, chain[-1])
         return PublishResult(step.outcome, chain[-1]["version"], step.proposal_ids, step.refused, served)
     raise LedgerError(f"gave up after {_ATTEMPTS} attempts: other writers took every version number")

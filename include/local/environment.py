@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import secrets
 import sys
@@ -15,6 +16,12 @@ AIRFLOW_HOME = home() / ".airflow"
 
 USERS = {"admin": "admin", "approver": "user"}
 """Logins and their roles. Two, for nobody approves what they asked for themselves."""
+
+PASSWORDS = "simple_auth_manager_passwords.json.generated"
+"""The file in AIRFLOW_HOME that Airflow's simple auth manager reads passwords from, and would write and log itself."""
+
+OWNER_ONLY = 0o077
+"""The umask of everything that runs here: logs, metadata and data are their owner's to read."""
 
 
 def airflow_environment(home: Path = AIRFLOW_HOME) -> dict[str, str]:
@@ -50,14 +57,32 @@ def enter_airflow(home: Path = AIRFLOW_HOME) -> None:
     """
     if "airflow" in sys.modules:
         raise RuntimeError("airflow is imported already; enter_airflow() must come first")
+    os.umask(OWNER_ONLY)
     os.environ.update(airflow_environment(home))
 
 
+def passwords(home: Path) -> dict[str, str]:
+    """Each user's password, made on first use and kept in `home`, readable by its owner only.
+
+    Made here so that Airflow, which finds them there, does not print them into its log.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    drawn = {name: secrets.token_urlsafe(12) for name in USERS}
+    found: dict[str, str] = json.loads(_kept(home / PASSWORDS, json.dumps(drawn).encode()))
+    return {name: found[name] for name in USERS}
+
+
 def _secret(path: Path, n_bytes: int) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    return _kept(path, base64.urlsafe_b64encode(secrets.token_bytes(n_bytes)))
+
+
+def _kept(path: Path, content: bytes) -> str:
+    """What the file holds; `content` if there is none yet."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (
         contextlib.suppress(FileExistsError),
         open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file,
     ):
-        file.write(base64.urlsafe_b64encode(secrets.token_bytes(n_bytes)))
+        file.write(content)
     return path.read_text()

@@ -20,7 +20,7 @@ import psutil
 from include.config.settings import PROJECT_ROOT
 from include.files import write_whole
 from include.local.console import quiet
-from include.local.environment import AIRFLOW_HOME, USERS, airflow_environment, enter_airflow
+from include.local.environment import AIRFLOW_HOME, OWNER_ONLY, airflow_environment, enter_airflow, passwords
 
 HOST = "127.0.0.1"
 FIRST_PORT = 8080
@@ -64,6 +64,7 @@ def start(home: Path, log: Path, extra: Mapping[str, str] | None = None) -> Serv
     Raises RuntimeError, with the end of `log`, if it ends or is not healthy in time; nothing is left running then.
     """
     port = _free_port()
+    passwords(home)  # before Airflow would make and log some
     environment = {
         **os.environ,
         **airflow_environment(home),
@@ -82,6 +83,7 @@ def start(home: Path, log: Path, extra: Mapping[str, str] | None = None) -> Serv
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=OWNER_ONLY,
         )
     server = Server(process.pid, psutil.Process(process.pid).create_time(), port)
     deadline = time.monotonic() + START_SECONDS
@@ -104,12 +106,6 @@ def stop(server: Server) -> None:
     for process in remaining:
         process.kill()
     psutil.wait_procs(remaining, timeout=STOP_SECONDS)
-
-
-def passwords(home: Path) -> dict[str, str]:
-    """The generated password of each user."""
-    generated = json.loads((home / "simple_auth_manager_passwords.json.generated").read_text())
-    return {name: generated[name] for name in USERS}
 
 
 def main() -> None:

@@ -81,7 +81,7 @@ def opened(
     from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
     from include.config.load import ConfigError
-    from include.config.settings import CONNECTION_ID, VARIABLES, settings_from
+    from include.config.settings import CONNECTION_ID, OPTIONAL_VARIABLES, VARIABLES, settings_from
     from include.ledger.chain import LedgerError
     from include.project import open_project
     from include.quality.gate import GateFailed
@@ -89,7 +89,7 @@ def opened(
 
     try:
         extra = json.loads(Connection.get(CONNECTION_ID).extra or "{}")
-        variables = {name: Variable.get(name, default="") for name in VARIABLES}
+        variables = {name: Variable.get(name, default="") for name in (*VARIABLES, *OPTIONAL_VARIABLES)}
         yield open_project(settings_from(extra, variables), _caller(context, day))
     except (GateFailed, ConfigError, LedgerError, MissingPartition, UnreadablePartition, WarehouseRefused) as error:
         raise AirflowFailException(str(error)) from error

@@ -8,7 +8,6 @@ import pandas as pd
 
 from include.contract.tables import CELL
 from include.evidence.accepted import accepted
-from include.forecasts.forecast import ContestedRemovals
 from include.ledger.in_force import thresholds_in_force
 from include.project import Project
 from include.proposals.background import (
@@ -25,29 +24,29 @@ from include.proposals.background import (
 
 def background(project: Project, day: date, in_force: pd.DataFrame, *, emergency: bool = False) -> Background:
     """What bears, as of `day`, on changes of the thresholds `in_force`; `emergency`: a person asks for them as one."""
-    before = [day - timedelta(days=back) for back in range(1, RECENT_DAYS + 1)]
-    recent = (accepted(project, "score_histogram", "scores", earlier, earlier) for earlier in before)
+    delivers_appeals = project.warehouse.delivers("appeals")
+    last_contested = day - timedelta(days=APPEAL_DAYS)
+    back = APPEAL_DAYS + CONTESTED_DAYS - 1 if delivers_appeals else RECENT_DAYS
+    before = accepted(project, "score_histogram", "scores", day - timedelta(days=back), day - timedelta(days=1))
+    by_day: dict[date, pd.DataFrame] = dict(list(before.groupby("ds", sort=True)))  # type: ignore[arg-type]
+    recent = [rows for ds, rows in by_day.items() if ds >= day - timedelta(days=RECENT_DAYS)]
     ledger = project.warehouse.read("threshold_ledger", None, day - timedelta(days=1))
+    contested = None
+    if delivers_appeals:
+        removals = [
+            removals_at(rows, thresholds_in_force(ledger, _cells(rows), project.config, before=ds))
+            for ds, rows in by_day.items()
+            if ds <= last_contested
+        ]
+        decided = project.warehouse.read("appeals", day - timedelta(days=CONTESTED_DAYS - 1), day)
+        contested = contested_removals(removals, decided)
     return Background(
-        usual_removals=mean_removals(removals_at(rows, in_force) for rows in recent if len(rows)),
+        usual_removals=mean_removals(removals_at(rows, in_force) for rows in recent),
         tightened=last_tightened(ledger),
-        contested=_contested(project, day, ledger),
+        contested=contested,
         emergency=emergency,
     )
 
 
-def _contested(project: Project, day: date, ledger: pd.DataFrame) -> dict[str, ContestedRemovals] | None:
-    if not project.warehouse.delivers("appeals"):
-        return None
-    last = day - timedelta(days=APPEAL_DAYS)
-    removals = []
-    for back in range(CONTESTED_DAYS):
-        earlier = last - timedelta(days=back)
-        histogram = accepted(project, "score_histogram", "scores", earlier, earlier)
-        if len(histogram):
-            cells = histogram[list(CELL)].drop_duplicates(ignore_index=True)
-            in_force = thresholds_in_force(ledger, cells, project.config, before=earlier)
-            removals.append(removals_at(histogram, in_force))
-    return contested_removals(
-        removals, project.warehouse.read("appeals", day - timedelta(days=CONTESTED_DAYS - 1), day)
-    )
+def _cells(histogram: pd.DataFrame) -> pd.DataFrame:
+    return histogram[list(CELL)].drop_duplicates(ignore_index=True)

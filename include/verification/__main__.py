@@ -9,6 +9,7 @@ from pathlib import Path
 
 from include.config.declared import declared_settings
 from include.config.load import ConfigError
+from include.ledger.anchor import anchor_problems
 from include.ledger.chain import TABLE, in_order, verify
 from include.ledger.serving import serving_bytes, serving_document
 from include.project import Project, open_project
@@ -17,11 +18,12 @@ from include.verification.sample import sample_problems
 from include.warehouse.base import UnreadablePartition
 
 
-def findings(project: Project, version: int | None) -> tuple[list[str], list[str]]:
+def findings(project: Project, version: int | None, last: int = 1) -> tuple[list[str], list[str]]:
     """What holds, and what does not, each in a sentence that names version, column, cell or byte.
 
     Args:
         version: whose decision and evidence are recomputed; None: the newest.
+        last: how many versions, ending with that one, are recomputed.
     """
     try:
         rows = project.warehouse.read(TABLE)
@@ -36,17 +38,26 @@ def findings(project: Project, version: int | None) -> tuple[list[str], list[str
     if version is not None and not 1 <= version <= len(chain):
         return [], [f"version {version} does not exist; the ledger holds 1 to {len(chain)}"]
     held = [f"{TABLE}: {len(chain)} versions, the chain is whole"]
-    chosen = chain[(version or len(chain)) - 1]
+    newest = version or len(chain)
     checks = {
         f"{project.settings.thresholds.name}: is version {len(chain)}, byte by byte": _served_problems(
             project.settings.thresholds, serving_bytes(serving_document(chain[-1], project.config))
         ),
-        f"version {chosen['version']}: its partitions are those of its publication, and its samples are drawn again "
-        "alike": sample_problems(project, json.loads(chosen["evidence"])),
-        f"version {chosen['version']}: computed again from its inputs, it is the same": [
-            f"version {chosen['version']}: {text}" for text in decision_problems(project, chain, chosen["version"])
-        ],
     }
+    folder = project.settings.anchor
+    if folder is None:
+        held.append("no plumbline_anchor is set: that somebody wrote another chain whole, or cut its end, is not found")
+    else:
+        checks[f"{TABLE}: it is the chain that was noted in {folder}, to its end"] = anchor_problems(folder, chain)
+    for chosen in chain[max(newest - last, 0) : newest]:
+        number = chosen["version"]
+        checks |= {
+            f"version {number}: its partitions are those of its publication, and its samples are drawn again "
+            "alike": sample_problems(project, json.loads(chosen["evidence"])),
+            f"version {number}: computed again from its inputs, it is the same": [
+                f"version {number}: {text}" for text in decision_problems(project, chain, number)
+            ],
+        }
     held += [sentence for sentence, found in checks.items() if not found]
     return held, [problem for found in checks.values() for problem in found]
 
@@ -76,8 +87,10 @@ def _shown(content: bytes, at: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make verify-ledger", description=__doc__)
     parser.add_argument("--version", type=int, help="whose decision is computed again (default: the newest)")
+    parser.add_argument("--last", type=int, default=1, help="how many versions before it are, too (default: it alone)")
+    options = parser.parse_args()
     try:
-        held, problems = findings(open_project(declared_settings()), parser.parse_args().version)
+        held, problems = findings(open_project(declared_settings()), options.version, options.last)
     except ConfigError as error:
         sys.exit(str(error))
     for sentence in held:

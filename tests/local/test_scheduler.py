@@ -22,9 +22,9 @@ from include.config.settings import DEFAULT_CONFIG
 from include.contract.cell import cell_of, records
 from include.contract.tables import CELL
 from include.ledger.chain import in_order, verify
-from include.local.environment import airflow_environment
+from include.local.environment import airflow_environment, passwords
 from include.local.runs import DAILY_DAGS
-from include.local.server import passwords, start, stop
+from include.local.server import start, stop
 from include.orchestration.assets import PUSHED_LABELS
 from tests.history import History
 from tests.loop import DAYS, FORM
@@ -425,3 +425,14 @@ def test_nothing_is_open_without_a_login_and_nothing_failed_to_load(airflow: tup
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"{api.url}/api/v2/dags", timeout=20)
     assert refused.value.code == 401
+
+
+def test_no_password_reaches_a_log_and_what_is_kept_is_its_owners(airflow: tuple[Api, History]) -> None:
+    _, history = airflow
+    home = history.home.parent / "airflow"
+    logs = [home.parent / "airflow.log", *(path for path in (home / "logs").rglob("*") if path.is_file())]
+    assert len(logs) > 10
+    for path in logs:
+        for password in passwords(home).values():
+            assert password.encode() not in path.read_bytes(), path
+        assert path.stat().st_mode & 0o077 == 0, path

@@ -20,7 +20,7 @@ import pytest
 
 from include.config.settings import PROJECT_ROOT
 from include.local import server
-from include.local.environment import airflow_environment
+from include.local.environment import PASSWORDS, USERS, airflow_environment, passwords
 from include.local.server import Server, stop
 
 FAMILY = """
@@ -142,12 +142,15 @@ def test_nothing_answering_is_not_healthy() -> None:
 def test_secrets_are_made_once_and_read_by_their_owner_only(tmp_path: Path) -> None:
     previous = os.umask(0)
     try:
-        first = airflow_environment(tmp_path / "a")
+        first, logins = airflow_environment(tmp_path / "a"), passwords(tmp_path / "a")
     finally:
         os.umask(previous)
     files = sorted((tmp_path / "a").iterdir())
-    assert [file.name for file in files] == ["fernet_key", "jwt_secret"]
-    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600, 0o600]
+    assert [file.name for file in files] == ["fernet_key", "jwt_secret", PASSWORDS]
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600, 0o600, 0o600]
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
+    assert passwords(tmp_path / "a") == logins
+    assert len(set(logins.values())) == len(USERS) == len(logins)
     assert airflow_environment(tmp_path / "a") == first
     other = airflow_environment(tmp_path / "b")
     secrets = ("AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET")
