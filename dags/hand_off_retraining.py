@@ -15,7 +15,7 @@ on. `retraining_decisions` holds each condition with its numbers, also when the 
 |---|---|---|
 | `decide_retraining` | metrics or labels of the day are missing | clear from `recalibrate_thresholds` of the day |
 | `gate_snapshots` | a snapshot is not fit to train on; nothing was handed over | the message names column, count and an example; clear from `ingest_reviewer_labels` once mended |
-| `hand_over` | storage or MLflow failed, twice retried | clear the task: a snapshot already logged keeps its MLflow run |
+| `hand_over` | storage or MLflow failed, twice retried | clear the task: a snapshot keeps the MLflow run it has, and one that was half logged is completed in it |
 """
 
 from __future__ import annotations

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import shutil
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,8 @@ import pandas as pd
 import pytest
 
 from include.retraining.handoff import log_snapshot
+from tests.kills import in_a_process, killed, operations
+from tests.retraining.mlflow_store import content
 
 
 def snapshot(rows: int = 20, policy: str = "fraud") -> pd.DataFrame:
@@ -70,17 +75,48 @@ def test_the_same_snapshot_is_handed_over_once_and_another_anew(store: str, tmp_
     assert hand_over("one", "hate") not in {first, second}  # another policy is another experiment
 
 
-def test_a_hand_over_that_broke_off_is_made_anew(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hand_over() -> str:
-        return log_snapshot(store, "broken", snapshot(policy="gore"), tmp_path / "s.parquet", "0" * 64)
+def test_a_hand_over_that_broke_off_is_completed_in_the_run_it_began(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hand_over(sha256: str = "0" * 64) -> str:
+        return log_snapshot(store, "broken", snapshot(policy="gore"), tmp_path / "s.parquet", sha256)
 
     with monkeypatch.context() as patch:
-        patch.setattr(mlflow, "log_metrics", lambda metrics: (_ for _ in ()).throw(OSError("database is locked")))
+        patch.setattr(mlflow, "log_metrics", lambda *_, **__: (_ for _ in ()).throw(OSError("database is locked")))
         with pytest.raises(OSError, match="locked"):
             hand_over()
-    run_id = hand_over()
-    assert hand_over() == run_id
-    found = {run.info.run_id: run for run in runs(store, "gore")}
-    assert len(found) == 2
-    assert [run.info.status for key, run in found.items() if key != run_id] == ["FAILED"]
-    assert found[run_id].data.metrics["rows"] == 20
+    (broken,) = runs(store, "gore")
+    assert (broken.info.status, broken.data.metrics) == ("FAILED", {})
+    assert hand_over() == hand_over() == broken.info.run_id
+    (run,) = runs(store, "gore")
+    assert (run.info.status, run.data.metrics["rows"]) == ("FINISHED", 20)
+    assert len(run.inputs.dataset_inputs) == 1
+    assert hand_over("1" * 64) == broken.info.run_id  # the same rows in a file of other bytes
+    assert runs(store, "gore")[0].data.tags["plumbline.sha256"] == "1" * 64
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["into a store", "that makes the store"])
+def test_a_hand_over_killed_anywhere_is_one_run(tmp_path: Path, *, there: bool) -> None:
+    def hand_over(home: Path, policy: str = "fraud") -> None:
+        log_snapshot(f"sqlite:///{home}/mlflow.db", f"{policy}-1", snapshot(policy=policy), Path("s.parquet"), "f" * 64)
+
+    def undisturbed() -> None:
+        done = operations(lambda: hand_over(calm), calm)
+        (tmp_path / "operations").write_text(str(len(done)))
+
+    before, calm = tmp_path / "before", tmp_path / "calm"
+    before.mkdir()
+    if there:
+        in_a_process(lambda: hand_over(before, "spam"))
+    shutil.copytree(before, calm)
+    in_a_process(undisturbed)
+    assert ("fraud-1", "FINISHED") in content(calm / "mlflow.db")["runs"]
+    count = int((tmp_path / "operations").read_text())
+    for at in range(count + 1) if there else random.Random(5).sample(range(count), 4):
+        home = tmp_path / str(at)
+        shutil.copytree(before, home)
+        what = killed(partial(hand_over, home), home, at)
+        assert what is not None
+        in_a_process(partial(hand_over, home))
+        assert content(home / "mlflow.db") == content(calm / "mlflow.db"), what
+        assert [path.name for path in home.iterdir()] == ["mlflow.db"], what
