@@ -20,7 +20,8 @@ A day without labels passes with a warning, and so does one with a file that is 
 names the file, none of its events count, and those of the other files do. A region in which no draw was answered by the
 time it is final is a warning of `gate_consensus`: its policy's labels in that market are left out of all estimates. The
 events of a day whose gate failed count for nobody until it passes.
-A rerun replaces the day's partitions and is always safe.
+A rerun replaces the day's partitions and is always safe. What a gate found when it stopped the day stays in
+`gate_failures`, on the gate's page and in the report after it is healed.
 """
 
 from __future__ import annotations

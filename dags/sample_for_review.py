@@ -17,6 +17,8 @@ partition is that day.
 | `gate_sample` | the sample is not the one that was designed | do not export by hand; clear from `scan_scores`, and report it if it fails again |
 
 Nothing is exported and no later Dag starts while a gate fails. A rerun replaces the day's partitions and is always safe.
+What a gate found when it stopped the day stays in `gate_failures`, on the gate's page and in the report after it is
+healed.
 """
 
 from __future__ import annotations

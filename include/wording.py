@@ -11,6 +11,7 @@ _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
+_ORDINALS = ("second", "third", "fourth", "fifth", "sixth")
 _FINEST = 4
 """Most decimals of a percentage."""
 
@@ -49,6 +50,17 @@ def signed(number: float) -> str:
 def plural(number: int, one: str, many: str = "") -> str:
     """`1 cell`, `2 cells`."""
     return f"{count(number)} {one if number == 1 else many or one + 's'}"
+
+
+def healed(failures: int) -> str:
+    """What became of a day that passed after so many failures: `failed first, healed on the second attempt`."""
+    which = f"the {_ORDINALS[failures - 1]} attempt" if failures <= len(_ORDINALS) else f"attempt {failures + 1}"
+    return f"failed {'first' if failures == 1 else f'{count(failures)} times'}, healed on {which}"
+
+
+def failed_before(failures: int) -> str:
+    """Of a day that still does not pass: `failed once before`."""
+    return f"failed {'once' if failures == 1 else f'{count(failures)} times'} before"
 
 
 def change(before: float, after: float) -> str:

@@ -666,6 +666,29 @@ _OWNED = (
         key=("gate", "position"),
         slice_by="gate",
     ),
+    Table(
+        "gate_failures",
+        "plumbline",
+        "A check that did not hold when a gate stopped the day; it stays when the day is healed and passes, while "
+        "quality_results hold the newest result alone",
+        (
+            Column("gate", "STRING", "Name of the gate"),
+            Column(
+                "attempt",
+                "INT64",
+                "Which failure of the gate on that day, from 1; the same one found again is not counted again",
+                minimum=1,
+            ),
+            _count("position", "Order within the gate, from 1"),
+            Column("table_name", "STRING", "Table that was judged"),
+            Column("expectation", "STRING", "What had to hold"),
+            Column("column_name", "STRING", "Column it is about", nullable=True),
+            Column("severity", "STRING", "What a failure does", allowed=("critical", "warning")),
+            Column("observed", "STRING", "What was found, with an example"),
+        ),
+        key=("gate", "attempt", "position"),
+        slice_by="gate",
+    ),
 )
 
 TABLES: dict[str, Table] = {table.name: table for table in (*_INPUTS, *_OWNED)}

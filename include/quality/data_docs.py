@@ -11,27 +11,33 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from include import wording
 from include.files import locked, write_whole
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from include.quality.checks import GateOutcome
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_STATUS = re.compile(r'<meta name="gate-status" content="(\w+)">')
+_STATUS = re.compile(r'<meta name="gate-status" content="(\w+)">(?:\s*<meta name="gate-remark" content="([^"]*)">)?')
 _HEAD = 512
 """Characters of a page within which its status stands."""
 
 
-def write_page(docs: Path, outcome: GateOutcome) -> Path:
-    """Write the outcome's page and the index below `docs`; both are replaced atomically. Returns the page's path."""
+def write_page(docs: Path, outcome: GateOutcome, earlier: pd.DataFrame) -> Path:
+    """Write the outcome's page and the index below `docs`; both are replaced atomically. Returns the page's path.
+
+    `earlier`: the gate's other failures of the day, rows of gate_failures.
+    """
     page = docs / f"ds={outcome.day}" / f"{outcome.gate}.html"
-    write_whole(page, _page(outcome).encode())
+    write_whole(page, _page(outcome, earlier).encode())
     with locked(docs):  # listed and written under one lock: the last index written has seen every page
         write_whole(docs / "index.html", _index(docs).encode())
     return page
 
 
-def _page(outcome: GateOutcome) -> str:
+def _page(outcome: GateOutcome, earlier: pd.DataFrame) -> str:
     from great_expectations.render import RenderedDocumentContent
     from great_expectations.render.view import DefaultJinjaPageView
 
@@ -44,7 +50,21 @@ def _page(outcome: GateOutcome) -> str:
     view = DefaultJinjaPageView(custom_views_directory=str(_TEMPLATES))
     messages = [*outcome.failures, *outcome.warnings]
     suites = [validation.suite_name for validation in outcome.validations]
-    return str(view.render(document, template="gate_page.j2", status=status, messages=messages, suites=suites))
+    failures = earlier["attempt"].nunique()
+    remark = ""
+    if failures:
+        remark = (wording.healed if outcome.passed else wording.failed_before)(failures)
+    return str(
+        view.render(
+            document,
+            template="gate_page.j2",
+            status=status,
+            messages=messages,
+            suites=suites,
+            remark=remark,
+            earlier=earlier.to_dict("records"),
+        )
+    )
 
 
 def _sections(validation: Any) -> list[Any]:
@@ -103,6 +123,6 @@ def _index(docs: Path) -> str:
 def _entry(page: Path) -> str:
     with page.open(encoding="utf-8") as file:
         status = _STATUS.search(file.read(_HEAD))
-    word = status[1] if status else "unknown"
+    word, remark = status.groups() if status else ("unknown", "")
     link = html.escape(f"{page.parent.name}/{page.name}")
-    return f'<a class="status {word}" href="{link}">{word}</a>'
+    return f'<a class="status {word}" href="{link}">{word}</a>' + (f" <small>{remark}</small>" if remark else "")

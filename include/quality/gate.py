@@ -36,12 +36,16 @@ class GateFailed(Exception):
 
 
 def judge(warehouse: Warehouse, gate: str, day: date, judged: Sequence[Judged], docs: Path) -> GateOutcome:
-    """Run the gate, record its results in quality_results and its page below `docs`; raises GateFailed if critical."""
+    """Run the gate, record its results in quality_results and its page below `docs`; raises GateFailed if critical.
+
+    A failure is also kept in gate_failures, where a later result of the day does not replace it.
+    """
     from include.quality.data_docs import write_page
 
     outcome = run_gate(gate, day, judged)
+    earlier = _remember(warehouse, outcome)
     warehouse.replace("quality_results", day, outcome.results, slice_value=gate)
-    write_page(docs, outcome)
+    write_page(docs, outcome, earlier)
     if not outcome.passed:
         raise GateFailed(outcome)
     return outcome
@@ -50,6 +54,26 @@ def judge(warehouse: Warehouse, gate: str, day: date, judged: Sequence[Judged], 
 def reopen(warehouse: Warehouse, gate: str, day: date) -> None:
     """Forgets what the gate found, before its rows are replaced: the day counts for nobody until it is judged again."""
     warehouse.replace("quality_results", day, empty_frame(TABLES["quality_results"]), slice_value=gate)
+
+
+def _remember(warehouse: Warehouse, outcome: GateOutcome) -> pd.DataFrame:
+    """The gate's other failures of the day, as rows of gate_failures; this one, if it is a new one, is added there."""
+    names = [name for name in TABLES["gate_failures"].column_names if name != "attempt"]
+    known = warehouse.read("gate_failures", outcome.day, outcome.day, slice_value=outcome.gate).drop(columns="ds")
+    if outcome.passed:
+        return known
+    found = outcome.results.loc[~outcome.results["success"].astype(bool), names]
+    attempts = [rows[names] for _, rows in known.groupby("attempt", sort=True)]
+    same = [number for number, rows in enumerate(attempts, start=1) if _said(rows) == _said(found)]
+    if not same:
+        new = found.assign(attempt=len(attempts) + 1)
+        rows = pd.concat([known, new], ignore_index=True) if attempts else new
+        warehouse.replace("gate_failures", outcome.day, rows, slice_value=outcome.gate)
+    return known[~known["attempt"].isin(same)]
+
+
+def _said(rows: pd.DataFrame) -> list[Any]:
+    return rows.fillna("").to_numpy().tolist()
 
 
 def run_gate(gate: str, day: date, judged: Sequence[Judged]) -> GateOutcome:

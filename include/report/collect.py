@@ -47,6 +47,7 @@ def report_data(project: Project, day: date, *, origin: str = DAILY, title: str 
         histogram=histogram,
         design=warehouse.read("sampling_design", day, day),
         quality=warehouse.read("quality_results", day, day),
+        failures=warehouse.read("gate_failures", day, day),
         rejects=warehouse.read("label_rejects", day, day),
         ledger=warehouse.read("threshold_ledger", day, day),
         reviewers=warehouse.read("reviewer_quality", day, day),

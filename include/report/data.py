@@ -30,8 +30,8 @@ class ReportData:
     proposals: `threshold_proposals` of the day; origins other than `origin` are listed apart and not counted, and not
         at all if the page is not the daily one.
     metrics: `policy_metrics` of the window, with `ds`; the rows of `day` are today's, the rest is the trend.
-    histogram, design, quality, rejects, ledger: `score_histogram`, `sampling_design`, `quality_results`,
-        `label_rejects` and `threshold_ledger` of the day.
+    histogram, design, quality, failures, rejects, ledger: `score_histogram`, `sampling_design`, `quality_results`,
+        `gate_failures`, `label_rejects` and `threshold_ledger` of the day.
     reviewers, agreement: `reviewer_quality` and `label_agreement` of the day.
     curves: CURVE_COLUMNS; for candidate thresholds of a cell the estimated precision and its certified lower bound
         (shares in [0, 1], NULL where not stated) and `removes`, the videos a day at or above the threshold.
@@ -55,6 +55,7 @@ class ReportData:
     histogram: pd.DataFrame
     design: pd.DataFrame
     quality: pd.DataFrame
+    failures: pd.DataFrame
     rejects: pd.DataFrame
     ledger: pd.DataFrame
     reviewers: pd.DataFrame
@@ -77,6 +78,7 @@ class ReportData:
             "histogram": TABLES["score_histogram"].column_names,
             "design": TABLES["sampling_design"].column_names,
             "quality": TABLES["quality_results"].column_names,
+            "failures": TABLES["gate_failures"].column_names,
             "rejects": TABLES["label_rejects"].column_names,
             "ledger": TABLES["threshold_ledger"].column_names,
             "reviewers": TABLES["reviewer_quality"].column_names,

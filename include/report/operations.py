@@ -152,7 +152,7 @@ def _completeness(rows: pd.DataFrame) -> Table:
 
 
 def gates(data: ReportData) -> Section:
-    """Failed checks first, then every gate's count, then all checks folded away."""
+    """Failed checks first, then every gate's count, then what failed before, then all checks folded away."""
     checks = records(data.quality.sort_values(["gate", "position"], kind="stable"))
     if not checks:
         return Section("gates", "Gates", "No gate has recorded a result for this day.")
@@ -171,16 +171,25 @@ def gates(data: ReportData) -> Section:
             for c in failed
         ]
         tables.append(Table("Failed checks", headings, rows))
+    earlier = _failed_before(data.failures, failed)
     summary = []
     for gate in sorted({c["gate"] for c in checks}):
         mine = [c for c in checks if c["gate"] == gate]
         held = sum(bool(c["success"]) for c in mine)
         stopped = any(c["severity"] == "critical" and not c["success"] for c in mine)
-        verdict = Value("Passed", "", "good") if held == len(mine) else Value("Passed with warnings", "", "warn")
-        verdict = Value("Stopped the run", "", "bad") if stopped else verdict
+        before = len({c["attempt"] for c in earlier if c["gate"] == gate})
+        note = (wording.failed_before if stopped else wording.healed)(before).capitalize() if before else ""
+        verdict = Value("Passed", note, "good") if held == len(mine) else Value("Passed with warnings", note, "warn")
+        verdict = Value("Stopped the run", note, "bad") if stopped else verdict
         about = ", ".join(sorted({c["table_name"] for c in mine}))
         summary.append((Value(gate), Value(about), Value(f"{held} of {len(mine)}"), verdict))
     tables.append(Table("Gates", ("Gate", "Table", "Checks held", "Verdict"), summary, frozenset({2})))
+    if earlier:
+        rows = [
+            (_check(c), Value(c["gate"]), Value(wording.count(c["attempt"])), Value(short(c["observed"])))
+            for c in earlier
+        ]
+        tables.append(Table("Failed before, and judged again since", ("Check", "Gate", "Attempt", "Found"), rows))
     every = [
         (
             _check(c),
@@ -308,6 +317,14 @@ def _by_the_thresholds(data: ReportData, cell: Cell, row: dict[str, Any]) -> lis
 
 def _switched_off(table: str) -> str:
     return f"Switched off: the platform delivers no {table}. Without it there is no {TABLES[table].switches_off}."
+
+
+def _failed_before(failures: pd.DataFrame, failed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of gate_failures, without what stops its gate now."""
+    stopping = {c["gate"] for c in failed if c["severity"] == "critical"}
+    now = {(c["gate"], c["position"], c["observed"]) for c in failed if c["gate"] in stopping}
+    rows = records(failures.sort_values(["gate", "attempt", "position"], kind="stable"))
+    return [row for row in rows if (row["gate"], row["position"], row["observed"]) not in now]
 
 
 def _check(row: dict[str, Any]) -> Value:

@@ -180,6 +180,12 @@ def test_a_broken_feed_stops_at_its_gate_and_the_good_rerun_heals(loop: Loop) ->
     file.write_bytes(good)
     loop.run("sample_for_review", index)
     assert (loop.settings.queue / f"ds={day}" / "queue.csv").exists()
+    results, kept = loop.read("quality_results", index), loop.read("gate_failures", index)
+    assert results[results["severity"] == "critical"]["success"].all()
+    assert set(kept["gate"]) == {"scores"}
+    assert "out_of_range_scores=" in " ".join(kept["observed"])
+    page = (loop.settings.quality_docs / f"ds={day}" / "scores.html").read_text()
+    assert "failed first, healed on the second attempt" in page
 
 
 def test_a_drop_of_garbage_stops_by_name_and_one_alone_stops_the_day(loop: Loop) -> None:

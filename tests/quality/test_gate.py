@@ -8,31 +8,26 @@ import sys
 import threading
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 import pytest
 
+from include.contract.schema import empty_frame
 from include.contract.tables import TABLES
 from include.quality import suites
 from include.quality.checks import Judged, between
 from include.quality.data_docs import write_page
-from include.quality.gate import GateFailed, judge, run_gate
+from include.quality.gate import GateFailed, judge, reopen, run_gate
+from include.warehouse.duckdb import DuckDBWarehouse
 from tests.quality import frames
 from tests.quality.frames import DAY
 
-if TYPE_CHECKING:
-    from include.warehouse.base import Warehouse
+NONE = empty_frame(TABLES["gate_failures"])
 
 
-class Recorder:
-    """A warehouse that remembers what it was given."""
-
-    def __init__(self) -> None:
-        self.written: list[tuple[str, date, pd.DataFrame, str | None]] = []
-
-    def replace(self, table: str, day: date, rows: pd.DataFrame, *, slice_value: str | None = None) -> None:
-        self.written.append((table, day, rows, slice_value))
+@pytest.fixture
+def warehouse(tmp_path: Path) -> DuckDBWarehouse:
+    return DuckDBWarehouse(tmp_path / "landing", tmp_path / "warehouse")
 
 
 def consensus(p: float = 0.25) -> list[Judged]:
@@ -69,25 +64,63 @@ def test_what_cannot_be_judged_is_critical_even_for_a_warning(values: dict[str, 
     assert outcome.failures[0].startswith("t, 2026-11-03, column a: could not be judged: ")
 
 
-def test_judge_records_then_raises(tmp_path: Path):
-    warehouse = Recorder()
-    outcome = judge(cast("Warehouse", warehouse), "consensus", DAY, consensus(), tmp_path)
+def test_judge_records_then_raises(warehouse: DuckDBWarehouse, tmp_path: Path):
+    outcome = judge(warehouse, "consensus", DAY, consensus(), tmp_path)
     assert outcome.passed
     with pytest.raises(GateFailed) as failed:
-        judge(cast("Warehouse", warehouse), "consensus", DAY, consensus(1.7), tmp_path)
+        judge(warehouse, "consensus", DAY, consensus(1.7), tmp_path)
     message = str(failed.value)
     for word in ("gate consensus", "1 critical check:", "label_consensus", str(DAY), "p_violating=1.7", "5 of 5 rows"):
         assert word in message
-    assert [(table, day, gate) for table, day, _, gate in warehouse.written] == [
-        ("quality_results", DAY, "consensus")
-    ] * 2
-    assert warehouse.written[1][2]["success"].tolist().count(False) == 1
+    recorded = warehouse.read("quality_results", DAY, DAY, slice_value="consensus")
+    assert recorded["success"].tolist().count(False) == 1
     assert 'content="fail"' in (tmp_path / f"ds={DAY}" / "consensus.html").read_text()
+
+
+def test_a_day_that_failed_and_was_healed_keeps_the_trace_of_the_failure(warehouse: DuckDBWarehouse, tmp_path: Path):
+    def judged(p: float) -> None:
+        reopen(warehouse, "consensus", DAY)
+        judge(warehouse, "consensus", DAY, consensus(p), tmp_path / "docs")
+
+    def failed(p: float) -> None:
+        with pytest.raises(GateFailed):
+            judged(p)
+
+    def files() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    page, index = tmp_path / "docs" / f"ds={DAY}" / "consensus.html", tmp_path / "docs" / "index.html"
+    failed(1.7)
+    first = files()
+    failed(1.7)
+    assert files() == first, "the same inputs judged again"
+    assert "failed" not in index.read_text()
+    judged(0.25)
+    assert "failed first, healed on the second attempt" in page.read_text()
+    failed(2.5)
+    assert "failed once before" in page.read_text()
+    judged(0.25)
+    healed = files()
+    judged(0.25)
+    assert files() == healed
+
+    kept = warehouse.read("gate_failures", DAY, DAY)
+    assert kept[["gate", "attempt"]].to_numpy().tolist() == [["consensus", 1], ["consensus", 2]]
+    assert kept["observed"].str.extract(r"p_violating=([^,]+),")[0].tolist() == ["1.7", "2.5"]
+    assert warehouse.read("quality_results", DAY, DAY)["success"].all()
+    assert run_gate("g", DAY, [suites.contract(TABLES["gate_failures"], kept)]).passed
+    for shown in (page, index):
+        assert "failed 2 times, healed on the third attempt" in shown.read_text()
+    assert "attempt 1: label_consensus, 2026-11-03, column p_violating: 5 of 5 rows" in page.read_text()
+    failed(1.7)
+    assert len(warehouse.read("gate_failures", DAY, DAY)) == 2
+    assert "1.7" in page.read_text()
+    assert "failed once before" in page.read_text()
 
 
 def test_page_shows_every_expectation_and_needs_no_network(tmp_path: Path):
     outcome = run_gate("consensus", DAY, consensus(1.7))
-    page = write_page(tmp_path, outcome).read_text()
+    page = write_page(tmp_path, outcome, NONE).read_text()
     for check in outcome.results["expectation"]:
         assert f"{check} (critical)" in page
     failing = page[page.index("p_violating is at least 0 and at most 1 (critical)") :]
@@ -99,7 +132,7 @@ def test_page_shows_every_expectation_and_needs_no_network(tmp_path: Path):
 
 def test_page_escapes_what_came_from_data(tmp_path: Path):
     rows = frames.label_consensus(2).assign(status="<script>alert(1)</script>")
-    page = write_page(tmp_path, run_gate("consensus", DAY, suites.consensus(rows))).read_text()
+    page = write_page(tmp_path, run_gate("consensus", DAY, suites.consensus(rows)), NONE).read_text()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
 
@@ -108,18 +141,18 @@ def test_rerun_writes_the_same_bytes(tmp_path: Path):
     def content() -> dict[str, bytes]:
         return {str(path): path.read_bytes() for path in sorted(tmp_path.rglob("*.html"))}
 
-    write_page(tmp_path, run_gate("consensus", DAY, consensus(1.7)))
+    write_page(tmp_path, run_gate("consensus", DAY, consensus(1.7)), NONE)
     first = content()
-    write_page(tmp_path, run_gate("consensus", DAY, consensus(1.7)))
+    write_page(tmp_path, run_gate("consensus", DAY, consensus(1.7)), NONE)
     assert content() == first
     assert len(first) == 2
 
 
 def test_index_shows_days_and_gates_with_their_status(tmp_path: Path):
-    write_page(tmp_path, run_gate("consensus", DAY, consensus()))
-    write_page(tmp_path, run_gate("consensus", date(2026, 11, 4), consensus(1.7)))
+    write_page(tmp_path, run_gate("consensus", DAY, consensus()), NONE)
+    write_page(tmp_path, run_gate("consensus", date(2026, 11, 4), consensus(1.7)), NONE)
     empty = suites.labels(frames.label_events(0), frames.label_rejects(), 0, frames.CONFIG)
-    write_page(tmp_path, run_gate("labels", DAY, empty))
+    write_page(tmp_path, run_gate("labels", DAY, empty), NONE)
     index = (tmp_path / "index.html").read_text()
     entries = re.findall(r'<a class="status (\w+)" href="([^"]+)">', index)
     assert entries == [
@@ -132,7 +165,7 @@ def test_index_shows_days_and_gates_with_their_status(tmp_path: Path):
 
 def test_gates_of_one_day_written_at_once_are_all_in_the_index(tmp_path: Path):
     outcomes = [run_gate(f"gate{i}", DAY, [Judged("t", pd.DataFrame({"a": [1]}), ())]) for i in range(8)]
-    threads = [threading.Thread(target=write_page, args=(tmp_path, outcome)) for outcome in outcomes]
+    threads = [threading.Thread(target=write_page, args=(tmp_path, outcome, NONE)) for outcome in outcomes]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -326,6 +326,11 @@ def report_data() -> ReportData:
     quality.append(
         _check("labels", 1, success=False, table_name="label_events", observed="reject rate 0.26, limit 0.20")
     )
+    failures = [
+        {**_check("sample", 4, table_name="review_sample", observed="412 draws, 300 expected"), "attempt": 1},
+        {**_check("labels", 1, table_name="label_events", observed="reject rate 0.91, limit 0.20"), "attempt": 1},
+        {**_check("labels", 1, table_name="label_events", observed="reject rate 0.26, limit 0.20"), "attempt": 2},
+    ]
     rejects = [
         {"source_file": "events.jsonl", "source_line": k, "reason": reason, "detail": detail, "raw": "{}"}
         for k, (reason, detail) in enumerate(
@@ -372,6 +377,7 @@ def report_data() -> ReportData:
         histogram=_frame("score_histogram", [row for k, cell in enumerate(CELLS) for row in _histogram(k, cell)]),
         design=_frame("sampling_design", [row for cell in CELLS for row in _design(cell)]),
         quality=_frame("quality_results", quality),
+        failures=_frame("gate_failures", failures),
         rejects=_frame("label_rejects", rejects),
         ledger=_frame("threshold_ledger", [ledger]),
         reviewers=_frame("reviewer_quality", _reviewers()),
@@ -713,7 +719,13 @@ def test_labels_gates_enforcement_appeals_and_ledger(page: _Page):
     assert reasons == [["unknown_video", "14"], ["duplicate_event", "5"], ["unreadable_line", "3"]]
     assert "18 of 20 data quality checks held." in page.text["gates"]
     assert [row[2] for row in page.rows["gates"][1:3]] == ["critical", "warning"]
-    assert ["labels", "label_events", "0 of 1", "Stopped the run"] in page.rows["gates"]
+    assert ["labels", "label_events", "0 of 1", "Stopped the run Failed once before"] in page.rows["gates"]
+    healed = "Passed Failed first, healed on the second attempt"
+    assert ["sample", "review_sample", "6 of 6", healed] in page.rows["gates"]
+    told = [row[1:] for row in page.rows["gates"] if row[1:2] in (["sample"], ["labels"]) and len(row) == 4]
+    assert ["sample", "1", "412 draws, 300 expected"] in told
+    assert ["labels", "1", "reject rate 0.91, limit 0.20"] in told
+    assert ["labels", "2", "reject rate 0.26, limit 0.20"] not in told  # is what fails now
     assert ["scores", "score_profile", "12 of 13", "Passed with warnings"] in page.rows["gates"]
     assert page.row("enforcement", "fraud, DE fraud-v3")[-1] == "differs"
     assert page.row("enforcement", "violence, BR")[-1] == "agrees"
@@ -846,6 +858,7 @@ def test_hostile_names_stay_text(data: ReportData):
         metrics=renamed(data.metrics).assign(refusal=_HOSTILE),
         histogram=renamed(data.histogram),
         curves=renamed(data.curves),
+        failures=data.failures.assign(gate=_HOSTILE, observed=_HOSTILE, expectation=_HOSTILE, table_name=_HOSTILE),
         quality=data.quality.assign(gate=_HOSTILE, observed=_HOSTILE, expectation=_HOSTILE, table_name=_HOSTILE),
         reviewers=data.reviewers.assign(reviewer_id=_HOSTILE, below_floor=True, drifted=True),
         rejects=data.rejects.assign(reason=_HOSTILE, detail=_HOSTILE, source_file=_HOSTILE),
@@ -863,7 +876,17 @@ def test_hostile_names_stay_text(data: ReportData):
 def test_the_same_data_gives_the_same_bytes(data: ReportData, html: str):
     shuffled = {
         name: getattr(data, name).sample(frac=1, random_state=5)
-        for name in ("proposals", "metrics", "histogram", "design", "quality", "rejects", "curves", "enforcement")
+        for name in (
+            "proposals",
+            "metrics",
+            "histogram",
+            "design",
+            "quality",
+            "failures",
+            "rejects",
+            "curves",
+            "enforcement",
+        )
     }
     assert build_report(replace(data, **shuffled)) == html
 
