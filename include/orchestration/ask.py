@@ -6,7 +6,7 @@ beside the waiting task. An answer that does not count, such as somebody's appro
 question open.
 
 Where an answer comes in the moment the question appears, Airflow 3.3 may fail the task that was just about to wait. The
-task is tried again, finds the answer that Airflow recorded, and settles it: it counts once, however early it came.
+task is tried again, and a trigger finds the answer that Airflow recorded: it counts once, however early it came.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 
 from include.orchestration.dags import answer_within, opened
 from include.orchestration.day import run_day
+from include.orchestration.early_answer import NEVER_ASKED, EarlyAnswer
 from include.orchestration.steps import ANSWER, form_run
 
 if TYPE_CHECKING:
@@ -87,15 +88,17 @@ class AskAPerson(HITLOperator):
             ):
                 raise self._refused(context, _OUTDATED)
         self.subject, self.body = question.subject, question.text
-        early = self._early_answer(context)
-        if early is not None:
-            return self._settle(context, early, question.digest, self._deadline())
-        return self._wait(context, question.digest, self._deadline())
+        deadline = (datetime.now(UTC) + answer_within()).isoformat()
+        if context["ti"].try_number > 1:  # an answer may be there already
+            self._look(context, question.digest, deadline)
+        return self._wait(context, question.digest, deadline)
 
     def execute_complete(  # type: ignore[override]
         self, context: Context, event: dict[str, Any], digest: str, deadline: str
     ) -> Any:
         """Settles the answer that Airflow hands over, if it counts; else the question stands."""
+        if NEVER_ASKED in event:
+            return self._ask_anew(context, digest, deadline)
         user = event["responded_by_user"] or {}
         answer = {"option": event["chosen_options"][0], "name": user.get("name"), "id": user.get("id")}
         return self._settle(context, answer, digest, deadline)
@@ -128,6 +131,15 @@ class AskAPerson(HITLOperator):
         self.subject, self.body = question.subject, question.text
         return self._wait(context, digest, deadline)
 
+    def _ask_anew(self, context: Context, digest: str, deadline: str) -> Any:
+        """Asks what an earlier try was about to ask when it ended."""
+        with self._asks(context) as asks:
+            question = asks.question()
+        if question is None or question.digest != digest:
+            raise self._refused(context, _OUTDATED)
+        self.subject, self.body = question.subject, question.text
+        return self._wait(context, digest, deadline)
+
     def _wait(self, context: Context, digest: str, deadline: str) -> Any:
         """Shows the question and lets the worker go; Airflow then calls `execute_complete`."""
         self.response_timeout = max(datetime.fromisoformat(deadline) - datetime.now(UTC), timedelta(seconds=1))
@@ -137,20 +149,19 @@ class AskAPerson(HITLOperator):
             wait.kwargs = {"digest": digest, "deadline": deadline}
             raise
 
-    def _deadline(self) -> str:
-        return (datetime.now(UTC) + (self.response_timeout or answer_within())).isoformat()
-
-    def _early_answer(self, context: Context) -> dict[str, Any] | None:
-        """The answer that was given before an earlier try of this task could wait for it."""
-        from airflow.sdk.execution_time.hitl import get_hitl_detail_content_detail
-
-        if context["ti"].try_number == 1:
-            return None
-        recorded = get_hitl_detail_content_detail(context["ti"].id)
-        if not recorded.response_received or not recorded.chosen_options or recorded.responded_by_user is None:
-            return None
-        user = recorded.responded_by_user
-        return {"option": recorded.chosen_options[0], "name": user.name, "id": user.id}
+    def _look(self, context: Context, digest: str, deadline: str) -> None:
+        """Lets the worker go; Airflow calls `execute_complete` with the answer to what an earlier try asked."""
+        self.defer(
+            trigger=EarlyAnswer(
+                ti_id=context["ti"].id,
+                options=self.options,
+                params={},
+                defaults=self.defaults,
+                timeout_datetime=datetime.fromisoformat(deadline),
+            ),
+            method_name="execute_complete",
+            kwargs={"digest": digest, "deadline": deadline},
+        )
 
     @contextmanager
     def _asks(self, context: Context, answer: dict[str, Any] | None = None) -> Iterator[Asks]:
