@@ -229,7 +229,7 @@ class Watch(Strict):
     on_alarm: Literal["ask", "roll_back"] = "ask"
 
 
-class Canary(Strict):
+class CanarySettings(Strict):
     """The shares of a cell's videos on which a change that removes more acts before it acts on all; none: at once.
 
     A step lasts until the labels of `days_per_step` days are final, and speak of the change.
@@ -245,7 +245,7 @@ class Canary(Strict):
         return self
 
 
-class Approval(Strict):
+class ApprovalSettings(Strict):
     timeout_hours: Positive
     assigned_users: list[str]
 
@@ -268,8 +268,8 @@ class Config(Strict):
     gates: Gates
     guardrails: Guardrails
     watch: Watch = Watch()
-    canary: Canary = Canary()
-    approval: Approval
+    canary: CanarySettings = CanarySettings()
+    approval: ApprovalSettings
     retraining: Retraining
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from include.config.load import ConfigError, load_config
 from include.config.settings import config_path
 from include.demo.state import DATA, State, platform_of
-from include.local.console import quiet, shown
+from include.local.console import quiet, shown_path
 from include.local.environment import enter_airflow
 from include.simulation.scenario import ScenarioError, load_scenario
 
@@ -33,11 +33,11 @@ def main() -> None:
     started = time.monotonic()
     state = State.load() or State(arguments.scenario, datetime.now(UTC).date() - timedelta(days=arguments.days))
     if state.scenario != arguments.scenario:
-        sys.exit(f"{shown(DATA)} holds a demo of scenario {state.scenario!r}; `make clean` removes it")
+        sys.exit(f"{shown_path(DATA)} holds a demo of scenario {state.scenario!r}; `make clean` removes it")
     if state.done < arguments.days:
         state.save()
         _run_days(state, arguments.days)
-        print(f"{arguments.days} days in {time.monotonic() - started:.0f} s. Log: {shown(LOG)}\n")
+        print(f"{arguments.days} days in {time.monotonic() - started:.0f} s. Log: {shown_path(LOG)}\n")
     else:
         print(f"{state.done} days were run before; nothing to do. `make clean` starts over.\n")
     from include.demo.summary import print_summary
@@ -75,7 +75,7 @@ def _run_days(state: State, days: int) -> None:
                     run_dag(dags[dag_id], day, manager)
                 except RunFailed as error:
                     console.say(f"{day}: {error}")
-                    sys.exit(f"See {shown(LOG)}. Once mended, `make demo` goes on with {day}.")
+                    sys.exit(f"See {shown_path(LOG)}. Once mended, `make demo` goes on with {day}.")
             state.done = index + 1
             state.save()
             what = [describe_day(day, landed.rows["video_scores"]), *answers]

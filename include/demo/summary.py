@@ -13,7 +13,7 @@ from include.contract.change import changes_of
 from include.contract.tables import CELL
 from include.ledger.in_force import thresholds_before
 from include.ledger.publication import DAILY
-from include.local.console import shown
+from include.local.console import shown_path
 from include.project import open_project
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ def print_summary(platform: Platform, day: date) -> None:
         newest = snapshots.sort_values("ds").iloc[-1]
         print(
             f"\nHanded over to retrain {model_version}: {newest['n_rows']:,} labelled videos, "
-            f"{shown(settings.output / newest['path'])}, MLflow run {newest['mlflow_run_id']}"
+            f"{shown_path(settings.output / newest['path'])}, MLflow run {newest['mlflow_run_id']}"
         )
-    print(f"\nThresholds, version {ledger['version'].max()}: {shown(settings.thresholds)}")
-    print(f"Report: {shown(settings.reports / f'{day}.html')}")
-    print(f"Quality gates: {shown(settings.quality_docs / 'index.html')}")
+    print(f"\nThresholds, version {ledger['version'].max()}: {shown_path(settings.thresholds)}")
+    print(f"Report: {shown_path(settings.reports / f'{day}.html')}")
+    print(f"Quality gates: {shown_path(settings.quality_docs / 'index.html')}")
 
 
 def _certificates(ledger: pd.DataFrame) -> dict[tuple[str, ...], str]:

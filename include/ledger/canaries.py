@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from include.config.model import Canary as Settings
+from include.config.model import CanarySettings
 from include.contract.cell import Cell, Row
 from include.contract.change import Change, changes_of
 from include.contract.terms import VersionKind
@@ -60,7 +60,7 @@ def canaries(chain: Sequence[Row]) -> dict[Cell, Canary]:
     return found
 
 
-def step_change(canary: Canary, settings: Settings, reason: str) -> Change:
+def step_change(canary: Canary, settings: CanarySettings, reason: str) -> Change:
     """The change that lets the canary act on the next share of the videos, or on all."""
     further = [share for share in settings.steps if share > canary.share]
     bucket = None if canary.change.canary is None or not further else replace(canary.change.canary, share=further[0])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 
-def shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
     """`path` as one would type it here."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 

@@ -177,7 +177,7 @@ def overall(verdicts: Iterable[Verdict]) -> Ruling:
     return max((verdict.outcome for verdict in verdicts), key=_ORDER.index, default=Ruling.PUBLISH)
 
 
-def status_of(change: CellChange, verdicts: Sequence[Verdict]) -> ProposalStatus:
+def proposal_status(change: CellChange, verdicts: Sequence[Verdict]) -> ProposalStatus:
     """The proposal's status: unchanged (also: not worth a version), within_limits, awaiting_approval or held."""
     trifle = any(verdict.name == "min_volume_change" and verdict.outcome == Ruling.HOLD for verdict in verdicts)
     return ProposalStatus.UNCHANGED if change.new == change.old or trifle else _STATUS[overall(verdicts)]

@@ -25,7 +25,7 @@ from include.contract.terms import ProposalStatus, Ruling
 from include.files import canonical_json, digest_of
 from include.forecasts.forecast import ContestedRemovals, forecast, precision_at
 from include.proposals.background import Background
-from include.proposals.guardrails import CellChange, Queue, Verdict, breaker, overall, status_of, verdicts_on
+from include.proposals.guardrails import CellChange, Queue, Verdict, breaker, overall, proposal_status, verdicts_on
 from include.proposals.plan import Plan, on_edge, plan_cell, under_alarm
 from include.proposals.populations import (
     aim_of,
@@ -204,7 +204,7 @@ def _row(done: _Judged, identity: Mapping[str, str], config: Config) -> dict[str
         "canary_share": _canary_share(done.change, config),
         "forecast": canonical_json(effect),
         "verdicts": canonical_json([vars(verdict) for verdict in done.verdicts]),
-        "status": ProposalStatus.REFUSED if done.change is None else status_of(done.change, done.verdicts),
+        "status": ProposalStatus.REFUSED if done.change is None else proposal_status(done.change, done.verdicts),
         "answered_by": None,
     }
 

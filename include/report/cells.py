@@ -14,8 +14,8 @@ from include.contract.tables import NO_SCORE_BIN
 from include.contract.terms import PUBLISHED
 from include.report import figures
 from include.report.data import ReportData
-from include.report.decisions import moves, proposed_name, status_of
-from include.report.parts import Kind, Table, Value, labels_value, name_of
+from include.report.decisions import moves, proposed_name, status_badge
+from include.report.parts import Kind, PageTable, Value, labels_value, name_of
 
 _METRICS = {
     "precision": "Precision of automatic removal",
@@ -66,10 +66,10 @@ class CellView:
     cell: Cell
     status: Value
     summary: str
-    measured: Table
-    verdicts: Table
-    forecast: Table | None
-    flips: Table | None
+    measured: PageTable
+    verdicts: PageTable
+    forecast: PageTable | None
+    flips: PageTable | None
     charts: list[Chart] = field(default_factory=list)
 
 
@@ -116,7 +116,7 @@ def _in_words(row: dict[str, Any], today: pd.DataFrame | None, position: int) ->
     return CellView(
         f"cell-{position}",
         cell_of(row),
-        status_of(row),
+        status_badge(row),
         _summary(row),
         _measured([] if today is None else records(today)),
         _verdicts(row),
@@ -125,7 +125,7 @@ def _in_words(row: dict[str, Any], today: pd.DataFrame | None, position: int) ->
     )
 
 
-def _measured(metrics: list[dict[str, Any]]) -> Table:
+def _measured(metrics: list[dict[str, Any]]) -> PageTable:
     by_name = {metric["metric"]: metric for metric in metrics}
     lines = []
     for metric, label in _METRICS.items():
@@ -140,7 +140,7 @@ def _measured(metrics: list[dict[str, Any]]) -> Table:
             span = Value(wording.interval(found["low"], found["high"]))
             stated = Value(wording.percent(found["value"]), _corrected(found))
             lines.append((Value(label), stated, span, labels_value(found["n"])))
-    return Table("Measured on this day", ("Metric", "Value", "95% interval", "Labels"), lines, frozenset({1, 2, 3}))
+    return PageTable("Measured on this day", ("Metric", "Value", "95% interval", "Labels"), lines, frozenset({1, 2, 3}))
 
 
 def _corrected(metric: dict[str, Any]) -> str:
@@ -151,7 +151,7 @@ def _corrected(metric: dict[str, Any]) -> str:
     return f"true: {wording.percent(metric['corrected'])} ({span})"
 
 
-def _verdicts(row: dict[str, Any]) -> Table:
+def _verdicts(row: dict[str, Any]) -> PageTable:
     verdicts = sorted(json.loads(row["verdicts"]), key=lambda verdict: list(_OUTCOMES).index(verdict["outcome"]))
     rows = [
         (Value(verdict["name"].replace("_", " ")), Value(*_OUTCOMES[verdict["outcome"]]), Value(verdict["reason"]))
@@ -159,10 +159,10 @@ def _verdicts(row: dict[str, Any]) -> Table:
     ]
     stopping = sum(verdict["outcome"] != "publish" for verdict in verdicts)
     caption = f"Guardrails: {stopping} of {len(rows)} do not pass" if stopping else f"Guardrails: all {len(rows)} pass"
-    return Table(caption, ("Guardrail", "Verdict", "Reason"), rows)
+    return PageTable(caption, ("Guardrail", "Verdict", "Reason"), rows)
 
 
-def _forecast(row: dict[str, Any]) -> Table | None:
+def _forecast(row: dict[str, Any]) -> PageTable | None:
     if not moves(row):
         return None
     effect = json.loads(row["forecast"])
@@ -183,7 +183,7 @@ def _forecast(row: dict[str, Any]) -> Table | None:
     expected = Value("not stated", overturned["refusal"]) if overturned["refusal"] else _changed(overturned)
     rows.append((Value("Appeals overturned"), Value(""), Value(""), expected))
     headings = ("A day", "Today", "After", "Change")
-    return Table("Forecast, were the proposal carried out", headings, rows, frozenset({1, 2, 3}))
+    return PageTable("Forecast, were the proposal carried out", headings, rows, frozenset({1, 2, 3}))
 
 
 def _changed(found: dict[str, Any]) -> Value:
@@ -207,7 +207,7 @@ def _more(span: str, found: dict[str, Any]) -> str:
     return f"{span}; about {wording.plural(needed, 'more label')} would settle it" if needed else span
 
 
-def _flips(row: dict[str, Any]) -> Table | None:
+def _flips(row: dict[str, Any]) -> PageTable | None:
     """The drawn videos that the proposal would treat otherwise."""
     found = json.loads(row["forecast"])["flips"]
     if not moves(row) or not found["videos"]:
@@ -224,7 +224,7 @@ def _flips(row: dict[str, Any]) -> Table | None:
     ]
     listed = "" if found["videos"] == len(rows) else f"; the {len(rows)} most viewed"
     caption = f"{wording.plural(found['videos'], 'drawn video')} would be treated otherwise{listed}"
-    return Table(caption, ("Draw", "Score", "Action", "Label", "Views"), rows, frozenset({1, 4}))
+    return PageTable(caption, ("Draw", "Score", "Action", "Label", "Views"), rows, frozenset({1, 4}))
 
 
 def _without_score(bins: pd.DataFrame) -> str:

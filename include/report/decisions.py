@@ -10,7 +10,7 @@ from include.contract.change import DAILY
 from include.contract.tables import CELL
 from include.contract.terms import PUBLISHED, ProposalStatus
 from include.report.data import ReportData
-from include.report.parts import Kind, Section, Table, Value, cell_value, labels_value
+from include.report.parts import Kind, PageTable, Section, Value, cell_value, labels_value
 
 MOST_CELLS = 200
 """Cells shown one by one; a page with more is slow to open and nobody reads it."""
@@ -40,7 +40,7 @@ def daily(data: ReportData) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (urgency[row["status"]], *cell_of(row)))
 
 
-def shown(data: ReportData, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def rows_shown(data: ReportData, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """At most MOST_CELLS of the proposals: what changed or was stopped before the rest, then by the day's videos."""
     if len(rows) <= MOST_CELLS:
         return rows
@@ -51,7 +51,7 @@ def shown(data: ReportData, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if cell_of(row) in chosen]
 
 
-def status_of(row: dict[str, Any]) -> Value:
+def status_badge(row: dict[str, Any]) -> Value:
     """The status as a badge, with who answered."""
     text, kind = STATUS[row["status"]]
     return Value(text, f"by {row['answered_by']}" if row["answered_by"] else "", kind)
@@ -73,16 +73,16 @@ def moves(row: dict[str, Any]) -> bool:
     return any(row[f"proposed_{which}"] not in (None, row[f"current_{which}"]) for which in ("remove_at", "review_at"))
 
 
-def thresholds(rows: list[dict[str, Any]], caption: str) -> Table:
+def thresholds(rows: list[dict[str, Any]], caption: str) -> PageTable:
     """Old and new thresholds with their certificates."""
     headings = (
         *("Cell", "Status", "Remove at", "Review at"),
         *("Certified precision", "Estimate", "Labels", "Removals a day", "Certified for"),
     )
-    return Table(caption, headings, [_threshold_row(row) for row in rows], frozenset({2, 3, 4, 5, 6, 7}))
+    return PageTable(caption, headings, [_threshold_row(row) for row in rows], frozenset({2, 3, 4, 5, 6, 7}))
 
 
-def by_hand(data: ReportData) -> list[Table]:
+def by_hand(data: ReportData) -> list[PageTable]:
     """The same for each ad-hoc run of the day; they are not part of the counts."""
     if data.origin != DAILY:
         return []
@@ -111,7 +111,7 @@ def refusals(data: ReportData, rows: list[dict[str, Any]]) -> Section:
         else "Every cell could be certified."
     )
     headings = ("Cell", "Why", "Labels missing", "Reviewer time")
-    table = Table("Cells that cannot be certified", headings, lines, frozenset({2, 3}))
+    table = PageTable("Cells that cannot be certified", headings, lines, frozenset({2, 3}))
     return Section("refusals", "Not certifiable", remark, [table] if refused else [])
 
 
@@ -119,7 +119,7 @@ def _threshold_row(row: dict[str, Any]) -> tuple[Value, ...]:
     certified = row["refusal"] is None and row["bound"] is not None
     return (
         cell_value(cell_of(row)),
-        status_of(row),
+        status_badge(row),
         _old_new(row, "remove_at"),
         _old_new(row, "review_at"),
         Value(

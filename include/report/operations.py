@@ -16,7 +16,7 @@ from include.contract.tables import TABLES
 from include.forecasts.forecast import volumes
 from include.report.data import ReportData
 from include.report.decisions import after
-from include.report.parts import Section, Table, Value, cell_value, short
+from include.report.parts import PageTable, Section, Value, cell_value, short
 
 _DEVIATIONS = 4
 """Standard deviations by which a bucket's share of the videos may be off."""
@@ -66,7 +66,7 @@ def loads(data: ReportData, rows: list[dict[str, Any]]) -> list[Load]:
     return sorted(bars, key=lambda load: (-load.used, load.market))
 
 
-def load_table(bars: list[Load]) -> Table:
+def load_table(bars: list[Load]) -> PageTable:
     """The numbers behind the bars."""
     rows = [
         (
@@ -80,7 +80,7 @@ def load_table(bars: list[Load]) -> Table:
         for load in bars
     ]
     headings = ("Market", "Audit sample", "Review queue", "Together", "Capacity", "Used")
-    return Table("Expected reviewer time a day", headings, rows, frozenset({1, 2, 3, 4, 5}))
+    return PageTable("Expected reviewer time a day", headings, rows, frozenset({1, 2, 3, 4, 5}))
 
 
 def labels(data: ReportData) -> Section:
@@ -105,7 +105,7 @@ def labels(data: ReportData) -> Section:
             for row in records(totals)
         ]
         headings = ("Policy and market", "Drawn", "Labelled", "Final", "Labelled share")
-        tables.append(Table("Labels of the samples in the window", headings, rows, frozenset({1, 2, 3, 4})))
+        tables.append(PageTable("Labels of the samples in the window", headings, rows, frozenset({1, 2, 3, 4})))
     if data.completeness is not None and not data.completeness.empty:
         tables.append(_completeness(data.completeness))
     if data.rejects.empty:
@@ -120,12 +120,12 @@ def labels(data: ReportData) -> Section:
             reasons.append((-len(group), Value(str(reason)), Value(short(first["detail"]), where)))
         rejected = [(reason, Value(wording.count(-n)), example) for n, reason, example in _ordered(reasons)]
         tables.append(
-            Table("Refused label events by reason", ("Reason", "Events", "First example"), rejected, frozenset({1}))
+            PageTable("Refused label events by reason", ("Reason", "Events", "First example"), rejected, frozenset({1}))
         )
     return Section("labels", "Labels", remark, tables, lines=lines)
 
 
-def _completeness(rows: pd.DataFrame) -> Table:
+def _completeness(rows: pd.DataFrame) -> PageTable:
     """Answers to the draws old enough to be final, by policy, market and region, and what came too late to count."""
     shown = []
     for (policy, market, region), ages in rows.sort_values("age_days").groupby(["policy", "market", "region"]):
@@ -148,7 +148,7 @@ def _completeness(rows: pd.DataFrame) -> Table:
         "Events too late",
     )
     title = "Labels of draws old enough to be final; estimates make up for those not answered in time"
-    return Table(title, headings, shown, frozenset({1, 2, 3, 4}))
+    return PageTable(title, headings, shown, frozenset({1, 2, 3, 4}))
 
 
 def gates(data: ReportData) -> Section:
@@ -170,7 +170,7 @@ def gates(data: ReportData) -> Section:
             )
             for c in failed
         ]
-        tables.append(Table("Failed checks", headings, rows))
+        tables.append(PageTable("Failed checks", headings, rows))
     earlier = _failed_before(data.failures, failed)
     summary = []
     for gate in sorted({c["gate"] for c in checks}):
@@ -183,13 +183,13 @@ def gates(data: ReportData) -> Section:
         verdict = Value("Stopped the run", note, "bad") if stopped else verdict
         about = ", ".join(sorted({c["table_name"] for c in mine}))
         summary.append((Value(gate), Value(about), Value(f"{held} of {len(mine)}"), verdict))
-    tables.append(Table("Gates", ("Gate", "Table", "Checks held", "Verdict"), summary, frozenset({2})))
+    tables.append(PageTable("Gates", ("Gate", "Table", "Checks held", "Verdict"), summary, frozenset({2})))
     if earlier:
         rows = [
             (_check(c), Value(c["gate"]), Value(wording.count(c["attempt"])), Value(short(c["observed"])))
             for c in earlier
         ]
-        tables.append(Table("Failed before, and judged again since", ("Check", "Gate", "Attempt", "Found"), rows))
+        tables.append(PageTable("Failed before, and judged again since", ("Check", "Gate", "Attempt", "Found"), rows))
     every = [
         (
             _check(c),
@@ -205,7 +205,7 @@ def gates(data: ReportData) -> Section:
         "Gates",
         f"{wording.count(held)} of {wording.plural(len(checks), 'data quality check')} held.",
         tables,
-        [Table(f"All {len(checks)} checks", ("Check", "Gate", "Result", "Found"), every)],
+        [PageTable(f"All {len(checks)} checks", ("Check", "Gate", "Result", "Found"), every)],
     )
 
 
@@ -226,7 +226,7 @@ def enforcement(data: ReportData, rows: list[dict[str, Any]]) -> Section:
         "By the thresholds",
         "Verdict",
     )
-    table = Table(
+    table = PageTable(
         "Actions of the platform against the thresholds in force", headings, compared, frozenset({2, 3, 4, 5})
     )
     remark = "What the platform did with the day's videos, beside what the thresholds in force say."
@@ -248,7 +248,7 @@ def appeals(data: ReportData) -> Section:
         )
     headings = ("Policy", "Decided", "Overturned", "Share overturned")
     remark = "Appeals are not a probability sample: they show what creators contest, not how often removals are right."
-    return Section("appeals", "Appeals", remark, [Table("Appeals decided", headings, rows, frozenset({1, 2, 3}))])
+    return Section("appeals", "Appeals", remark, [PageTable("Appeals decided", headings, rows, frozenset({1, 2, 3}))])
 
 
 def ledger(data: ReportData) -> Section:
@@ -267,7 +267,7 @@ def ledger(data: ReportData) -> Section:
     ]
     remark = f"Version {versions[-1]['version']} of the thresholds is the last published on this day."
     headings = ("Version", "Hash (SHA-256)", "Requested by", "Reason")
-    return Section("ledger", "Ledger", remark, [Table("Published versions", headings, rows)])
+    return Section("ledger", "Ledger", remark, [PageTable("Published versions", headings, rows)])
 
 
 def enforced_otherwise(data: ReportData, rows: list[dict[str, Any]]) -> int:

@@ -11,7 +11,7 @@ from include import wording
 from include.contract.cell import records
 from include.forecasts.outcomes import bias
 from include.report.data import ReportData
-from include.report.parts import Section, Table, Value, cell_value
+from include.report.parts import PageTable, Section, Value, cell_value
 from include.watch.e_values import alarm_at
 from include.wording import percent
 
@@ -62,7 +62,9 @@ def watch(data: ReportData) -> Section:
         f"alarm at {alone:g}, that of labels or of appeals at {both:g} where both are watched; daily looks are allowed "
         "for."
     )
-    return Section("watch", title, remark, [Table("Published changes", headings, rows, frozenset({2, 3, 4, 5, 6, 7}))])
+    return Section(
+        "watch", title, remark, [PageTable("Published changes", headings, rows, frozenset({2, 3, 4, 5, 6, 7}))]
+    )
 
 
 def _on_appeal(row: dict[str, Any]) -> tuple[Value, Value]:
@@ -107,7 +109,7 @@ def forecasts(data: ReportData) -> Section:
     tables = []
     if rows:
         headings = ("A day", "Changes compared", f"Bias, {LATELY_DAYS} days", "Bias, all days", "Intervals that meet")
-        tables = [Table("What happened against what was forecast", headings, rows, frozenset({1, 2, 3}))]
+        tables = [PageTable("What happened against what was forecast", headings, rows, frozenset({1, 2, 3}))]
     today = records(data.outcomes[days == data.day])
     folded = [_compared(today)] if today else []
     remark = (
@@ -117,7 +119,7 @@ def forecasts(data: ReportData) -> Section:
     return Section("forecasts", title, remark, tables, folded)
 
 
-def _compared(today: list[dict[str, object]]) -> Table:
+def _compared(today: list[dict[str, object]]) -> PageTable:
     rows = [
         (
             cell_value((str(row["policy"]), str(row["market"]), str(row["model_version"]))),
@@ -133,7 +135,7 @@ def _compared(today: list[dict[str, object]]) -> Table:
     ]
     listed = "" if len(rows) == len(today) else f", the first {len(rows)} of {len(today)}"
     headings = ("Cell", "Change", "A day", "Forecast", "Happened")
-    return Table(f"Compared today{listed}", headings, rows, frozenset({3, 4}))
+    return PageTable(f"Compared today{listed}", headings, rows, frozenset({3, 4}))
 
 
 def _stated(row: dict[str, object], name: str) -> Value:

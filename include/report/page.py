@@ -24,7 +24,7 @@ def build_report(data: ReportData) -> str:
     from plotly.offline import get_plotlyjs
 
     rows = decisions.daily(data)
-    listed = decisions.shown(data, rows)
+    listed = decisions.rows_shown(data, rows)
     items, charts = cells.cells(data, listed)
     bars = operations.loads(data, rows)
     scripts = [get_plotlyjs(), (_HERE / "page.js").read_text(encoding="utf-8")]

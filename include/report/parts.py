@@ -22,7 +22,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """A table with its caption; the first column heads each row, `numeric` columns are set flush right."""
 
     caption: str
@@ -43,8 +43,8 @@ class Section:
     id: str
     title: str
     remark: str
-    tables: list[Table] = field(default_factory=list)
-    folded: list[Table] = field(default_factory=list)
+    tables: list[PageTable] = field(default_factory=list)
+    folded: list[PageTable] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
 

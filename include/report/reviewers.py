@@ -7,7 +7,7 @@ from typing import Any
 from include import wording
 from include.contract.cell import records
 from include.report.data import ReportData
-from include.report.parts import Section, Table, Value
+from include.report.parts import PageTable, Section, Value
 
 MOST_SHOWN = 200
 """Records a table shows; of all records, those with most votes."""
@@ -50,7 +50,7 @@ def reviewers(data: ReportData) -> Section:
     return Section("reviewers", "Reviewers", remark, tables, [_everybody(data)])
 
 
-def _agreement(data: ReportData) -> Table:
+def _agreement(data: ReportData) -> PageTable:
     rows = [
         (
             Value(row["policy"]),
@@ -61,10 +61,10 @@ def _agreement(data: ReportData) -> Table:
     ]
     headings = ("Policy", "Videos", "Two votes", "Alpha", "AC1")
     caption = "Agreement: Krippendorff's alpha and Gwet's AC1 (1: perfect, 0: by chance)"
-    return Table(caption, headings, rows, frozenset({1, 2, 3, 4}))
+    return PageTable(caption, headings, rows, frozenset({1, 2, 3, 4}))
 
 
-def _low(data: ReportData, low: list[dict[str, Any]]) -> Table:
+def _low(data: ReportData, low: list[dict[str, Any]]) -> PageTable:
     floors = {name: policy.reviewer_floor for name, policy in data.config.policies.items()}
     rows = []
     for row in low[:MOST_SHOWN]:
@@ -72,10 +72,10 @@ def _low(data: ReportData, low: list[dict[str, Any]]) -> Table:
         asked = f"{wording.percent(floor.sensitivity)} and {wording.percent(floor.specificity)}"
         rows.append((_who(row), Value(row["basis"]), *_rates(row), Value(asked), _ACTIONS[row["action"]]))
     headings = ("Reviewer and policy", "Against", "Sensitivity", "Specificity", "Floor", "Consensus")
-    return Table("Below the floor", headings, rows)
+    return PageTable("Below the floor", headings, rows)
 
 
-def _changed(changed: list[dict[str, Any]]) -> Table:
+def _changed(changed: list[dict[str, Any]]) -> PageTable:
     rows = [
         (
             _who(row),
@@ -87,10 +87,10 @@ def _changed(changed: list[dict[str, Any]]) -> Table:
         for row in changed[:MOST_SHOWN]
     ]
     headings = ("Reviewer and policy", "Against", "Right before", "Right in the last week", "By chance")
-    return Table("Changed in the last week", headings, rows)
+    return PageTable("Changed in the last week", headings, rows)
 
 
-def _everybody(data: ReportData) -> Table:
+def _everybody(data: ReportData) -> PageTable:
     shown = data.reviewers.sort_values(
         ["labels", "policy", "reviewer_id", "basis"], ascending=[False, True, True, True]
     )
@@ -108,7 +108,7 @@ def _everybody(data: ReportData) -> Table:
     headings = ("Reviewer and policy", "Against", "Votes", "Sensitivity", "Specificity", "Agreement", "Per answer")
     more = len(shown) - len(rows)
     caption = "All records" if more <= 0 else f"The {len(rows)} records with most votes, of {wording.count(len(shown))}"
-    return Table(caption, headings, rows, frozenset({2, 5, 6}))
+    return PageTable(caption, headings, rows, frozenset({2, 5, 6}))
 
 
 def _who(row: dict[str, Any]) -> Value:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from include.simulation.buckets import buckets
 from include.simulation.population import ID_SHIFT, Scores
 from include.simulation.randomness import mixed, uniform
-from include.simulation.scenario import Appeals
+from include.simulation.scenario import AppealRates
 
 APPEAL_DAYS = 5
 """An appeal is decided at most this many days after the removal."""
@@ -24,7 +24,7 @@ _NEVER = np.inf
 
 
 @dataclass(frozen=True)
-class Canary:
+class ServedCanary:
     """Thresholds for the videos with bucket(video_id, salt) < share."""
 
     thresholds: tuple[float, float]
@@ -39,7 +39,7 @@ class ThresholdsInForce:
     version: int
     cells: dict[tuple[str, str, str], tuple[float, float]]
     """(policy, market, model_version) -> (remove_at, review_at)"""
-    canaries: dict[tuple[str, str, str], Canary]
+    canaries: dict[tuple[str, str, str], ServedCanary]
     """What acts on a share of a cell's videos instead."""
     defaults: dict[str, tuple[float, float]]
     no_score: dict[str, str]
@@ -101,7 +101,7 @@ def actions(scores: Scores, thresholds: ThresholdsInForce) -> pd.DataFrame:
 
 
 def appeals(
-    removed: pd.DataFrame, violating: NDArray[np.bool_], *, removed_on: date, day: date, seed: int, rates: Appeals
+    removed: pd.DataFrame, violating: NDArray[np.bool_], *, removed_on: date, day: date, seed: int, rates: AppealRates
 ) -> pd.DataFrame:
     """Rows of `appeals` decided on `day` about videos removed on an earlier day.
 
@@ -141,8 +141,8 @@ def _cell(cell: dict[str, Any]) -> tuple[str, str, str]:
     return cell["policy"], cell["market"], cell["model_version"]
 
 
-def _canary(canary: dict[str, Any]) -> Canary:
-    return Canary(_pair(canary), float(canary["share"]), int(canary["salt"]))
+def _canary(canary: dict[str, Any]) -> ServedCanary:
+    return ServedCanary(_pair(canary), float(canary["share"]), int(canary["salt"]))
 
 
 def _pair(thresholds: dict[str, Any]) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.simulation.randomness import generator
-from include.simulation.scenario import BrokenFeed, Evasion, ModelVersion, Policy, Scenario, Shift
+from include.simulation.scenario import BrokenFeed, Evasion, ModelVersion, Scenario, Shift, SimulatedPolicy
 
 ID_SHIFT = 22
 """A video id is its upload time in milliseconds since 1970, then 10 bits of worker, then 12 bits of sequence."""
@@ -208,7 +208,7 @@ def _shifts(scenario: Scenario, index: int) -> list[Shift]:
 
 
 def _logit_parameters(
-    scenario: Scenario, policy: Policy, model: ModelVersion
+    scenario: Scenario, policy: SimulatedPolicy, model: ModelVersion
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of the logit score, each of shape (markets, components)."""
     components = [getattr(policy.evidence, name) for name in COMPONENTS]

@@ -17,7 +17,7 @@ from scipy.special import ndtri
 
 from include.contract.tables import TABLES
 from include.simulation.randomness import hashed, keys_of, mixed, uniform
-from include.simulation.scenario import Reviewer, ReviewersChange, Scenario
+from include.simulation.scenario import ReviewersChange, Scenario, SimulatedReviewer
 
 HORIZON_DAYS = 14
 """No answer arrives more than this many days after the day of its queue."""
@@ -51,7 +51,7 @@ def read_queue(path: Path, scenario: Scenario) -> pd.DataFrame:
     return queue.sort_values("sample_id", ignore_index=True)
 
 
-def reviewers_on(scenario: Scenario, index: int) -> dict[str, Reviewer]:
+def reviewers_on(scenario: Scenario, index: int) -> dict[str, SimulatedReviewer]:
     """The reviewers as they are for videos of day `index`, sorted by name."""
     reviewers = {name: scenario.reviewers[name] for name in sorted(scenario.reviewers)}
     for event in scenario.events:
@@ -133,7 +133,9 @@ def with_garbage(
     return lines
 
 
-def _asked(queue: pd.DataFrame, reviewers: dict[str, Reviewer], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _asked(
+    queue: pd.DataFrame, reviewers: dict[str, SimulatedReviewer], seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """(row of the queue, position of the reviewer): those the row is assigned to, else `overlap` of the market's.
 
     Weighted sampling without replacement by exponential ranks (Efraimidis and Spirakis, 2006), the weight being speed.

@@ -8,21 +8,19 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from include.config.model import Name, Positive, Share
 from include.config.strict import Strict, explain
 
 SCENARIOS = Path(__file__).with_name("scenarios")
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 Day = Annotated[int, Field(ge=0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 
 
 class ScenarioError(ValueError):
     """The scenario cannot be used. The message names the file, each key and what is allowed there."""
 
 
-class Market(Strict):
+class SimulatedMarket(Strict):
     share: Share
     """Share of the platform's videos."""
 
@@ -70,7 +68,7 @@ class ModelVersion(Strict):
         return _within(self.from_day, self.to_day, index)
 
 
-class Policy(Strict):
+class SimulatedPolicy(Strict):
     prevalence: dict[Name, Annotated[float, Field(gt=0, lt=0.5)]]
     hard_negatives: dict[Name, Share]
     hard_positives: Share
@@ -78,7 +76,7 @@ class Policy(Strict):
     models: Annotated[dict[Name, ModelVersion], Field(min_length=1)]
 
 
-class Reviewer(Strict):
+class SimulatedReviewer(Strict):
     """A reviewer. `sensitivity`, `specificity`: of answers that are not unsure; `speed`: relative share of the work."""
 
     markets: Annotated[list[Name], Field(min_length=1)]
@@ -102,7 +100,7 @@ class Answers(Strict):
     golden_share: Share
 
 
-class Appeals(Strict):
+class AppealRates(Strict):
     appealed_when_violating: Share
     appealed_when_not: Share
     overturned_when_violating: Share
@@ -180,12 +178,12 @@ class Scenario(Strict):
     description: str
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     videos_per_day: Annotated[int, Field(ge=1, le=20_000_000)]
-    markets: Annotated[dict[Name, Market], Field(min_length=1, max_length=100)]
+    markets: Annotated[dict[Name, SimulatedMarket], Field(min_length=1, max_length=100)]
     videos: Videos
-    policies: Annotated[dict[Name, Policy], Field(min_length=1)]
-    reviewers: Annotated[dict[Name, Reviewer], Field(min_length=1)]
+    policies: Annotated[dict[Name, SimulatedPolicy], Field(min_length=1)]
+    reviewers: Annotated[dict[Name, SimulatedReviewer], Field(min_length=1)]
     answers: Answers
-    appeals: Appeals
+    appeals: AppealRates
     events: list[Event] = Field(default_factory=list)
 
     @model_validator(mode="after")

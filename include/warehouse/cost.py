@@ -16,7 +16,7 @@ _STRING = 2
 
 
 @dataclass(frozen=True)
-class Platform:
+class PlatformSize:
     """A platform's size. Lengths are those of typical names, in bytes."""
 
     videos: int = 300_000_000
@@ -66,7 +66,7 @@ def row_bytes(table: str, columns: tuple[str, ...], text: int) -> int:
     return sum(_BYTES.get(types[name], _STRING + text) for name in columns)
 
 
-def scans(platform: Platform) -> list[Scan]:
+def scans(platform: PlatformSize) -> list[Scan]:
     """The statements that read what grows with the platform. A log row is written for every score at most."""
     rows = {
         "profile_and_histogram": platform.cells * (N_BINS + 1),
@@ -84,7 +84,7 @@ def scans(platform: Platform) -> list[Scan]:
 
 def cost_page() -> str:
     """`docs/bigquery_cost.md`."""
-    platform = Platform()
+    platform = PlatformSize()
     lines = [
         "# What a day costs on BigQuery",
         "",

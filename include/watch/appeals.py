@@ -37,7 +37,7 @@ _NONE = pd.DataFrame(columns=["ds", "video_id", *_NAMED])
 
 
 @dataclass(frozen=True)
-class Appeals:
+class WatchedAppeals:
     """What is known of one change from appeals, and why no more.
 
     Attributes:
@@ -51,7 +51,7 @@ class Appeals:
     remark: str | None
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Appeals:
+    def of(cls, row: Mapping[str, Any]) -> WatchedAppeals:
         """Those of a row of threshold_watch."""
         through, remark = row["appeals_through"], row["appeals_remark"]
         return cls(
@@ -66,11 +66,11 @@ class Known:
     """What is watched, its appeals as they were last (None: nothing was counted yet), and the precision promised."""
 
     item: WatchedChange
-    last: Appeals | None
+    last: WatchedAppeals | None
     promised: float
 
 
-def appeals_counted(project: Project, chain: Sequence[Row], known: Sequence[Known], day: date) -> list[Appeals]:
+def appeals_counted(project: Project, chain: Sequence[Row], known: Sequence[Known], day: date) -> list[WatchedAppeals]:
     """The appeals of each change as of `day`, in the order of `known`.
 
     Whether a change's appeals are watched rests on the days before it acts, and stays.
@@ -99,14 +99,14 @@ def appeals_counted(project: Project, chain: Sequence[Row], known: Sequence[Know
 
 
 def _advanced(
-    appeals: Appeals,
+    appeals: WatchedAppeals,
     removals: Callable[[date], int | None],
     overturned: Mapping[date, int],
     *,
     target: float,
     day: date,
     canary: bool,
-) -> Appeals:
+) -> WatchedAppeals:
     """With every day up to `day`, or up to the first that cannot be counted."""
     contested, through = appeals.contested, appeals.through
     if through is None:
@@ -115,17 +115,17 @@ def _advanced(
         on = through + timedelta(days=1)
         removed, wrong = removals(on), overturned.get(on, 0)
         if removed is None:
-            return Appeals(contested, through, f"waits for enforcement_log of {on}")
+            return WatchedAppeals(contested, through, f"waits for enforcement_log of {on}")
         if (most := contested.removals + removed) < contested.overturned + wrong:
             said = f"by {on} appeals overturned {contested.overturned + wrong} removals, enforcement_log has {most}"
-            return Appeals(contested, through, f"stands still: {said}")
+            return WatchedAppeals(contested, through, f"stands still: {said}")
         contested, through = contested.after(removed, wrong, target=target), on
-    return Appeals(contested, through, "nothing counts before it acts on all videos" if canary else None)
+    return WatchedAppeals(contested, through, "nothing counts before it acts on all videos" if canary else None)
 
 
-def _at_start(item: WatchedChange, unwatched: str | None) -> Appeals:
+def _at_start(item: WatchedChange, unwatched: str | None) -> WatchedAppeals:
     # A version may act on the day it rests on, if a person published it before that day was over.
-    return Appeals(AppealsEvidence(), None if unwatched else item.rests_on - timedelta(days=1), unwatched)
+    return WatchedAppeals(AppealsEvidence(), None if unwatched else item.rests_on - timedelta(days=1), unwatched)
 
 
 def _unwatched(project: Project) -> Callable[[WatchedChange], str | None]:

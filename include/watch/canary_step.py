@@ -21,7 +21,7 @@ from typing import Literal
 import pandas as pd
 
 from include.certificates.bounds import mean_p_value
-from include.config.model import Canary as Settings
+from include.config.model import CanarySettings
 from include.ledger.canaries import Canary
 
 
@@ -36,7 +36,7 @@ class Finding:
 def canary_finding(
     canary: Canary,
     labels: pd.DataFrame,
-    settings: Settings,
+    settings: CanarySettings,
     *,
     through: date,
     limit: float,

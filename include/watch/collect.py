@@ -19,7 +19,7 @@ from include.ledger.chain import TABLE, in_order
 from include.project import Project
 from include.proposals.guardrails import Alarm
 from include.proposals.populations import aim_of
-from include.watch.appeals import Appeals, Known, appeals_counted
+from include.watch.appeals import Known, WatchedAppeals, appeals_counted
 from include.watch.e_values import Wealth, alarm_at, with_labels
 from include.watch.watched import WatchedChange, safer, watched_changes
 
@@ -90,7 +90,7 @@ def _start(item: WatchedChange, earlier: Rows) -> dict[str, Any]:
     }
     if row is not None:
         through, wealth = pd.Timestamp(row["through"]).date(), Wealth.from_json(row["state"])
-        return shared | {"through": through, "wealth": wealth, "appeals": Appeals.of(row)}
+        return shared | {"through": through, "wealth": wealth, "appeals": WatchedAppeals.of(row)}
     return shared | {"through": item.rests_on, "wealth": Wealth(), "appeals": None}
 
 

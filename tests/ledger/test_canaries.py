@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from include.config.model import Canary as Settings
+from include.config.model import CanarySettings
 from include.contract.change import Bucket, Change
 from include.contract.grid import ThresholdPair
 from include.contract.salts import salt_of
@@ -37,7 +37,7 @@ from tests.ledger.publishing import BR, CONFIG, DAY, DE, carry_out, in_force, pr
 from tests.warehouse.reference import permanent_hash
 from tests.watch.test_collect import drawn, passed
 
-STEPS = Settings(steps=[0.01, 0.1], days_per_step=2)
+STEPS = CanarySettings(steps=[0.01, 0.1], days_per_step=2)
 MATURITY = CONFIG.policies["violence"].maturity_days
 CHANGE = Change(BR, ThresholdPair(0.98, 0.8), ThresholdPair(0.95, 0.7), "daily", canary=Bucket(0.01, 7))
 

@@ -11,7 +11,16 @@ from include.config.model import Freeze, Guardrails, ThresholdLimits
 from include.contract.grid import ThresholdPair
 from include.contract.terms import Ruling
 from include.forecasts.forecast import ShareEstimate
-from include.proposals.guardrails import Alarm, CellChange, Queue, Verdict, breaker, overall, status_of, verdicts_on
+from include.proposals.guardrails import (
+    Alarm,
+    CellChange,
+    Queue,
+    Verdict,
+    breaker,
+    overall,
+    proposal_status,
+    verdicts_on,
+)
 
 LIMITS = ThresholdLimits(lowest_remove_at=0.5, lowest_review_at=0.05)
 DAY = date(2026, 11, 20)
@@ -78,7 +87,7 @@ def test_a_change_at_every_limit_publishes_by_itself():
         "freeze",
     ]
     assert {verdict.outcome for verdict in verdicts} == {"publish"}
-    assert status_of(CHANGE, verdicts) == "within_limits"
+    assert proposal_status(CHANGE, verdicts) == "within_limits"
 
 
 @pytest.mark.parametrize(
@@ -169,12 +178,12 @@ def test_reasons_carry_the_numbers():
 def test_the_worst_verdict_counts(given, worst, status):
     verdicts = [Verdict("any", outcome, "") for outcome in given]
     assert overall(verdicts) == worst
-    assert status_of(CHANGE, verdicts) == status
+    assert proposal_status(CHANGE, verdicts) == status
 
 
 def test_equal_thresholds_are_unchanged_whatever_the_verdicts():
     same = replace(CHANGE, new=CHANGE.old)
-    assert status_of(same, [Verdict("any", Ruling.HOLD, "")]) == "unchanged"
+    assert proposal_status(same, [Verdict("any", Ruling.HOLD, "")]) == "unchanged"
 
 
 @pytest.mark.parametrize("outcome", ["hold", "ask", "publish"])
@@ -187,10 +196,10 @@ def test_the_config_says_what_becomes_of_a_refuted_threshold(outcome):
 
 
 def test_a_change_not_worth_a_version_leaves_the_cell_unchanged():
-    assert status_of(SMALL, verdicts_on(SMALL, LIMITS, CONFIG)) == "unchanged"
+    assert proposal_status(SMALL, verdicts_on(SMALL, LIMITS, CONFIG)) == "unchanged"
     any_size = CONFIG.model_copy(update={"min_volume_change": 0.0})
     still = replace(SMALL, removes_after=1000, reviews_after=500)
-    assert status_of(still, verdicts_on(still, LIMITS, any_size)) == "within_limits"
+    assert proposal_status(still, verdicts_on(still, LIMITS, any_size)) == "within_limits"
 
 
 def test_an_emergency_asks_a_person_where_others_are_held_but_never_breaks_order_or_limits():

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from include.config.load import load_config
-from include.config.model import Canary, Config, Market
+from include.config.model import CanarySettings, Config, Market
 from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL, TABLES
 from include.forecasts.forecast import ContestedRemovals, precision_at
@@ -107,7 +107,7 @@ def test_loosening_goes_half_the_way_and_asks_where_the_volume_is_large(rich, lo
 
 
 def test_what_removes_more_acts_first_on_the_first_share_and_what_removes_less_on_all(rich, loosened):
-    config = make_config().model_copy(update={"canary": Canary(steps=[0.02, 0.2])})
+    config = make_config().model_copy(update={"canary": CanarySettings(steps=[0.02, 0.2])})
     careful = run(rich, config)["BR"]
     assert careful["canary_share"] == 0.02
     assert np.isnan(loosened["canary_share"]), "switched off unless asked for"

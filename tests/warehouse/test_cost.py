@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from include.contract.tables import TABLES
-from include.warehouse.cost import Platform, columns_read, cost_page, row_bytes, scans
+from include.warehouse.cost import PlatformSize, columns_read, cost_page, row_bytes, scans
 
 
 def test_a_scan_costs_the_columns_it_names_and_no_other():
@@ -19,14 +19,14 @@ def test_a_scan_costs_the_columns_it_names_and_no_other():
 
 
 def test_two_statements_read_the_scores_and_each_once():
-    readers = [scan for scan in scans(Platform()) if "score" in scan.columns]
+    readers = [scan for scan in scans(PlatformSize()) if "score" in scan.columns]
     assert [scan.name for scan in readers] == ["profile_and_histogram", "draw"]
-    small = Platform(videos=10, policies=2, markets=3, reviews=4, text=8)
+    small = PlatformSize(videos=10, policies=2, markets=3, reviews=4, text=8)
     profile, draw, _ = scans(small)
     assert profile.bytes_read == draw.bytes_read == 10 * 2 * (4 * 8 + 3 * 10)
     assert (profile.rows_moved, draw.rows_moved) == (6 * 1001, 4)
 
 
 def test_the_page_holds_the_computed_figures():
-    total = sum(scan.bytes_read for scan in scans(Platform()))
+    total = sum(scan.bytes_read for scan in scans(PlatformSize()))
     assert f"**{total / 1e9:,.0f}**" in cost_page()
