@@ -11,7 +11,7 @@ there; its partition is that day.
 Changes outside the guardrails wait under *Required Actions*. The table there shows each cell's old and new `remove_at`,
 and what that does in a day: removals, wrongful removals, violative views prevented; below it, why a person is asked.
 Approve publishes them as one version; reject, or no answer within `approval.timeout_hours`, keeps today's thresholds.
-Either way the answer is recorded in `threshold_proposals`. After an approval the day is computed anew: what changed
+An answer by somebody whom `approval.assigned_users` does not name does not count, and the question stays open. Either way the answer is recorded in `threshold_proposals`. After an approval the day is computed anew: what changed
 meanwhile, labels, thresholds in force or a guardrail's verdict, is not published and recorded as `stale`, with the
 reason among its verdicts.
 
@@ -59,7 +59,7 @@ that acts on all videos at once and ends the canary. To end one by hand, roll ba
 |---|---|---|
 | `measure` | the labels and the histograms do not fit together | the message names the column; clear from `ingest_reviewer_labels` of the day |
 | `watch_published` | the ledger, the labels, appeals, `enforcement_log` or the day before's `threshold_watch` cannot be read | the message names it; thresholds stay; clear the task |
-| `propose_thresholds` | a cell has no policy or market in `policies.yaml`, or a column is missing | the message names it |
+| `propose_thresholds` | a cell has no policy or market in `policies.yaml`, or a column is missing; or the ledger or `thresholds.json` was changed by hand | the message names it; for the ledger see below |
 | `gate_proposals` | a proposal breaks its own rules; nothing was published | keep today's thresholds and report it: this is a defect |
 | `lift_expired`, `publish_within_limits`, `advance_canaries`, `ask_for_approval` | the ledger or `thresholds.json` was changed by hand, or could not be written | the message names version and column, or the cell; see below |
 | `compare_forecasts` | the ledger or a later day's histogram cannot be read | thresholds are not affected; clear the task |
@@ -73,6 +73,7 @@ A rerun publishes nothing twice.
 | message | what happened | what to do |
 |---|---|---|
 | `threshold_ledger: version 7: column reason was changed` | somebody edited the ledger | `make verify-ledger`; restore the file of that version from a backup |
+| `threshold_ledger is not what was noted in ...` | the ledger was written anew or lost its end; the folder that `plumbline_anchor` names says what was published | find out who could write the ledger; restore it from a backup, see docs/security.md |
 | `the ledger lost its end` | the ledger is shorter than what is served | restore it; only if `thresholds.json` itself is wrong, remove that |
 | `thresholds.json: differs from version 7`, `not valid JSON` | somebody edited the file that serving reads | find out who; remove it and clear the task: it is written from the ledger |
 | `No space left on device` | nothing was published, or the version stands and only the file is missing | make room, clear the task: nothing is published twice |

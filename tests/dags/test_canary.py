@@ -43,6 +43,8 @@ def begun(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> Loop:
     monkeypatch.setenv("PLUMBLINE_CONFIG", str(config))
     shutil.rmtree(loop.settings.warehouse / "threshold_ledger")
     loop.settings.thresholds.unlink()
+    assert loop.settings.anchor is not None
+    shutil.rmtree(loop.settings.anchor)
     act = Act(loop.day(0), "ana", "an experiment", {"kind": "ad_hoc"})
     changes = [change(BAD, 0.6), change(GOOD, 0.97)]
     assert publish_changes(loop.project, lambda chain: changes, act, datetime.now(UTC)).version == 2

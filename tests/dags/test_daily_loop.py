@@ -134,7 +134,7 @@ def test_what_was_edited_by_hand_stops_every_publication_until_it_is_put_back(
     edit(file)
     edited, served = file.read_bytes(), loop.settings.thresholds.read_bytes()
     assert edited != sound
-    with pytest.raises(RunFailed, match="failed in lift_expired"):
+    with pytest.raises(RunFailed, match="failed in propose_thresholds"):
         loop.run("recalibrate_thresholds", LAST, approve)
     wanted = FormRun("recalibrate_ad_hoc", "manual__1", "ana", FORM | {"policies": ["pornography"], "mode": "propose"})
     with pytest.raises(LedgerError, match=said):

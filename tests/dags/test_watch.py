@@ -32,6 +32,8 @@ def published(loop: Loop) -> Loop:
     assert isinstance(loop.settings.warehouse, Path)
     shutil.rmtree(loop.settings.warehouse / "threshold_ledger")
     loop.settings.thresholds.unlink()
+    assert loop.settings.anchor is not None
+    shutil.rmtree(loop.settings.anchor)
     change = Change(BAD, ThresholdPair(**SAFE), ThresholdPair(**BROKEN), "x")
     act = Act(loop.day(0), "ana", "an experiment", {"kind": "ad_hoc"})
     result = publish_changes(loop.project, lambda chain: [change], act, datetime.now(UTC))
