@@ -1,0 +1,112 @@
+"""The README's story of the demo: its table is in the form that the demo prints, and its figures are derived."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from include.config.load import load_config
+from include.config.settings import DEFAULT_CONFIG, PROJECT_ROOT
+from include.demo.__main__ import DAYS
+from include.demo.summary import print_summary
+from include.simulation.scenario import Evasion, load_scenario
+from tests.history import History
+
+README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
+QUOTED = README.split("<!-- demo -->")[1].split("<!-- /demo -->", maxsplit=1)[0].strip("`\n ").splitlines()
+ROW = re.compile(
+    r"(?P<cell>\S+ \S+ \S+) +"
+    r"(?P<initial_remove>\d\.\d{3}) -> (?P<remove>\d\.\d{3}) +(?P<initial_review>\d\.\d{3}) -> (?P<review>\d\.\d{3}) +"
+    r"(?P<certified>>= (?P<bound>\d+\.\d)%|not yet|nothing), target (?P<target>\d+)% +"
+    r"(?P<precision>\d+\.\d)% +(?P<recall>\d+\.\d)%"
+)
+EXPLAINED = re.findall(r"\*(Not yet|Nothing)\*", README)
+LONGEST = 95
+"""Lines of the README."""
+
+
+@pytest.fixture
+def printed(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The summary of three small days in which labels are final soon, and speak against the starting thresholds."""
+    shipped = DEFAULT_CONFIG.read_text(encoding="utf-8")
+    eager = shipped.replace("maturity_days: 3 ", "maturity_days: 1 ").replace(
+        "initial: {remove_at: 0.98, review_at: 0.80}", "initial: {remove_at: 0.8, review_at: 0.8}"
+    )
+    assert eager.count("maturity_days: 1 ") == eager.count("remove_at: 0.8,") == 1
+    (home / "policies.yaml").write_text(eager, encoding="utf-8")
+    monkeypatch.setenv("PLUMBLINE_CONFIG", "policies.yaml")
+    history = History(home / "data", "calm", videos_per_day=8_000)
+    for index in range(3):
+        history.run_day(index)
+    print_summary(replace(history, videos_per_day=200_000).platform, history.day(2))
+    return capsys.readouterr().out.splitlines()
+
+
+def rows(lines: list[str]) -> list[dict[str, str]]:
+    """The table's rows, which end where no more lines are cells'; each must have the form of ROW."""
+    found = []
+    for line in lines[1:]:
+        if line.startswith("True figures"):
+            break
+        match = ROW.fullmatch(line)
+        assert match, line
+        found.append(match.groupdict())
+    return found
+
+
+def test_the_quoted_table_has_the_columns_and_rows_that_the_demo_prints(printed: list[str]) -> None:
+    assert QUOTED[0] == printed[0]
+    quoted, now = rows(QUOTED), rows(printed)
+    assert [row["cell"] for row in quoted] == [row["cell"] for row in now]
+    assert len(quoted) == len(QUOTED) - 1 == 9
+    assert {len(line) for line in QUOTED[1:]} == {len(line) for line in printed[1 : 1 + len(now)]}
+    kinds = {row["certified"].partition(" 9")[0] for row in [*quoted, *now]}
+    assert kinds == {">=", *(word.lower() for word in EXPLAINED)}
+    assert "\n".join(printed).count("Cells that keep their threshold, and why:") == 1
+
+
+def test_what_the_quoted_table_says_fits_the_configuration() -> None:
+    config = load_config(DEFAULT_CONFIG)
+    for row in rows(QUOTED):
+        policy = config.policies[row["cell"].split()[0]]
+        assert row["target"] == f"{policy.target_precision:.0%}".rstrip("%")
+        assert (float(row["initial_remove"]), float(row["initial_review"])) == (
+            policy.initial.remove_at,
+            policy.initial.review_at,
+        )
+        assert float(row["review"]) <= float(row["remove"])
+        assert row["bound"] is None or float(row["bound"]) >= 100 * policy.target_precision
+        assert row["certified"] != "not yet" or row["remove"] == row["initial_remove"]
+
+
+def test_every_figure_of_its_text_is_derived() -> None:
+    text = re.sub(r"<!-- demo -->.*<!-- /demo -->|```.*?```|\]\(.*?\)|<img.*?>", "", README, flags=re.DOTALL)
+    config = load_config(DEFAULT_CONFIG)
+    defaults = config.defaults
+    python = re.search(r'requires-python = ">=(.*)"', (PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert python
+    derived = {
+        python[1],
+        str(DAYS),
+        f"{100 * defaults['target_precision']:.0f}",
+        f"{100 * defaults['confidence']:.0f}",
+        "97",  # of a manager's question
+        "2.0",  # of the licence
+    }
+    assert set(re.findall(r"\d+(?:\.\d+)?", text)) == derived
+    assert "97 % in Brazil" in README
+
+
+def test_the_scenario_is_what_it_says() -> None:
+    assert "fraudsters learn to evade the classifier during the first week" in README
+    (event,) = load_scenario("demo").events
+    assert isinstance(event, Evasion)
+    assert event.policies == ["fraud"]
+    assert event.from_day < 7 <= DAYS
+
+
+def test_it_stays_short() -> None:
+    assert len(README.splitlines()) <= LONGEST
