@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from include.local.environment import enter_airflow
 
 if TYPE_CHECKING:
     from tests.loop import Loop
 
+# How long an example takes is the machine's affair.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 settings.register_profile("ci", derandomize=True)  # CI judges a change, not the luck of new examples
 if os.environ.get("CI"):
     settings.load_profile("ci")

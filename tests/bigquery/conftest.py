@@ -1,12 +1,12 @@
-"""bqemulator on free ports of this machine, in front of it the proxy, and a dataset a test."""
+"""bqemulator on ports that it chooses among the free ones, in front of it the proxy, and a dataset a test."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
-import socket
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +18,8 @@ from include.warehouse.base import Caller
 from include.warehouse.bigquery import BigQueryWarehouse
 from include.warehouse.bigquery_jobs import Jobs, client_of
 from tests.bigquery.proxy import Proxy, proxied
+from tests.untested import untested
+from tests.waiting import HANG, wait_for
 
 EMULATOR = Path(os.environ.get("PLUMBLINE_EMULATOR", PROJECT_ROOT / ".venv" / "bqemulator")) / "bin" / "python"
 # Inlined functions nest deeper than its parser may go by default.
@@ -28,33 +30,25 @@ GOOGLE_PROJECT = "plumbline-test"
 def start_emulator(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
     """The process, leader of a group of its own, and its port, once it answers."""
     if not EMULATOR.exists():
-        pytest.skip("the BigQuery emulator is not installed: make emulator")
-    rest, grpc = _free_port(), _free_port()
-    command = [
-        str(EMULATOR),
-        "-c",
-        START,
-        "start",
-        "--rest-port",
-        str(rest),
-        "--grpc-port",
-        str(grpc),
-        "--project",
-        GOOGLE_PROJECT,
-    ]
-    with (folder / "emulator.log").open("wb") as said:
-        process = subprocess.Popen(
-            [*command, "--log-level", "error"], cwd=folder, stdout=said, stderr=said, start_new_session=True
-        )
-    for _ in range(600):
+        untested("the BigQuery engine", "its emulator is not installed; `make emulator` installs it")
+    log = folder / "emulator.log"
+    options = ("--rest-port=0", "--grpc-port=0", f"--project={GOOGLE_PROJECT}", "--log-level=info", "--log-format=json")
+    with log.open("wb") as file:
+        command = [str(EMULATOR), "-c", START, "start", *options]
+        process = subprocess.Popen(command, cwd=folder, stdout=file, stderr=file, start_new_session=True)
+
+    def port() -> int | None:
+        said = log.read_text(errors="replace")
         if process.poll() is not None:
-            break
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", rest)) == 0:
-                return process, rest
-        time.sleep(0.1)
-    stop(process)
-    raise RuntimeError(f"the emulator did not start: {(folder / 'emulator.log').read_text()[-2000:]}")
+            raise RuntimeError(f"the emulator did not start: {said[-2000:]}")
+        listening = re.search(r'^.*"rest\.listen".*$', said, flags=re.MULTILINE)
+        return int(json.loads(listening[0])["port"]) if listening else None
+
+    try:
+        return process, wait_for(port, "the emulator listens")
+    except BaseException:
+        stop(process)
+        raise
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -64,12 +58,6 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         return
     finally:
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +79,7 @@ def place(proxy: Proxy) -> Iterator[BigQueryPlace]:
         location="US",
         max_gigabytes=1.0,
         api_endpoint=proxy.url,
-        retry_seconds=20.0,
+        retry_seconds=HANG,
     )
     proxy.fault = None
     client_of(where).create_dataset(where.dataset)

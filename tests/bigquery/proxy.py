@@ -18,6 +18,8 @@ from typing import Any
 import sqlglot
 from sqlglot import exp
 
+from tests.waiting import HANG
+
 Fault = Callable[[str, str, dict[str, Any]], tuple[int, dict[str, Any]] | None]
 """(method, path, body) -> (status, answer), or None: pass the request on."""
 
@@ -82,7 +84,7 @@ def proxied(port: int) -> Iterator[Proxy]:
                 for k, v in self.headers.items()
                 if k.lower() not in {"content-length", "content-encoding", "accept-encoding"}
             }
-            connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
+            connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=HANG)
             try:
                 connection.request(self.command, self.path, json.dumps(body).encode() if is_json else plain, headers)
                 response = connection.getresponse()

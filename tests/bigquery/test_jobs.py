@@ -19,6 +19,7 @@ from include.warehouse.bigquery_jobs import Jobs, client_of
 from tests.bigquery.conftest import start_emulator, stop
 from tests.bigquery.landing import deliver
 from tests.bigquery.proxy import Fault, Proxy, error, proxied
+from tests.waiting import HANG
 from tests.warehouse.frames import DAY, rows_of, scores
 
 SCAN: dict[str, Parameter] = {"ds": DAY, "id_mask": 0}
@@ -130,7 +131,7 @@ def test_a_scan_that_takes_long_lets_go_of_its_caller_and_is_taken_up_later(deli
     with pytest.raises(StillRunning, match=r"profile_and_histogram of 2026-11-01: job plumbline-.* is still running"):
         scan(warehouse)
     proxy.fault, proxy.running = None, False
-    assert scan(delivered("run 1", patience_seconds=0.5)) == 50
+    assert scan(delivered("run 1", patience_seconds=HANG)) == 50
     assert len(sent(proxy)) == 1
 
 
@@ -282,7 +283,7 @@ def test_an_emulator_that_stops_mid_run_is_an_outage_and_the_rerun_heals(tmp_pat
             location="US",
             max_gigabytes=1,
             api_endpoint=proxy.url,
-            retry_seconds=3,
+            retry_seconds=HANG,
         )
         caller = Caller("sample_for_review", "scan_scores", "2026-11-01", "run 1")
         client_of(place).create_dataset("d")
@@ -290,8 +291,9 @@ def test_an_emulator_that_stops_mid_run_is_an_outage_and_the_rerun_heals(tmp_pat
         warehouse = BigQueryWarehouse(Jobs(place, caller))
         warehouse.replace(table.name, DAY, rows_of(table))
         stop(process)
+        impatient = BigQueryWarehouse(Jobs(place.model_copy(update={"retry_seconds": 3}), caller))
         with pytest.raises(WarehouseUnavailable, match=r"plumbline-test\.d, .*rerun"):
-            warehouse.replace(table.name, DAY, rows_of(table, 2))
+            impatient.replace(table.name, DAY, rows_of(table, 2))
         again, proxy.port = start_emulator(tmp_path)
         try:
             client_of(place).create_dataset("d")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import subprocess
 import sys
-import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -18,43 +18,39 @@ from include.config.settings import PROJECT_ROOT, Settings
 from include.contract.tables import CELL, TABLES
 from include.ledger.chain import verify
 from include.project import open_project
+from tests.loop import DAYS, FORM, LAST, Loop, approve, nobody
 
 pytestmark = pytest.mark.airflow
 
 SMALL = "extends: calm\ndescription: A platform small enough for a test.\nvideos_per_day: 3000\n"
-SECONDS = 300
+
+KILLED_IN_ITS_SECOND_DAY = """
+import os
+from include.demo.__main__ import main
+from include.warehouse.duckdb import DuckDBWarehouse
+
+replace = DuckDBWarehouse.replace
+designed = set()
+
+def replace_or_die(warehouse, table, day, *rows, **slice):
+    replace(warehouse, table, day, *rows, **slice)
+    if table == "sampling_design":
+        designed.add(day)
+    if len(designed) == 2:
+        os.kill(os.getpid(), 9)
+
+DuckDBWarehouse.replace = replace_or_die
+main()
+"""
 
 
-def command(home: Path, *options: str) -> tuple[list[str], dict[str, str]]:
+def run(
+    home: Path, *options: str, program: tuple[str, ...] = ("-m", "include.demo")
+) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     environment |= {"PLUMBLINE_HOME": str(home), "PYTHONPATH": str(PROJECT_ROOT)}
-    return [sys.executable, "-m", "include.demo", "--days", "2", *options], environment
-
-
-def run(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    arguments, environment = command(home, *options)
-    return subprocess.run(
-        arguments, env=environment, cwd=home, capture_output=True, text=True, timeout=SECONDS, check=False
-    )
-
-
-def kill_during_the_second_day(home: Path, *options: str) -> str:
-    """Starts the demo, kills it in the middle of its second day, and returns what it had said."""
-    arguments, environment = command(home, *options)
-    said = home / "said.txt"
-    with said.open("wb") as file:
-        process = subprocess.Popen(arguments, env=environment, cwd=home, stdout=file, stderr=subprocess.STDOUT)
-    try:
-        deadline = time.monotonic() + SECONDS
-        designs = home / "data" / "warehouse" / "sampling_design"
-        while len(list(designs.glob("ds=*"))) < 2:
-            assert process.poll() is None, said.read_text()
-            assert time.monotonic() < deadline, said.read_text()
-            time.sleep(0.05)
-    finally:
-        process.kill()
-        process.wait()
-    return said.read_text()
+    arguments = [sys.executable, *program, "--days", "2", *options]
+    return subprocess.run(arguments, env=environment, cwd=home, capture_output=True, text=True, check=False)
 
 
 def fingerprints(settings: Settings, day: date | None = None) -> dict[tuple[str, date], str | None]:
@@ -72,14 +68,23 @@ def fingerprints(settings: Settings, day: date | None = None) -> dict[tuple[str,
     return {key: digest for key, digest in found.items() if day in (None, key[1])}
 
 
+def written(home: Path) -> dict[Path, int]:
+    """When each file of the demo was last written."""
+    return {path: path.stat().st_mtime_ns for path in (home / "data").rglob("*") if path.is_file()}
+
+
 def test_the_demo_goes_on_where_it_was_killed_and_then_has_nothing_to_do(home: Path) -> None:
     scenario = home / "small.yaml"
     scenario.write_text(SMALL)
     settings = declared_settings()
-    first = datetime.now(UTC).date() - timedelta(days=2)
-    last = first + timedelta(days=1)
 
-    said = kill_during_the_second_day(home, "--scenario", scenario.name)
+    started = datetime.now(UTC).date()
+    killed = run(home, "--scenario", scenario.name, program=("-c", KILLED_IN_ITS_SECOND_DAY))
+    said = killed.stdout
+    assert killed.returncode == -9, said + killed.stderr
+    first = date.fromisoformat(json.loads((home / "data" / "demo.json").read_text())["start"])
+    assert started <= first + timedelta(days=2) <= datetime.now(UTC).date()
+    last = first + timedelta(days=1)
     assert re.search(rf"^{first} +1/2 +[\d,]+ scores, [\d,]+ drawn", said, re.MULTILINE)
     assert "2/2" not in said
     assert not (settings.reports / f"{last}.html").exists()
@@ -107,18 +112,31 @@ def test_the_demo_goes_on_where_it_was_killed_and_then_has_nothing_to_do(home: P
         assert str(place.relative_to(home)) in resumed.stdout
         assert place.exists()
 
-    done = fingerprints(settings)
-    began = time.monotonic()
+    done = written(home)
     again = run(home, "--scenario", scenario.name)
     assert again.returncode == 0
     assert "2 days were run before; nothing to do" in again.stdout
     assert again.stdout.partition("\n\n")[2] == resumed.stdout.partition("demo.log\n\n")[2]
-    assert time.monotonic() - began < 30
-    assert fingerprints(settings) == done
+    assert written(home) == done
 
     other = run(home, "--scenario", "calm")
     assert other.returncode == 1
     assert other.stderr == "data holds a demo of scenario 'small.yaml'; `make clean` removes it\n"
+
+
+def test_a_form_filled_in_on_the_last_day_leaves_the_summary_as_it_was(loop: Loop) -> None:
+    loop.run("recalibrate_thresholds", LAST, approve)
+    state = {"scenario": loop.scenario, "start": loop.day(0).isoformat(), "done": DAYS}
+    (loop.home / "data" / "demo.json").write_text(json.dumps(state))
+    options = ("--scenario", loop.scenario, "--days", str(DAYS))
+    before = run(loop.home, *options)
+    assert before.returncode == 0, before.stdout + before.stderr
+    assert len(re.findall(r" target 9\d% ", before.stdout)) == len(loop.read("threshold_proposals", LAST)) > 0
+
+    loop.fill_in("recalibrate_ad_hoc", nobody, **FORM)
+    assert loop.read("threshold_proposals", LAST)["origin"].nunique() == 2
+    after = run(loop.home, *options)
+    assert (after.returncode, after.stdout) == (0, before.stdout), after.stderr
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ forms and answer questions through the API.
 from __future__ import annotations
 
 import json
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from copy import copy
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -28,12 +28,31 @@ from include.local.server import start, stop
 from include.orchestration.assets import PUSHED_LABELS
 from tests.history import History
 from tests.loop import DAYS, FORM
+from tests.waiting import HANG, wait_for
 
 pytestmark = pytest.mark.scheduler
 
-FLOW_SECONDS = 420
-RUN_SECONDS = 240
 ASKS = "recalibrate_thresholds"
+NIGHTLY = 2
+"""The hour at which the Dags' schedule ends a day, UTC."""
+MARGIN = timedelta(minutes=10)
+"""A day that ends sooner than that is waited for: the scheduler is to start with the day the test prepared."""
+
+
+def until_the_day_ends() -> timedelta:
+    now = datetime.now(UTC)
+    end = now.replace(hour=NIGHTLY, minute=0, second=0, microsecond=0)
+    return (end - now) % timedelta(days=1)
+
+
+def patience(airflow_home: Path) -> dict[str, str]:
+    """Airflow's settings for a machine with much else to do: by default a worker takes an answer that takes the server
+    more than 5 s for none, and fails its task, and SQLite refuses what waits more than 5 s for another to write.
+    """
+    return {
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": str(HANG),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{airflow_home}/airflow.db?timeout={HANG}",
+    }
 
 
 class Api:
@@ -51,7 +70,7 @@ class Api:
     def send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         content = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}{path}", data=content, headers=self.headers, method=method)
-        with urllib.request.urlopen(request, timeout=20) as response:
+        with urllib.request.urlopen(request, timeout=HANG) as response:
             return json.load(response)
 
     def fill_in(self, dag_id: str, **form: Any) -> str:
@@ -61,35 +80,33 @@ class Api:
 
     def finished(self, run: str) -> dict[str, Any]:
         """The run once it has ended."""
-        deadline = time.monotonic() + RUN_SECONDS
-        while time.monotonic() < deadline:
+
+        def ended() -> dict[str, Any] | None:
             found: dict[str, Any] = self.get(run)
-            if found["state"] in ("success", "failed"):
-                return found
-            time.sleep(0.5)
-        raise TimeoutError(f"{run} did not end")
+            return found if found["state"] in ("success", "failed") else None
 
-    def questions(self, dag_id: str) -> list[dict[str, Any]]:
-        """The Dag's questions that wait for an answer, with the path of the run that asks as `run`.
+        return wait_for(ended, f"{run} has ended", every=0.5)
 
-        A question shows before its task has begun to wait; an answer then would fail the task.
-        """
+    def questions(self, dag_id: str) -> dict[str, str]:
+        """What the Dag's runs ask and wait for an answer to, by the path of the run."""
         found = self.get("/api/v2/dags/~/dagRuns/~/hitlDetails?response_received=false")["hitl_details"]
-        return [
-            question | {"run": f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(asking['dag_run_id'])}"}
+        return {
+            f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(asking['dag_run_id'])}": question["body"]
             for question in found
             for asking in [question["task_instance"]]
             if asking["dag_id"] == dag_id and asking["state"] == "awaiting_input"
-        ]
+        }
 
     def asked(self, runs: list[str]) -> dict[str, str]:
-        """What the runs ask, by run, once all of them do and may be answered."""
-        dag_id, deadline = runs[0].split("/")[4], time.monotonic() + RUN_SECONDS
-        while set(runs) - (asked := {question["run"]: question["body"] for question in self.questions(dag_id)}).keys():
-            assert time.monotonic() < deadline, [self.get(run)["state"] for run in runs]
-            time.sleep(0.5)
-        time.sleep(3)  # an answer within a second of the question can fail the task
-        return asked
+        """What the runs ask, by run, once all of them wait for an answer."""
+        dag_id = runs[0].split("/")[4]
+
+        def questions() -> dict[str, str] | None:
+            assert {self.get(run)["state"] for run in runs} <= {"queued", "running"}, "one ended without asking"
+            found = self.questions(dag_id)
+            return found if found.keys() >= set(runs) else None
+
+        return wait_for(questions, f"all of {runs} ask", every=0.5)
 
     def answer(self, run: str, task_id: str, option: str) -> None:
         question = f"{run}/taskInstances/{task_id}/-1/hitlDetails"
@@ -122,7 +139,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, His
     import sys
 
     home = tmp_path_factory.mktemp("scheduler")
-    last = (datetime.now(UTC) - timedelta(hours=2)).date() - timedelta(days=1)
+    wait_for(lambda: until_the_day_ends() > MARGIN, "the next day has begun", every=10)
+    last = (datetime.now(UTC) - timedelta(hours=NIGHTLY)).date() - timedelta(days=1)
     history = History(home / "data", "calm", videos_per_day=20_000, start=last - timedelta(days=DAYS - 1))
     for index in range(DAYS - 1):
         history.label_day(index)
@@ -137,11 +155,13 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, His
         config = config.replace(shipped, here)
     (home / "policies.yaml").write_text(config, encoding="utf-8")
     airflow_home = home / "airflow"
-    place = {"PLUMBLINE_HOME": str(home), "PLUMBLINE_CONFIG": "policies.yaml"}
+    place = {"PLUMBLINE_HOME": str(home), "PLUMBLINE_CONFIG": "policies.yaml", **patience(airflow_home)}
     prepare = "from include.local.metadata import apply_settings, migrate; migrate(); apply_settings()"
     environment = {**airflow_environment(airflow_home), **place}
     subprocess.run([sys.executable, "-c", prepare], env=environment, check=True, capture_output=True)
-    server = start(airflow_home, home / "airflow.log", place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("include.local.server.START_SECONDS", HANG)
+        server = start(airflow_home, home / "airflow.log", place)
     try:
         yield Api(server.url, "admin", passwords(airflow_home)["admin"]), history
     finally:
@@ -182,27 +202,29 @@ def of_run(history: History, run: str) -> pd.DataFrame:
 
 def test_a_scheduled_day_flows_through_all_dags_by_asset_events(airflow: tuple[Api, History]) -> None:
     api, history = airflow
-    deadline = time.monotonic() + FLOW_SECONDS
-    states: dict[str, list[tuple[str, str, str]]] = {}
-    while time.monotonic() < deadline:
-        states = {
-            dag_id: [(run["partition_key"], run["run_type"], run["state"]) for run in api.runs(dag_id)]
+    key = str(history.day(DAYS - 1))
+
+    def states() -> dict[str, list[tuple[str, str]]]:
+        """Type and state of the day's runs, by Dag; a later day may begin meanwhile."""
+        return {
+            dag_id: [(run["run_type"], run["state"]) for run in api.runs(dag_id) if run["partition_key"] == key]
             for dag_id in DAILY_DAGS
         }
-        ended = all(runs and runs[0][2] == "success" for runs in states.values() if runs is not states[ASKS])
-        if ended and api.questions(ASKS):
-            break
-        assert "failed" not in {state for runs in states.values() for *_, state in runs}, states
-        time.sleep(3)
-    (key, _, _) = states["sample_for_review"][0]
-    assert states == {
-        "sample_for_review": [(key, "scheduled", "success")],
-        "ingest_reviewer_labels": [(key, "scheduled", "success")],
-        ASKS: [(key, "asset_triggered", "running")],
-        "hand_off_retraining": [(key, "asset_triggered", "success")],
+
+    def flowed() -> dict[str, list[tuple[str, str]]] | None:
+        found = states()
+        assert "failed" not in {state for runs in found.values() for _, state in runs}, found
+        assert (*found[ASKS], "asked nothing")[0] != ("asset_triggered", "success"), found
+        ended = all(runs and runs[0][1] == "success" for dag_id, runs in found.items() if dag_id != ASKS)
+        return found if ended and api.questions(ASKS) else None
+
+    assert wait_for(flowed, f"{key} has flowed through all Dags", every=1) == {
+        "sample_for_review": [("scheduled", "success")],
+        "ingest_reviewer_labels": [("scheduled", "success")],
+        ASKS: [("asset_triggered", "running")],
+        "hand_off_retraining": [("asset_triggered", "success")],
     }
     day = date.fromisoformat(key)
-    assert day == history.day(DAYS - 1)
     for table in ("review_sample", "label_consensus", "threshold_proposals", "retraining_decisions"):
         assert day in history.project.warehouse.days(table), table
     assert served(history)["version"] == len(versions(history))
@@ -211,17 +233,17 @@ def test_a_scheduled_day_flows_through_all_dags_by_asset_events(airflow: tuple[A
 
 def test_the_daily_changes_are_approved_through_the_api(airflow: tuple[Api, History], approver: Api) -> None:
     api, history = airflow
-    (question,) = api.questions(ASKS)
+    ((run, body),) = api.questions(ASKS).items()
     waiting, before = records(proposals(history, "daily").query("status == 'awaiting_approval'")), versions(history)
     assert len(waiting) > 0
-    heading, line, *rows = question["body"].split("\n\n")[0].splitlines()
+    heading, line, *rows = body.split("\n\n")[0].splitlines()
     assert (heading, line) == ("| cell | remove_at | each day |", "|---|---|---|")
     for row, shown in zip(waiting, rows, strict=True):
         assert shown.startswith(f"| {' '.join(cell_of(row))} | {row['current_remove_at']:.3f} → ")
         assert " removals (" in shown
 
-    approver.answer(question["run"], "ask_for_approval", "Approve")
-    assert api.finished(question["run"])["state"] == "success"
+    approver.answer(run, "ask_for_approval", "Approve")
+    assert api.finished(run)["state"] == "success"
     settled = proposals(history, "daily").set_index("proposal_id")
     assert {tuple(settled.loc[row["proposal_id"], ["status", "answered_by"]]) for row in waiting} == {
         ("approved", "approver")
@@ -322,9 +344,9 @@ def test_an_answer_given_the_moment_a_question_appears_counts_once(airflow: tupl
     api, history = airflow
     before = len(versions(history))
     runs = [api.fill_in("roll_back_thresholds", version=2, reason=f"at once, {number}") for number in range(3)]
-    waiting, deadline = set(runs), time.monotonic() + RUN_SECONDS
-    while waiting:
-        assert time.monotonic() < deadline, waiting
+    waiting = set(runs)
+
+    def all_answered() -> bool:
         for run in sorted(waiting):
             try:
                 approver.answer(run, "roll_back", "Cancel")
@@ -332,6 +354,9 @@ def test_an_answer_given_the_moment_a_question_appears_counts_once(airflow: tupl
             except urllib.error.HTTPError as error:
                 if error.code != 404:  # not asked yet
                     raise
+        return not waiting
+
+    wait_for(all_answered, "all runs have asked", every=0)
     for run in runs:
         ended = api.finished(run)
         assert (ended["state"], ended["note"]) == ("success", "Cancelled by approver: the thresholds in force stay.")
@@ -402,11 +427,12 @@ def test_labels_pushed_over_the_api_become_a_drop_of_their_day_of_arrival(airflo
     events = [{"event_id": f"pushed-{n}", "video_id": 2**62 + n, "reviewer_id": "Åsa"} for n in range(3)]
     body = {"asset_id": asset["id"], "extra": {"events": events}}
     arrived = datetime.fromisoformat(api.send("POST", "/api/v2/assets/events", body)["timestamp"])
-    deadline = time.monotonic() + RUN_SECONDS
-    while not (runs := api.runs("land_pushed_labels")) or runs[0]["state"] not in {"success", "failed"}:
-        assert time.monotonic() < deadline, runs
-        time.sleep(2)
-    assert [run["state"] for run in runs] == ["success"]
+
+    def ended() -> list[str]:
+        states = [run["state"] for run in api.runs("land_pushed_labels")]
+        return states if set(states) <= {"success", "failed"} else []
+
+    assert wait_for(ended, "the pushed labels have landed", every=0.5) == ["success"]
     folder = history.project.settings.landing / "reviewer_labels" / f"ds={arrived.astimezone(UTC).date()}"
     (drop,) = folder.glob("push-*.jsonl")
     assert [json.loads(line) for line in drop.read_text(encoding="utf-8").splitlines()] == events
@@ -423,7 +449,7 @@ def test_nothing_is_open_without_a_login_and_nothing_failed_to_load(airflow: tup
     assert api.get("/api/v2/importErrors")["import_errors"] == []
     assert api.get("/api/v2/plugins/importErrors")["import_errors"] == []
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"{api.url}/api/v2/dags", timeout=20)
+        urllib.request.urlopen(f"{api.url}/api/v2/dags", timeout=HANG)
     assert refused.value.code == 401
 
 

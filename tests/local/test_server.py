@@ -9,7 +9,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -22,17 +21,18 @@ from include.config.settings import PROJECT_ROOT
 from include.local import server
 from include.local.environment import PASSWORDS, USERS, airflow_environment, passwords
 from include.local.server import Server, stop
+from tests.waiting import wait_for
 
 FAMILY = """
 import subprocess, sys, time
 stubborn = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(300)"
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(3600)"
 )
 children = [subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE) for _ in range(2)]
 for child in children:
     child.stdout.readline()
 print(*(child.pid for child in children), flush=True)
-time.sleep(300)
+time.sleep(3600)
 """
 
 
@@ -62,13 +62,12 @@ def test_stop_ends_the_whole_group_and_no_one_else(
 ) -> None:
     running, children = family
     monkeypatch.setattr(server, "STOP_SECONDS", 1)
-    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
     try:
         assert running.alive()
         assert all(os.getpgid(child.pid) == running.pid for child in children)
         stop(running)
-        assert not running.alive()
-        assert all(gone(child) for child in children)
+        wait_for(lambda: not running.alive() and all(gone(child) for child in children), "the group is gone")
         assert bystander.poll() is None
         stop(running)
     finally:
@@ -84,7 +83,7 @@ def test_children_are_ended_when_their_leader_is_dead_already(
     os.kill(running.pid, signal.SIGKILL)
     assert not any(gone(child) for child in children)
     stop(running)
-    assert all(gone(child) for child in children)
+    wait_for(lambda: all(gone(child) for child in children), "the children are gone")
 
 
 def test_alive_means_that_very_process(family: tuple[Server, list[psutil.Process]]) -> None:
@@ -92,10 +91,7 @@ def test_alive_means_that_very_process(family: tuple[Server, list[psutil.Process
     assert running.alive()
     assert not replace(running, created=running.created - 100).alive()
     os.kill(running.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while running.alive():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: not running.alive(), "the killed process is gone")
 
 
 def down(home: Path) -> subprocess.CompletedProcess[str]:
@@ -134,9 +130,8 @@ def test_a_port_taken_by_another_is_passed_over() -> None:
 
 def test_nothing_answering_is_not_healthy() -> None:
     with closing(socket.socket()) as other:
-        other.bind((server.HOST, 0))
-        free = other.getsockname()[1]
-    assert not Server(1, 0.0, free).healthy()
+        other.bind((server.HOST, 0))  # bound, so that nobody else listens there, and not listening
+        assert not Server(1, 0.0, other.getsockname()[1]).healthy()
 
 
 def test_secrets_are_made_once_and_read_by_their_owner_only(tmp_path: Path) -> None:

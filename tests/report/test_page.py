@@ -28,6 +28,8 @@ from include.ledger.canaries import Canary
 from include.report import decisions
 from include.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS, ReportData
 from include.report.page import build_report
+from tests.untested import untested
+from tests.waiting import HANG
 
 DAY = date(2026, 11, 3)
 _SHIPPED = load_config()
@@ -966,7 +968,7 @@ def test_change(before: int, after: int, said: str):
 def test_a_browser_draws_every_chart_and_fetches_nothing(html: str, tmp_path: Path):
     browser = shutil.which("chromium")
     if browser is None:
-        pytest.skip("chromium is not installed, so the report was not opened in a browser")
+        untested("the report in a browser", "Chromium is not installed; `make browser` installs it on Debian")
     from playwright.sync_api import sync_playwright
 
     path = tmp_path / "report.html"
@@ -974,8 +976,9 @@ def test_a_browser_draws_every_chart_and_fetches_nothing(html: str, tmp_path: Pa
     quiet = ("no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking")
     arguments = [f"--{name}" for name in (*quiet, "disable-component-update", "disable-sync")]
     with sync_playwright() as play:
-        window = play.chromium.launch(executable_path=browser, args=arguments)
+        window = play.chromium.launch(executable_path=browser, args=arguments, timeout=HANG * 1000)
         tab = window.new_page(viewport={"width": 390, "height": 844})
+        tab.set_default_timeout(HANG * 1000)
         problems: list[str] = []
         requests: list[str] = []
         tab.on("console", lambda message: problems.append(message.text))
@@ -988,7 +991,7 @@ def test_a_browser_draws_every_chart_and_fetches_nothing(html: str, tmp_path: Pa
         assert visible.count() == 9
         for k in range(9):
             visible.nth(k).scroll_into_view_if_needed()
-            visible.nth(k).locator("svg.main-svg .trace").first.wait_for(state="attached", timeout=10_000)
+            visible.nth(k).locator("svg.main-svg .trace").first.wait_for(state="attached")
         assert tab.evaluate("document.documentElement.scrollWidth") == 390
         assert problems == []
         assert requests == [path.as_uri()]
