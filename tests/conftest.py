@@ -13,6 +13,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from include.local.environment import enter_airflow
+from tests.untested import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]
 
 if TYPE_CHECKING:
     from tests.loop import Loop
@@ -71,12 +74,3 @@ def loop(history: Loop, home: Path) -> Loop:
 
     shutil.copytree(history.home / "data", home / "data")
     return Loop(home, history.dags)
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """Real data beside the project, where it is present."""
-    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip("the shared data folder is not present")
-    return folder

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,8 +11,7 @@ from scipy import stats
 
 from include.certificates.bounds import mean_p_value
 from include.certificates.certify import EXACT_BINOMIAL, EXACT_WEIGHTED, Goal, certify, curve
-
-HOT = Path(__file__).parents[2] / "../shared/data/hot"
+from tests.untested import real_data
 
 
 def decide(sample, goal, confidence=0.9, candidates=None):
@@ -467,11 +464,11 @@ def test_the_search_takes_few_exact_tests(monkeypatch, spread):
     assert len(tests) / 60 < 55
 
 
-@pytest.mark.skipif(not HOT.exists(), reason="shared data absent")
 def test_real_classifiers_get_their_own_threshold_or_a_refusal():
     """Perspective is certified, or priced, for each platform apart; Davidson reaches no target and is refused."""
-    votes = pd.read_csv(HOT / "votes.csv").groupby("item_id").toxic.mean()
-    items = pd.read_csv(HOT / "scores.csv").set_index("item_id").join(votes)
+    hot = real_data("hot")
+    votes = pd.read_csv(hot / "votes.csv").groupby("item_id").toxic.mean()
+    items = pd.read_csv(hot / "scores.csv").set_index("item_id").join(votes)
     found = {}
     for platform, cell in items.groupby("platform"):
         for consensus in ((cell.toxic > 0.5).astype(float), cell.toxic):

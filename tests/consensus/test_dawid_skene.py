@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from include.consensus.dawid_skene import FLAT_PRIORS, Priors, consensus
+from tests.untested import real_data
 
-SHARED = Path(__file__).parents[2] / "../shared/data"
 METHODS = ["majority", "dawid_skene", "one_coin"]
 
 
@@ -33,9 +33,7 @@ def simulated(seed: int, *, items: int, prevalence: float, reviewers: int = 30, 
 
 
 def shared_set(name: str) -> tuple[pd.DataFrame, pd.Series]:
-    folder = SHARED / "truth_inference" / name
-    if not folder.exists():
-        pytest.skip("the shared data are not here")
+    folder = real_data("truth_inference") / name
     votes = pd.read_csv(folder / "label.csv").set_axis(["item", "reviewer", "violating"], axis=1)
     return votes, pd.read_csv(folder / "truth.csv").set_index("item")["truth"]
 
@@ -69,10 +67,9 @@ def test_published_accuracies_and_ours(name, published_majority, published_dawid
 
 
 def test_majority_positives_of_the_hot_data_by_platform():
-    if not (SHARED / "hot").exists():
-        pytest.skip("the shared data are not here")
-    votes = pd.read_csv(SHARED / "hot/votes.csv").set_axis(["item", "reviewer", "violating"], axis=1)
-    platform = pd.read_csv(SHARED / "hot/scores.csv").set_index("item_id")["platform"]
+    hot = real_data("hot")
+    votes = pd.read_csv(hot / "votes.csv").set_axis(["item", "reviewer", "violating"], axis=1)
+    platform = pd.read_csv(hot / "scores.csv").set_index("item_id")["platform"]
     items, _ = consensus(votes, method="majority")
     positives = items["p_violating"].gt(0.5).groupby(items["item"].map(platform)).sum()
     assert positives.to_dict() == {"reddit": 152, "twitter": 206, "youtube": 236}

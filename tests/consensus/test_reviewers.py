@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,8 +13,7 @@ from statsmodels.stats.inter_rater import fleiss_kappa
 
 from include.consensus.dawid_skene import DEFAULT_PRIORS, consensus
 from include.consensus.reviewers import gwet_ac1, krippendorff_alpha, reviewer_quality
-
-HOT = Path(__file__).parents[2] / "../shared/data/hot"
+from tests.untested import real_data
 
 
 def units(*answers: str) -> pd.DataFrame:
@@ -34,9 +32,7 @@ def test_alpha_of_krippendorff_s_binary_example():
 
 
 def test_alpha_of_the_hot_data():
-    if not HOT.exists():
-        pytest.skip("the shared data are not here")
-    votes = pd.read_csv(HOT / "votes.csv").set_axis(["item", "reviewer", "violating"], axis=1)
+    votes = pd.read_csv(real_data("hot") / "votes.csv").set_axis(["item", "reviewer", "violating"], axis=1)
     assert round(krippendorff_alpha(votes), 3) == 0.439
 
 

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from include.ledger.in_force import thresholds_before
 from include.local.runs import run_dag
 from include.project import Project, open_project
 from include.proposals.propose import propose
+from tests.untested import real_data
 
 pytestmark = pytest.mark.airflow
 
@@ -85,10 +85,8 @@ def _by_platform(proposals: pd.DataFrame, version: str) -> dict[str, dict[str, A
 
 
 @pytest.fixture(scope="module")
-def hot(shared_data: Path, dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hot]:
-    source = shared_data / "hot"
-    if not source.is_dir():
-        pytest.skip("shared/data/hot is not present")
+def hot(dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hot]:
+    source = real_data("hot")
     home = tmp_path_factory.mktemp("hot")
     arguments = f"""--scores {source}/scores.csv --votes {source}/votes.csv --item item_id --market platform
         --score perspective_score=perspective --score davidson_score=davidson --rater rater_id --vote toxic
