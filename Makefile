@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
 EMULATOR_NEEDS := tests/bigquery/requirements
+SUITE := -n 2 --dist loadfile
 export PYTHONPATH := $(CURDIR)
 # Bytecode is what makes the second start of a command quick.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test lint verify-ledger bench bench-guarantee bench-loop emulator browser docs lock clean install install-dev
+.PHONY: help demo up down test test-busy lint verify-ledger bench bench-guarantee bench-loop emulator browser docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -25,7 +26,11 @@ down: ## Stop the Airflow UI
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m include.local.server down; fi
 
 test: install-dev emulator lint ## Lint, check types and docs, and run the whole suite
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest $(SUITE)
+
+test-busy: install-dev emulator ## Run the suite three times in a row while two endless loops keep two cores busy (an hour)
+	@trap 'kill $$(jobs -p)' EXIT; for loop in 1 2; do while :; do :; done & done; \
+	for run in 1 2 3; do $(BIN)/python -m pytest $(SUITE) || exit; done
 
 lint: install-dev ## Lint, check types, and check that generated docs are current
 	@$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -31,6 +32,19 @@ _AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="plumbline-airflow-"))
 enter_airflow(_AIRFLOW_HOME)
 
 
+SLOWEST_FIRST = ("scheduler", "airflow", "slow")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Orders the files by their markers, so that at the end of a run no process is left alone with a slow one."""
+
+    def place(item: pytest.Item) -> int:
+        marked = [n for n, marker in enumerate(SLOWEST_FIRST) if item.get_closest_marker(marker)]
+        return min(marked, default=len(SLOWEST_FIRST))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def dags() -> Iterator[dict[str, Any]]:
     """The project's Dags over a migrated metadata database with the settings of airflow_settings.yaml."""
@@ -52,18 +66,30 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def history(dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Loop:
-    """DAYS days of all daily Dags; a person has never been asked anything yet. Tests work on copies."""
-    from tests.loop import DAYS, Loop, reject
+    """DAYS days of the daily Dags; a person has never been asked anything yet. Tests work on copies.
 
-    home = tmp_path_factory.mktemp("history")
-    with pytest.MonkeyPatch.context() as patch:
+    The first of pytest-xdist's processes that wants it makes it, for all of them. The last day's sample and labels are
+    its Dags'; the steps of the days before are called without Airflow and gates.
+    """
+    from tests.loop import LAST, Loop
+
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    home = shared / "history"
+    loop = Loop(home, dags)
+    with (shared / "history.lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (home / "complete").exists():
+            return loop
+        shutil.rmtree(home, ignore_errors=True)
         patch.setenv("PLUMBLINE_HOME", str(home))
-        loop = Loop(home, dags)
-        for index in range(DAYS - 1):
-            loop.run_day(index, reject)
-        loop.platform.land_day(loop.day(DAYS - 1))
-        loop.run("sample_for_review", DAYS - 1)
-        loop.run("ingest_reviewer_labels", DAYS - 1)
+        for index in range(LAST):
+            loop.steps.run_day(index)
+        assert len(loop.read("threshold_ledger")) == 1, "a person was asked, or something was published"
+        loop.platform.land_day(loop.day(LAST))
+        loop.run("sample_for_review", LAST)
+        loop.run("ingest_reviewer_labels", LAST)
+        (home / "complete").touch()
     return loop
 
 

@@ -16,8 +16,7 @@ from include.local.runs import DAILY_DAGS, Manager, run_dag, run_form
 from include.project import Project, open_project
 from include.simulation.platform import Platform
 from include.simulation.scenario import load_scenario
-
-START = date(2026, 11, 1)
+from tests.history import START, History
 
 DAYS = 5
 """Labels of the first day are final on the fourth; on the fifth the first changes wait for a person."""
@@ -77,6 +76,11 @@ class Loop:
             truth=self.home / "data" / "truth",
             start=START,
         )
+
+    @property
+    def steps(self) -> History:
+        """The same loop without Airflow and gates: what the Dags call."""
+        return History(self.home / "data", self.scenario, self.videos_per_day)
 
     def day(self, index: int) -> date:
         return START + timedelta(days=index)

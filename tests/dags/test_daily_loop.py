@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,10 +14,10 @@ from include.contract.cell import cell_of, records
 from include.contract.tables import CELL
 from include.ledger.chain import LedgerError, in_order, verify
 from include.ledger.serving import read_serving
-from include.local.runs import RunFailed
+from include.local.runs import DAILY_DAGS, RunFailed
 from include.thresholds import ad_hoc, roll_back, stage
 from include.thresholds.request import FormRun
-from tests.loop import DAYS, FORM, LAST, Loop, approve, nobody, reject
+from tests.loop import DAYS, FORM, LAST, Loop, approve, nobody
 
 pytestmark = pytest.mark.airflow
 
@@ -55,29 +54,31 @@ def test_the_loop_turns_labels_into_certified_thresholds(loop: Loop) -> None:
 
 
 def test_the_same_day_run_twice_gives_identical_tables(loop: Loop) -> None:
-    dag_ids = ("sample_for_review", "ingest_reviewer_labels", "recalibrate_thresholds", "hand_off_retraining")
-    for dag_id in dag_ids:
+    """Its sample and labels were there; they are the same again after thresholds were published."""
+    for dag_id in ("recalibrate_thresholds", "hand_off_retraining"):
         loop.run(dag_id, LAST, approve)
     before, served = loop.fingerprints(), loop.settings.thresholds.read_bytes()
-    for dag_id in dag_ids:
+    for dag_id in DAILY_DAGS:
         loop.run(dag_id, LAST, never)
     assert loop.fingerprints() == before
     assert loop.settings.thresholds.read_bytes() == served
 
 
-@pytest.mark.parametrize(("manager", "status"), [(reject, "rejected"), (nobody, "timed_out")])
-def test_without_approval_thresholds_stay_and_it_is_recorded(loop: Loop, manager: Any, status: str) -> None:
+def test_without_an_answer_thresholds_stay_and_it_is_recorded(loop: Loop) -> None:
+    """What a rejection does: test_watch.py."""
     version = read_serving(loop.settings.thresholds)["version"]
-    within = _within_limits_count(loop, manager)
+    loop.run("recalibrate_thresholds", LAST, nobody)
     proposals = loop.read("threshold_proposals", LAST)
-    assert (proposals["status"] == status).sum() > 0
+    within = (proposals["status"] == "within_limits").any()
     assert "awaiting_approval" not in set(proposals["status"])
-    unchanged = proposals[proposals["status"] == status]
-    cells = {tuple(c[n] for n in CELL): c for c in read_serving(loop.settings.thresholds)["cells"]}
+    unchanged = proposals[proposals["status"] == "timed_out"]
+    assert (unchanged["proposed_remove_at"] != unchanged["current_remove_at"]).any()
+    serving = read_serving(loop.settings.thresholds)
+    cells = {tuple(c[n] for n in CELL): c for c in serving["cells"]}
     for row in unchanged.to_dict("records"):
-        cell = cells.get(tuple(row[name] for name in CELL))
-        assert cell is None or cell["remove_at"] == row["current_remove_at"]
-    assert read_serving(loop.settings.thresholds)["version"] == version + (1 if within else 0)
+        in_force = cells.get(tuple(row[name] for name in CELL), serving["policies"][row["policy"]]["default"])
+        assert in_force["remove_at"] == row["current_remove_at"]
+    assert serving["version"] == version + (1 if within else 0)
 
 
 def test_what_is_within_limits_is_published_and_nobody_asked(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,11 +151,6 @@ def test_what_was_edited_by_hand_stops_every_publication_until_it_is_put_back(
     assert stage.lift_expired(loop.project, loop.day(LAST)).startswith("nothing_to_publish: the ledger is at version 1")
 
 
-def _within_limits_count(loop: Loop, manager: Any) -> int:
-    loop.run("recalibrate_thresholds", LAST, manager)
-    return int((loop.read("threshold_proposals", LAST)["status"] == "within_limits").sum())
-
-
 def test_a_broken_feed_stops_at_its_gate_and_the_good_rerun_heals(loop: Loop) -> None:
     index, day = DAYS, loop.day(DAYS)
     platform = loop.platform
@@ -223,7 +219,8 @@ def test_a_model_that_lost_recall_is_handed_over_once(loop: Loop, monkeypatch: p
     monkeypatch.setenv("PLUMBLINE_CONFIG", str(config))
     loop.run("recalibrate_thresholds", LAST, approve)
     for index, recall in ((LAST + 1, 0.9), (LAST + 2, 0.5)):
-        loop.run_day(index)
+        loop.steps.label_day(index)
+        stage.measure(loop.project, loop.day(index))
         metrics = loop.read("policy_metrics", index).drop(columns="ds")
         lost = metrics["metric"].map({"recall": recall, "prevalence": 0.01}).fillna(metrics["value"])
         loop.project.warehouse.replace("policy_metrics", loop.day(index), metrics.assign(value=lost))

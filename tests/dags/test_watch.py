@@ -73,7 +73,9 @@ def test_an_alarm_puts_the_thresholds_before_the_change_to_a_person(published: L
     assert row["estimate"] < row["limit"]
     assert row["reason"] in shown[0]
     assert rejected["status"] == "rejected"
+    assert "awaiting_approval" not in set(published.read("threshold_proposals", LAST)["status"])
     assert served(published) == BROKEN
+    assert len(published.read("threshold_ledger")) == 2
     page = (published.settings.reports / f"{published.day(LAST)}.html").read_text(encoding="utf-8")
     assert "alarm: since version 2 set remove_at 0.6" in page
 
