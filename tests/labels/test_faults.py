@@ -126,7 +126,7 @@ def test_a_hundred_kills_change_nothing(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "undisturbed", tmp_path / "killed")
     seconds = run(undisturbed, kill=None)  # which also imports whatever a forked process needs
     chance = random.Random(7)
-    kills = []
+    kills: list[tuple[str, date]] = []
 
     def kill(gate: str, project: Project, day: date) -> None:
         longest, before = seconds[gate], len(kills)
