@@ -6,17 +6,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from include.config.model import Config
-from include.config.strict import explain
+from include.config.strict import Keys, explain
+from include.config.yaml_file import YamlFile, YamlRefused, read_yaml
 
 DEFAULT_CONFIG = Path(__file__).with_name("policies.yaml")
 
 
 class ConfigError(ValueError):
-    """The configuration cannot be used. The message names the file, each key and what is allowed there."""
+    """The configuration cannot be used. The message names the file, each key, its line, and what is allowed."""
 
 
 def load_config(path: Path = DEFAULT_CONFIG) -> Config:
@@ -31,15 +31,16 @@ def load_config(path: Path = DEFAULT_CONFIG) -> Config:
 @lru_cache(maxsize=4)
 def _load(path: Path, changed: int) -> Config:  # noqa: ARG001  (part of the cache key)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+        file = read_yaml(path)
+    except YamlRefused as error:
+        raise ConfigError(str(error)) from error
+    raw = file.content
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected keys {', '.join(Config.model_fields)}, found {type(raw).__name__}")
     try:
         return Config.model_validate(_with_defaults(raw))
     except ValidationError as error:
-        raise ConfigError(explain(path, error)) from error
+        raise ConfigError(explain(file, error, lambda keys: _written_at(file, keys))) from error
 
 
 def _with_defaults(raw: dict[str, Any]) -> dict[str, Any]:
@@ -48,3 +49,10 @@ def _with_defaults(raw: dict[str, Any]) -> dict[str, Any]:
         return raw
     filled = {name: {**defaults, **policy} if isinstance(policy, dict) else policy for name, policy in policies.items()}
     return {**raw, "policies": filled}
+
+
+def _written_at(file: YamlFile, keys: Keys) -> Keys:
+    """Where a value stands: in `defaults`, if the policy does not say otherwise."""
+    default = ("defaults", *keys[2:])
+    inherited = keys[:1] == ("policies",) and len(keys) > 2 and not file.has(*keys[:3]) and file.has(*default[:2])
+    return default if inherited else keys

@@ -8,18 +8,40 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from include.config.strict import Strict
-from include.contract.tables import N_BINS
+from include.config.strict import Strict, broken
+from include.contract.tables import ALL_MARKETS, N_BINS
 from include.contract.terms import Ruling
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SMALLEST_SHARE = 1e-6
+"""What is asked is at least so far from 0 and from 1: closer, it would be shown, and rounded by forms, as either."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
-OpenShare = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
+OpenShare = Annotated[float, Field(ge=SMALLEST_SHARE, le=1 - SMALLEST_SHARE)]
+Ratio = Annotated[float, Field(gt=0, le=1e6)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Text = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=1000)]
+"""One line, without white space around it: as such it is compared with what events say."""
 Reviewer = Annotated[str, Field(pattern=r"^[^\s;,]+$", max_length=200)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+
+
+def _distinct(names: list[str]) -> list[str]:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"names {twice[0]} twice")
+    return names
+
+
+def _one_market(name: str) -> str:
+    if name.casefold() == "all":
+        raise ValueError(f"a market cannot be called {name}: people would take it for all markets ({ALL_MARKETS})")
+    return name
+
+
+Names = Annotated[list[Name], AfterValidator(_distinct)]
+MarketName = Annotated[Name, AfterValidator(_one_market)]
 
 
 def _on_grid(value: float) -> float:
@@ -40,7 +62,7 @@ class Thresholds(Strict):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.review_at > self.remove_at:
-            raise ValueError(f"review_at {self.review_at} is above remove_at {self.remove_at}")
+            raise broken(f"review_at {self.review_at} is above remove_at {self.remove_at}", "review_at")
         return self
 
 
@@ -50,25 +72,32 @@ class ThresholdLimits(Strict):
     lowest_remove_at: Threshold
     lowest_review_at: Threshold
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.lowest_review_at > self.lowest_remove_at:
+            said = f"{self.lowest_review_at} is above lowest_remove_at {self.lowest_remove_at}"
+            raise broken(said, "lowest_review_at")
+        return self
+
 
 class ReviewerFloor(Strict):
     """What is asked of a reviewer, once `min_labels` votes can be judged. Flagged: an interval wholly below."""
 
     sensitivity: Share = 0.5
     specificity: Share = 0.8
-    min_labels: Annotated[int, Field(ge=1)] = 20
+    min_labels: Count = 20
 
 
 class Policy(Strict):
     """One policy: what is asked of its thresholds and how it is reviewed."""
 
-    description: str
-    model_versions: Annotated[list[Name], Field(min_length=1)]
+    description: Text
+    model_versions: Annotated[Names, Field(min_length=1)]
     target_precision: OpenShare
     target_recall: OpenShare
     confidence: OpenShare
     no_score: Literal["review", "allow"]
-    minutes_per_label: Positive
+    minutes_per_label: Annotated[float, Field(ge=0.01, le=1440)]
     overlap: Annotated[int, Field(ge=1, le=5)]
     maturity_days: Annotated[int, Field(ge=0, le=60)]
     window_days: Annotated[int, Field(ge=1, le=90)]
@@ -76,9 +105,27 @@ class Policy(Strict):
     correct_reviewer_error: bool = True
     reviewer_floor: ReviewerFloor = ReviewerFloor()
     below_floor: Literal["keep", "down_weight", "leave_out"] = "keep"
-    guideline_version: str
+    guideline_version: Text
     initial: Thresholds
     limits: ThresholdLimits
+
+    @model_validator(mode="after")
+    def _some_label_is_final(self) -> Self:
+        if self.window_days <= self.maturity_days:
+            raise broken(
+                f"{self.window_days} days hold no day whose labels are final: that takes more than maturity_days, "
+                f"{self.maturity_days}",
+                "window_days",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _starts_within_limits(self) -> Self:
+        for name, level in self.initial:
+            lowest = getattr(self.limits, f"lowest_{name}")
+            if level < lowest:
+                raise broken(f"{level} is below limits.lowest_{name}, {lowest}", "initial", name)
+        return self
 
     def final_through(self, day: date) -> date:
         """The last day of samples whose labels are final as of `day`: maturity_days before it."""
@@ -93,20 +140,14 @@ class Market(Strict):
     """One market: its region, for pooling, what its reviewers can do in a day, and who they are, if known here."""
 
     region: Name
-    reviewer_minutes: Positive
-    reviewers: list[Reviewer] = Field(default_factory=list)
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        if twice := [name for name in self.reviewers if self.reviewers.count(name) > 1]:
-            raise ValueError(f"reviewers names {twice[0]} twice")
-        return self
+    reviewer_minutes: Annotated[float, Field(gt=0, le=1e8)]
+    reviewers: Annotated[list[Reviewer], AfterValidator(_distinct)] = Field(default_factory=list)
 
 
 class Programmes(Strict):
     """How the sampling minutes are split; 0 switches a programme off."""
 
-    audit: Annotated[float, Field(gt=0, le=1)]
+    audit: Annotated[float, Field(ge=SMALLEST_SHARE, le=1)]
     prevalence: Share
     golden: Share
     training: Share
@@ -129,7 +170,7 @@ class Sampling(Strict):
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:
         if self.remove_share + self.allow_share > 1:
-            raise ValueError("remove_share and allow_share together exceed 1")
+            raise broken("remove_share and allow_share together exceed 1", "remove_share")
         return self
 
 
@@ -147,13 +188,13 @@ class ReviewTool(Strict):
 
 class Gates(Strict):
     min_volume_ratio: Share
-    max_volume_ratio: Annotated[float, Field(ge=1)]
+    max_volume_ratio: Annotated[float, Field(ge=1, le=1e6)]
     max_null_score_share: Share
     max_invalid_share: Share
     max_reject_share: Share
     max_unsampled_share: Share
-    garbage_min_lines: Annotated[int, Field(ge=1)]
-    sample_deviation: Positive
+    garbage_min_lines: Count
+    sample_deviation: Ratio
 
     def garbage(self, lines: pd.Series, refused: pd.Series) -> pd.Series:
         """Which files of label events are mostly garbage: so many `lines` that it is no accident, too many `refused`.
@@ -168,14 +209,15 @@ class Freeze(Strict):
 
     first_day: date
     last_day: date
-    reason: Annotated[str, Field(pattern=r"\S")]
-    policies: list[Name] = Field(default_factory=list)
-    markets: list[Name] = Field(default_factory=list)
+    reason: Text
+    policies: Names = Field(default_factory=list)
+    markets: Names = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.last_day < self.first_day:
-            raise ValueError(f"last_day {self.last_day} of the freeze {self.reason!r} is before {self.first_day}")
+            said = f"last_day {self.last_day} of the freeze {self.reason!r} is before {self.first_day}"
+            raise broken(said, "last_day")
         return self
 
     def covers(self, day: date, policy: str, market: str) -> bool:
@@ -198,26 +240,28 @@ def _share_a_name(one: list[str], other: list[str]) -> bool:
 
 
 class Guardrails(Strict):
-    min_labels: Annotated[int, Field(ge=1)]
-    max_volume_change: Positive
-    small_change_videos: Annotated[int, Field(ge=0)]
+    min_labels: Count
+    max_volume_change: Ratio
+    small_change_videos: Annotated[int, Field(ge=0, le=10**9)]
     min_volume_change: Share
-    loosen_step: Annotated[float, Field(gt=0, le=1)]
+    loosen_step: Annotated[float, Field(ge=SMALLEST_SHARE, le=1)]
     loosen_after_days: Annotated[int, Field(ge=0, le=28)]
-    max_review_ratio: Positive
+    max_review_ratio: Ratio
     refuted: Annotated[Ruling, Field(strict=False)]
-    flood_factor: Annotated[float, Field(gt=1)]
+    flood_factor: Annotated[float, Field(gt=1, le=1e6)]
     max_cells_changed: Share
-    max_total_change: Positive
+    max_total_change: Ratio
     freezes: list[Freeze]
 
     @model_validator(mode="after")
     def _freezes_apart(self) -> Self:
-        for one, other in combinations(self.freezes, 2):
+        for (_, one), (place, other) in combinations(enumerate(self.freezes), 2):
             if one.overlaps(other):
-                raise ValueError(
+                raise broken(
                     f"freezes {one.reason!r} ({one.first_day} to {one.last_day}) and {other.reason!r} "
-                    f"({other.first_day} to {other.last_day}) overlap: make them one, or part their days or cells"
+                    f"({other.first_day} to {other.last_day}) overlap: make them one, or part their days or cells",
+                    "freezes",
+                    place,
                 )
         return self
 
@@ -236,25 +280,32 @@ class CanarySettings(Strict):
     """
 
     steps: list[OpenShare] = Field(default_factory=list)
-    days_per_step: Annotated[int, Field(ge=1)] = 3
+    days_per_step: Annotated[int, Field(ge=1, le=60)] = 3
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
         if any(one >= other for one, other in pairwise(self.steps)):
-            raise ValueError(f"steps {self.steps} must rise")
+            raise broken(f"steps {self.steps} must rise", "steps")
         return self
 
 
 class ApprovalSettings(Strict):
-    timeout_hours: Positive
-    assigned_users: list[str]
+    timeout_hours: Annotated[float, Field(ge=0.01, le=720)]
+    assigned_users: Annotated[list[Text], AfterValidator(_distinct)]
 
 
 class Retraining(Strict):
     recall_drop: OpenShare
-    consecutive_days: Annotated[int, Field(ge=1)]
+    consecutive_days: Annotated[int, Field(ge=1, le=364)]
     reference_days: Annotated[int, Field(ge=2, le=365)]
-    min_labels: Annotated[int, Field(ge=1)]
+    min_labels: Count
+
+    @model_validator(mode="after")
+    def _a_day_to_compare_with(self) -> Self:
+        if self.reference_days < self.consecutive_days:
+            said = f"{self.reference_days} days hold none before the last consecutive_days, {self.consecutive_days}"
+            raise broken(said, "reference_days")
+        return self
 
 
 class Config(Strict):
@@ -262,7 +313,7 @@ class Config(Strict):
 
     defaults: dict[str, Any] = Field(default_factory=dict)
     policies: Annotated[dict[Name, Policy], Field(min_length=1)]
-    markets: Annotated[dict[Name, Market], Field(min_length=1)]
+    markets: Annotated[dict[MarketName, Market], Field(min_length=1)]
     sampling: Sampling
     review_tool: ReviewTool = ReviewTool()
     gates: Gates
@@ -277,20 +328,18 @@ class Config(Strict):
         name, asked = max(((name, policy.overlap) for name, policy in self.policies.items()), key=lambda p: p[1])
         for market, setting in self.markets.items():
             if 0 < len(setting.reviewers) < asked:
-                raise ValueError(
-                    f"markets.{market}.reviewers: {len(setting.reviewers)} named, policies.{name}.overlap is {asked}"
-                )
+                said = f"{len(setting.reviewers)} named, policies.{name}.overlap is {asked}"
+                raise broken(said, "markets", market, "reviewers")
         return self
 
     @model_validator(mode="after")
     def _freezes_name_what_is_configured(self) -> Self:
-        for freeze in self.guardrails.freezes:
+        for place, freeze in enumerate(self.guardrails.freezes):
             for key, names, known in (
                 ("policies", freeze.policies, self.policies),
                 ("markets", freeze.markets, self.markets),
             ):
                 if unknown := sorted(set(names) - set(known)):
-                    raise ValueError(
-                        f"guardrails.freezes: {key} of {freeze.reason!r} names {unknown[0]!r}, which is not configured"
-                    )
+                    said = f"{key} of {freeze.reason!r} names {unknown[0]!r}, which is not configured"
+                    raise broken(said, "guardrails", "freezes", place, key)
         return self

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-import yaml
-
 from include.config.load import DEFAULT_CONFIG
+from include.config.model import SMALLEST_SHARE
+from include.config.yaml_file import read_yaml, write_yaml
 from include.contract.tables import TABLES
 from include.files import write_whole
 from include.importing.columns import ImportRefused
@@ -85,8 +85,8 @@ def import_pair(
     """
     asked = {"target_precision": target_precision, "confidence": confidence}
     for name, value in asked.items():
-        if value is not None and not 0 < value < 1:
-            raise ImportRefused(f"{name} {value} is not strictly between 0 and 1")
+        if value is not None and not SMALLEST_SHARE <= value <= 1 - SMALLEST_SHARE:
+            raise ImportRefused(f"{name} {value} is not strictly between 0 and 1, or too close to them")
     scored = read_scores(scores, columns, policy)
     events = read_votes(votes, columns, policy, scored, day)
     items = scored[["video_id", "market"]].drop_duplicates("video_id")
@@ -110,7 +110,7 @@ def import_pair(
         asked={name: value for name, value in asked.items() if value is not None},
     )
     header = _HEADER.format(scores=scores.name, votes=votes.name)
-    text = header + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    text = header + write_yaml(settings)
     if config.exists() and config.read_text(encoding="utf-8") != text:
         raise ImportRefused(f"{config}: is there and says something else; remove it, or import into another folder")
     write_whole(config, text.encode())
@@ -126,7 +126,7 @@ def _settings(
     policy: str, versions: list[str], markets: dict[str, int], *, overlap: int, asked: dict[str, float]
 ) -> dict[str, object]:
     """policies.yaml: the shipped one, with these names, everything drawn and nothing in force."""
-    settings = yaml.safe_load(DEFAULT_CONFIG.read_text(encoding="utf-8"))
+    settings = read_yaml(DEFAULT_CONFIG).content
     minutes = {market: round(items * len(versions) * overlap / _SAMPLING_SHARE) for market, items in markets.items()}
     return {
         "defaults": {

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from include.config.model import Name
+from include.config.model import MarketName, Name
 from include.contract.tables import TABLES
 from include.importing.columns import ImportRefused, read_columns, refuse_where
 
@@ -25,7 +25,9 @@ NO_VALUE = frozenset({"", "na", "nan", "null", "none"})
 _DECISIONS = {"1": "violating", "true": "violating", "0": "not_violating", "false": "not_violating"}
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
+_MARKET: TypeAdapter[str] = TypeAdapter(MarketName)
 _NAME_RULE = "is no name: letters, digits, '.', '_' and '-' are allowed, the first a letter or digit, at most 100"
+_MARKET_RULE = f"{_NAME_RULE}, and no market is called all"
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def read_scores(path: Path, columns: Columns, policy: str) -> pd.DataFrame:
     twice; two items of one id; a score that is no number or outside [0, 1].
     """
     for what, name in (("policy", policy), *(("model version", version) for version in columns.scores.values())):
-        if not _is_name(name):
+        if not _fits(_NAME, name):
             raise ImportRefused(f"{what} {name!r} {_NAME_RULE}")
     if not columns.scores or len(set(columns.scores.values())) < len(columns.scores):
         raise ImportRefused(f"score columns {dict(columns.scores)}: each needs a model version of its own")
@@ -71,8 +73,8 @@ def read_scores(path: Path, columns: Columns, policy: str) -> pd.DataFrame:
     items, markets = rows[columns.item], rows[columns.market]
     refuse_where(items == "", items, path, "is no item id")
     refuse_where(items.duplicated(), items, path, "occurs in an earlier row: each item has one row")
-    names = {name: _is_name(name) for name in markets.unique()}
-    refuse_where(~markets.map(names), markets, path, _NAME_RULE)
+    names = {name: _fits(_MARKET, name) for name in markets.unique()}
+    refuse_where(~markets.map(names), markets, path, _MARKET_RULE)
     ids = items.map(video_id).astype("int64")
     refuse_where(ids.duplicated(), items, path, "has the video_id of another item: give one of them another id")
     parts = [
@@ -131,9 +133,9 @@ def _scores(texts: pd.Series, path: Path) -> pd.Series:
     return numbers.astype("float64")
 
 
-def _is_name(name: str) -> bool:
+def _fits(rule: TypeAdapter[str], name: str) -> bool:
     try:
-        _NAME.validate_python(name)
+        rule.validate_python(name)
     except ValidationError:
         return False
     return True

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from include.config.model import Name, Positive, Share
 from include.config.strict import Strict, explain
+from include.config.yaml_file import YamlFile, YamlRefused, read_yaml
 
 SCENARIOS = Path(__file__).with_name("scenarios")
 
@@ -222,13 +222,13 @@ def load_scenario(source: str | Path, *, videos_per_day: int | None = None, seed
     `videos_per_day` and `seed` replace the file's. Raises ScenarioError.
     """
     path = Path(source) if str(source).endswith((".yaml", ".yml")) else _path_of(str(source))
-    raw = _read(path)
+    file, raw = _read(path)
     overrides = {"videos_per_day": videos_per_day, "seed": seed}
     raw |= {key: value for key, value in overrides.items() if value is not None}
     try:
         return Scenario.model_validate(raw)
     except ValidationError as error:
-        raise ScenarioError(explain(path, error)) from error
+        raise ScenarioError(explain(file, error)) from error
 
 
 def scenario_names() -> list[str]:
@@ -251,22 +251,22 @@ def _path_of(name: str) -> Path:
     return SCENARIOS / f"{name}.yaml"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> tuple[YamlFile, dict[str, Any]]:
+    """The file, and its keys laid over those of the scenario it extends."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ScenarioError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path}: not valid YAML: {error}") from error
+        file = read_yaml(path)
+    except YamlRefused as error:
+        raise ScenarioError(str(error)) from error
+    raw = file.content
     if not isinstance(raw, dict):
         raise ScenarioError(f"{path}: expected keys {', '.join(Scenario.model_fields)}, found {type(raw).__name__}")
     if "extends" not in raw:
-        return raw
+        return file, raw
     try:
         base = _path_of(str(raw.pop("extends")))
     except ScenarioError as error:
         raise ScenarioError(f"{path}: extends: {error}") from error
-    return _laid_over(_read(base), raw)
+    return file, _laid_over(_read(base)[1], raw)
 
 
 def _laid_over(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from include.config.load import DEFAULT_CONFIG
 from include.config.settings import BigQueryPlace
+from include.config.yaml_file import read_yaml, write_yaml
 from include.contract.tables import TABLES
 from include.local.runs import DAILY_DAGS
 from include.project import open_project
@@ -32,10 +32,10 @@ INPUTS = ("video_scores", "golden_labels", "appeals", "enforcement_log")
 def test_the_loop_ends_with_the_tables_of_the_embedded_warehouse(
     dags: dict[str, Any], place: BigQueryPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = yaml.safe_load(DEFAULT_CONFIG.read_text())
+    config = read_yaml(DEFAULT_CONFIG).content
     config["defaults"] |= SOON
     config["guardrails"]["min_labels"] = 5
-    (tmp_path / "policies.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "policies.yaml").write_text(write_yaml(config))
     monkeypatch.setenv("PLUMBLINE_CONFIG", str(tmp_path / "policies.yaml"))
     ends: dict[str, dict[str, pd.DataFrame]] = {}
     for engine in ("duckdb", "bigquery"):
