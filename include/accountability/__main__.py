@@ -18,11 +18,11 @@ from typing import Any
 import pandas as pd
 
 from include import __version__
-from include.accountability.period import ALL_MARKETS, automated_means, folded, total
+from include.accountability.period import automated_means, folded, total
 from include.config.load import ConfigError
 from include.contract.cell import records
 from include.contract.change import changes_of
-from include.contract.tables import CELL
+from include.contract.tables import ALL_MARKETS, CELL
 from include.evidence.accepted import accepted, passed_days
 from include.evidence.enforcement import enforced_removals
 from include.evidence.sample import labelled_sample

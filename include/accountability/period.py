@@ -15,10 +15,9 @@ import pandas as pd
 
 from include.contract.grid import bin_of, first_bin
 from include.contract.sample import ProbabilitySample
-from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN
+from include.contract.tables import ALL_MARKETS, CELL, N_BINS, NO_SCORE_BIN
 from include.metrics.policy_metrics import policy_metrics
 
-ALL_MARKETS = "all"
 INDICATORS = ("accuracy", "precision", "recall")
 COLUMNS = (*CELL, "indicator", "value", "low", "high", "labels", "refusal", "videos", "removals")
 
@@ -60,7 +59,7 @@ def automated_means(population: pd.DataFrame, sample: pd.DataFrame, thresholds: 
         thresholds: sampled_on, policy, market, model_version, remove_at in force on that day, for every draw.
 
     Returns:
-        COLUMNS, three rows a cell, sorted; market "all": all markets together. Where an indicator is refused, value is
+        COLUMNS, three rows a cell, sorted; market "*": all markets together. Where an indicator is refused, value is
         missing and refusal says why; low or high may still bound it. videos and removals are exact counts.
     """
     merged = sample.merge(thresholds, on=["sampled_on", *CELL])

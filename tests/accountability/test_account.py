@@ -43,7 +43,7 @@ def truth(history: History) -> pd.DataFrame:
     """By cell, all markets together among them, and indicator: what removal at each day's thresholds truly achieved."""
     videos = pd.concat([history.videos(index) for index in range(LAST + 1)])
     rows = []
-    for cell, some in pd.concat([videos, videos.assign(market="all")]).groupby(list(CELL)):
+    for cell, some in pd.concat([videos, videos.assign(market="*")]).groupby(list(CELL)):
         right = int((some["removed"] & some["violating"]).sum())
         removals, violating = int(some["removed"].sum()), int(some["violating"].sum())
         accuracy = float((some["removed"] == some["violating"]).mean())
