@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from include.config.model import Name, Positive, Share
+from include.config.model import Name, Share
 from include.config.strict import Strict, explain
 from include.config.yaml_file import YamlFile, YamlRefused, read_yaml
 
 SCENARIOS = Path(__file__).with_name("scenarios")
 
+Positive = Annotated[float, Field(gt=0)]
 Day = Annotated[int, Field(ge=0)]
 
 
