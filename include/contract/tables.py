@@ -25,6 +25,10 @@ N_BINS = 1000
 NO_SCORE_BIN = -1
 
 
+MOST_VIEWS = 10**10
+"""Views of one video in one day at most: more than there are people. Sums of views then fit into 64 bits."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One column: its GoogleSQL type, meaning and what a row must satisfy.
@@ -83,7 +87,7 @@ _MODEL = Column("model_version", "STRING", "Classifier version that gave the sco
 _VIDEO = Column("video_id", "INT64", "The platform's id of the video")
 _CELL_COLUMNS = (_POLICY, _MARKET, _MODEL)
 _SCORE = Column("score", "FLOAT64", "Classifier score; NULL: the model gave none", nullable=True, minimum=0, maximum=1)
-_VIEWS = Column("views", "INT64", "Views of the video that day", minimum=0)
+_VIEWS = Column("views", "INT64", "Views of the video that day", minimum=0, maximum=MOST_VIEWS)
 _GUIDELINE = Column("guideline_version", "STRING", "Version of the reviewing guideline the label was made under")
 _LABEL_FORMATS = ("parquet", "jsonl", "csv")
 _DECISIONS = ("violating", "not_violating", "unsure")
@@ -206,7 +210,7 @@ _OWNED = (
             _count("null_scores", "Rows whose score is NULL"),
             _count("out_of_range_scores", "Rows whose score is NaN, below 0 or above 1; treated as no score"),
             _count("null_keys", "Rows with a NULL video_id, policy, market or model_version"),
-            _count("negative_views", "Rows with views below 0 or NULL; counted as 0 views"),
+            _count("negative_views", "Rows with views below 0, above 10^10 or NULL; counted as 0 views"),
             _count("duplicate_keys", "Rows beyond the first of their key, among the keys that were checked"),
             Column("checked_share", "FLOAT64", "Share of keys checked for duplicates", above=0, maximum=1),
             _probability("min_score", "Smallest usable score", nullable=True),

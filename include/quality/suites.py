@@ -134,7 +134,13 @@ def scores(profile: pd.DataFrame, history: pd.DataFrame, config: Config) -> list
             "of a cell's scores are NaN, below 0 or above 1",
             gates,
         ),
-        *_tolerated("negative_views_share", "negative_views", "views", "of a cell's views are NULL or negative", gates),
+        *_tolerated(
+            "negative_views_share",
+            "negative_views",
+            "views",
+            "of a cell's views are NULL, negative or above 10^10",
+            gates,
+        ),
         *_tolerated("null_key_share", "null_keys", all_keys, "of a cell's rows have a NULL in their key", gates),
         *_tolerated("duplicate_key_share", "duplicate_keys", key, "of a cell's checked rows repeat a key", gates),
     )

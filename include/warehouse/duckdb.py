@@ -1,6 +1,6 @@
 """The embedded warehouse: a folder of Parquet partitions, read and scanned by DuckDB. No server, no lock file.
 
-    <landing>/<table>/ds=YYYY-MM-DD/*.parquet          the platform's, read only
+    <landing>/<table>/ds=YYYY-MM-DD/...                    the platform's, read only (include.reading.folder)
     <root>/<table>/ds=YYYY-MM-DD/<slice or part>.parquet   Plumbline's, one file a unit of replacement
 
 A file is written under `<root>/.staging`, flushed, and renamed into place, which POSIX makes atomic. Queries that need
@@ -9,7 +9,10 @@ more memory than there is spill there, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -21,12 +24,15 @@ import pandas as pd
 from include.contract.schema import arrow_schema
 from include.contract.tables import TABLES, Table
 from include.files import locked, make_folder, scratch_folder, written_whole
+from include.reading.folder import Listed, day_folder, days_in, files_in, printable
 from include.warehouse.base import MissingPartition, Parameter, UnreadablePartition, Warehouse, query_text
-from include.warehouse.footers import inspect_parquet
-from include.warehouse.frames import checked_rows, content_hash, to_pandas
+from include.warehouse.footers import Footer, inspect_parquet, read_footers
+from include.warehouse.frames import as_contract, checked_rows, content_hash, to_pandas
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+log = logging.getLogger(__name__)
 
 _MEMORY_LIMIT = "3GB"
 _STAGING = ".staging"
@@ -38,14 +44,12 @@ class DuckDBWarehouse(Warehouse):
     def __init__(self, landing: Path, root: Path) -> None:
         self.landing = landing
         self.root = root
+        self._warned: set[Path] = set()
 
     def days(self, table: str) -> list[date]:
-        found = []
-        for folder in self._folder(TABLES[table]).glob("ds=*"):
-            day = date.fromisoformat(folder.name.removeprefix("ds="))
-            if self._files(TABLES[table], day):
-                found.append(day)
-        return sorted(found)
+        folders, strays = days_in(self._folder(TABLES[table]))
+        self._warn(table, strays)
+        return [day for day in folders if self._files(TABLES[table], day)]
 
     def delivers(self, table: str) -> bool:
         return bool(self.days(table))
@@ -65,10 +69,14 @@ class DuckDBWarehouse(Warehouse):
             if (start is None or day >= start) and (end is None or day <= end)
             for path in self._files(contract, day)
             if slice_value is None or path.name == _file_name(slice_value)
-            for content in [_checked_file(path, contract, day, schema)]
+            for content in [self._checked_file(contract, day, path)]
         ]
         empty = schema.insert(0, pa.field("ds", pa.date32())).empty_table()
         return pa.concat_tables([empty, *parts])
+
+    def _checked_file(self, table: Table, day: date, path: Path) -> pa.Table:
+        with _damage_named(table, day, path):
+            return _read_file(path, table, arrow_schema(table))
 
     def query(self, name: str, parameters: Mapping[str, Parameter]) -> pd.DataFrame:
         import duckdb
@@ -131,17 +139,32 @@ class DuckDBWarehouse(Warehouse):
         return self._files(TABLES[table], day)
 
     def input_problems(self, table: str, day: date) -> pd.DataFrame:
-        return inspect_parquet(TABLES[table], self.landed_files(table, day))
+        return inspect_parquet(TABLES[table], self._listed(TABLES[table], day))
 
     def _folder(self, table: Table) -> Path:
         return (self.landing if table.owner == "platform" else self.root) / table.name
 
     def _partition(self, table: Table, day: date) -> Path:
-        return self._folder(table) / f"ds={day.isoformat()}"
+        return self._folder(table) / day_folder(day)
+
+    def _listed(self, table: Table, day: date) -> Listed:
+        """What the platform left of an input's day."""
+        listed = files_in(self._partition(table, day), table.formats, within=self.landing)
+        self._warn(f"{table.name} of {day}", listed.strays)
+        return listed
 
     def _files(self, table: Table, day: date) -> list[Path]:
-        folder = self._partition(table, day)
-        return sorted(path for ending in table.formats for path in folder.glob(f"*.{ending}"))
+        if table.owner == "platform":
+            listed = self._listed(table, day)
+            return sorted((*listed.files, *listed.links))
+        return sorted(self._partition(table, day).glob("*.parquet"))
+
+    def _warn(self, what: str, strays: Sequence[Path]) -> None:
+        """Says once of each entry that it is no part of `what`."""
+        for path in strays:
+            if path not in self._warned:
+                self._warned.add(path)
+                log.warning("%s: %s is passed over, it is no part of it", what, printable(str(path)))
 
     def _bind(self, connection: object, table: Table, day: date) -> None:
         """Makes `table` a view of that day's files alone, so that a bad file of another day harms nobody.
@@ -151,20 +174,35 @@ class DuckDBWarehouse(Warehouse):
         if table.owner == "plumbline":
             connection.register(table.name, self._read(table, day, day))  # type: ignore[attr-defined]
             return
-        files = self._files(table, day)
-        if not files:
+        footers = self._readable(table, day)
+        selects = " UNION ALL ".join(_select(table, day, alike) for alike in _by_types(table, footers))
+        connection.execute(f"CREATE VIEW {table.name} AS {selects}")  # type: ignore[attr-defined]
+
+    def _readable(self, table: Table, day: date) -> list[Footer]:
+        """The files of an input's day. Raises MissingPartition, and UnreadablePartition if one of them cannot be read.
+
+        What the gate of the scores has said before, unless the files changed since; the log has no gate before it.
+        """
+        listed = self._listed(table, day)
+        footers, problems = read_footers(table, listed)
+        for file, column, _, detail in problems:
+            raise UnreadablePartition(table.name, day, file, f"column {column}: {detail}" if column else detail)
+        if not footers:
             raise MissingPartition(table.name, day)
-        columns = ", ".join(table.column_names)
-        source = f"read_parquet({_literal_list(files)})"
-        body = f"SELECT DATE '{day.isoformat()}' AS ds, {columns} FROM {source}"  # noqa: S608  (no outside text)
-        connection.execute(f"CREATE VIEW {table.name} AS {body}")  # type: ignore[attr-defined]
+        return footers
 
     def _name_damage(self, tables: tuple[str, ...], day: date) -> None:
         """Raises UnreadablePartition for the first file of an input that cannot be read to its end, if there is one."""
-        for table in tables:
-            if TABLES[table].owner == "platform":
-                for path in self._files(TABLES[table], day):
-                    _checked_file(path, TABLES[table], day, arrow_schema(TABLES[table]))
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        for name in tables:
+            table = TABLES[name]
+            for footer in self._readable(table, day) if table.owner == "platform" else ():
+                with _damage_named(table, day, footer.path), pq.ParquetFile(footer.path) as file:
+                    names = [column for column in table.column_names if column in footer.schema.names]
+                    for batch in file.iter_batches(columns=names):
+                        as_contract(table, pa.Table.from_batches([batch]))
 
     def _publish(self, content: pa.Table, target: Path) -> None:
         import pyarrow.parquet as pq
@@ -192,38 +230,62 @@ def _translated(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(statement.sql(dialect="duckdb") for statement in parsed), tables
 
 
-def _checked_file(path: Path, table: Table, day: date, schema: pa.Schema) -> pa.Table:
+def _by_types(table: Table, footers: Sequence[Footer]) -> list[list[Footer]]:
+    """The files in groups of the same types: DuckDB takes the types of the first of a list for those of all."""
+    groups: dict[tuple[str, ...], list[Footer]] = {}
+    for footer in footers:
+        types = tuple(
+            str(footer.schema.field(name).type) if name in footer.schema.names else "" for name in table.column_names
+        )
+        groups.setdefault(types, []).append(footer)
+    return list(groups.values())
+
+
+def _select(table: Table, day: date, alike: Sequence[Footer]) -> str:
+    """Reads files of the same types as the contract's. Paths are taken literally, and none of their parts as a column.
+
+    Casts to the type a column has already cost nothing.
+    """
+    names = alike[0].schema.names
+    columns = ", ".join(
+        f"CAST({column.name if column.name in names else 'NULL'} AS {_DUCKDB_TYPES[column.type]}) AS {column.name}"
+        for column in table.columns
+    )
+    files = _literal_list([footer.path for footer in alike])
+    source = f"read_parquet({files}, hive_partitioning = false)"
+    return f"SELECT DATE '{day.isoformat()}' AS ds, {columns} FROM {source}"  # noqa: S608  (no outside text)
+
+
+@contextmanager
+def _damage_named(table: Table, day: date, path: Path) -> Iterator[None]:
+    """What is wrong with the content of a file becomes UnreadablePartition; a fault of storage stays, for a retry."""
     import duckdb
     import pyarrow as pa
 
     try:
-        return _read_file(path, table, schema)
-    except (OSError, pa.ArrowException, duckdb.Error) as error:
+        yield
+    except (OSError, ValueError, pa.ArrowException, duckdb.Error) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # storage, not content: worth a retry
-        raise UnreadablePartition(table.name, day, path.name, str(error).splitlines()[0]) from error
+            raise
+        raise UnreadablePartition(table.name, day, printable(path.name), str(error).splitlines()[0]) from error
 
 
 def _read_file(path: Path, table: Table, schema: pa.Schema) -> pa.Table:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         # Opened once: the path may lead to another file a moment later, and pq.read_table opens it twice.
         with path.open("rb") as file:
             content = pq.ParquetFile(file).read(columns=schema.names)
     else:
         content = _read_text(path, table)
-    for column in table.columns:
-        if column.optional and column.name not in content.column_names:
-            content = content.append_column(column.name, pa.nulls(content.num_rows))
-    return content.select(schema.names).cast(schema)
+    return as_contract(table, content)
 
 
 def _row_count(path: Path, table: Table, schema: pa.Schema) -> int:
     import pyarrow.parquet as pq
 
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         return int(pq.read_metadata(path).num_rows)
     return int(_read_file(path, table, schema).num_rows)
 
@@ -254,5 +316,7 @@ _DUCKDB_TYPES = {
 }
 
 
-def _literal_list(files: list[Path]) -> str:
-    return "[" + ", ".join("'" + str(path).replace("'", "''") + "'" for path in files) + "]"
+def _literal_list(files: Sequence[Path]) -> str:
+    """Paths as SQL. DuckDB takes a path for a pattern: in brackets, a character of a pattern stands for itself."""
+    patterns = (re.sub(r"[*?\[]", r"[\g<0>]", str(path)) for path in files)
+    return "[" + ", ".join("'" + pattern.replace("'", "''") + "'" for pattern in patterns) + "]"

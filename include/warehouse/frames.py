@@ -35,6 +35,32 @@ def checked_rows(table: Table, rows: pd.DataFrame) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
+def as_contract(table: Table, content: pa.Table) -> pa.Table:
+    """`content` in the contract's schema, with optional columns that are absent as NULL; others are left out.
+
+    Digits of a time beyond microseconds are cut. Raises ValueError naming the column that does not fit.
+    """
+    import pyarrow as pa
+
+    schema = arrow_schema(table)
+    columns = []
+    for column, field in zip(table.columns, schema, strict=True):
+        if column.optional and column.name not in content.column_names:
+            columns.append(pa.nulls(content.num_rows, field.type))
+            continue
+        try:
+            values = content.column(column.name)
+            if pa.types.is_timestamp(values.type) and values.type.unit == "ns":
+                values = values.cast(pa.timestamp("us", values.type.tz), safe=False)
+            values = values.cast(field.type)
+        except (pa.ArrowException, KeyError) as error:
+            raise ValueError(f"column {column.name}: {str(error).splitlines()[0]}") from error
+        if values.null_count and not field.nullable:
+            raise ValueError(f"column {column.name}: {values.null_count} NULL values, none are allowed")
+        columns.append(values)
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
 def to_pandas(table: pa.Table) -> pd.DataFrame:
     """Integers with NULLs stay integers; dates are datetime.date."""
     import pyarrow as pa

@@ -13,6 +13,7 @@ import pytest
 from include.contract.tables import TABLES
 from include.quality import suites
 from include.quality.gate import run_gate
+from include.reading.folder import Listed
 from include.warehouse.footers import inspect_parquet
 from tests.quality.frames import DAY
 
@@ -32,6 +33,10 @@ def write(path: Path, **columns: Any) -> Path:
     return path
 
 
+def landed(*files: Path) -> Listed:
+    return Listed(files=files)
+
+
 def problems(found: pd.DataFrame) -> list[tuple[str, str | None, str]]:
     return list(found[["file", "column", "problem"]].itertuples(index=False, name=None))
 
@@ -48,7 +53,7 @@ def problems(found: pd.DataFrame) -> list[tuple[str, str | None, str]]:
     ],
 )
 def test_harmless_variations(tmp_path: Path, columns: dict[str, Any]):
-    found = inspect_parquet(SCORES, [write(tmp_path / "a.parquet", **columns)])
+    found = inspect_parquet(SCORES, landed(write(tmp_path / "a.parquet", **columns)))
     assert problems(found) == []
     assert run_gate("scores_input", DAY, suites.scores_input(SCORES, found)).passed
 
@@ -60,7 +65,7 @@ def test_timestamp_units(tmp_path: Path, unit: str):
         | {"decided_at": pa.array([1], pa.timestamp(unit, tz="UTC"))}
     )
     pq.write_table(table, tmp_path / "a.parquet")
-    assert problems(inspect_parquet(TABLES["appeals"], [tmp_path / "a.parquet"])) == []
+    assert problems(inspect_parquet(TABLES["appeals"], landed(tmp_path / "a.parquet"))) == []
 
 
 @pytest.mark.parametrize(
@@ -78,41 +83,42 @@ def test_timestamp_units(tmp_path: Path, unit: str):
     ],
 )
 def test_wrong_types(tmp_path: Path, column: str, values: Any):
-    found = inspect_parquet(SCORES, [write(tmp_path / "a.parquet", **{column: values})])
+    found = inspect_parquet(SCORES, landed(write(tmp_path / "a.parquet", **{column: values})))
     assert problems(found) == [("a.parquet", column, "wrong_type")]
     assert SCORES.column(column).type in found["detail"][0]
 
 
 def test_missing_column(tmp_path: Path):
     pq.write_table(pa.table(GOOD).drop_columns("market"), tmp_path / "a.parquet")
-    assert problems(inspect_parquet(SCORES, [tmp_path / "a.parquet"])) == [("a.parquet", "market", "missing_column")]
+    found = inspect_parquet(SCORES, landed(tmp_path / "a.parquet"))
+    assert problems(found) == [("a.parquet", "market", "missing_column")]
 
 
 def test_optional_columns_may_be_missing_but_not_of_another_type(tmp_path: Path):
     appeals = {"event_id": ["a"], "video_id": [1], "policy": ["p"], "outcome": ["upheld"]}
     appeals["decided_at"] = pa.array([1], pa.timestamp("us", tz="UTC"))
     pq.write_table(pa.table(appeals), tmp_path / "a.parquet")
-    assert problems(inspect_parquet(TABLES["appeals"], [tmp_path / "a.parquet"])) == []
+    assert problems(inspect_parquet(TABLES["appeals"], landed(tmp_path / "a.parquet"))) == []
     pq.write_table(pa.table(appeals | {"threshold_version": ["7"]}), tmp_path / "a.parquet")
-    found = inspect_parquet(TABLES["appeals"], [tmp_path / "a.parquet"])
+    found = inspect_parquet(TABLES["appeals"], landed(tmp_path / "a.parquet"))
     assert problems(found) == [("a.parquet", "threshold_version", "wrong_type")]
 
 
 def test_a_column_twice(tmp_path: Path):
     table = pa.Table.from_arrays([*GOOD.values(), GOOD["score"]], names=[*GOOD, "score"])
     pq.write_table(table, tmp_path / "a.parquet")
-    assert problems(inspect_parquet(SCORES, [tmp_path / "a.parquet"])) == [("a.parquet", "score", "wrong_type")]
+    assert problems(inspect_parquet(SCORES, landed(tmp_path / "a.parquet"))) == [("a.parquet", "score", "wrong_type")]
 
 
 def test_missing_day():
-    assert problems(inspect_parquet(SCORES, [])) == [("-", None, "missing_day")]
+    assert problems(inspect_parquet(SCORES, landed())) == [("-", None, "missing_day")]
 
 
 def test_empty_files_count_only_if_all_are(tmp_path: Path):
     pq.write_table(pa.table(GOOD).slice(0, 0), tmp_path / "empty.parquet")
-    assert problems(inspect_parquet(SCORES, [tmp_path / "empty.parquet"])) == [("-", None, "empty")]
+    assert problems(inspect_parquet(SCORES, landed(tmp_path / "empty.parquet"))) == [("-", None, "empty")]
     good = write(tmp_path / "good.parquet")
-    assert problems(inspect_parquet(SCORES, [tmp_path / "empty.parquet", good])) == []
+    assert problems(inspect_parquet(SCORES, landed(tmp_path / "empty.parquet", good))) == []
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "zero"])
@@ -121,7 +127,7 @@ def test_corrupt_files_are_named_and_do_not_hide_others(tmp_path: Path, damage: 
     content = {"cut": bad.read_bytes()[:-20], "text": b"video_id,policy\n1,fraud\n", "zero": b""}[damage]
     bad.write_bytes(content)
     other = write(tmp_path / "a.parquet", score=pa.array(["x", "y"]))
-    found = inspect_parquet(SCORES, [bad, other])
+    found = inspect_parquet(SCORES, landed(bad, other))
     assert problems(found) == [("a.parquet", "score", "wrong_type"), ("b.parquet", None, "unreadable")]
     outcome = run_gate("scores_input", DAY, suites.scores_input(SCORES, found))
     (message,) = outcome.failures
@@ -130,4 +136,5 @@ def test_corrupt_files_are_named_and_do_not_hide_others(tmp_path: Path, damage: 
 
 
 def test_a_file_that_is_gone(tmp_path: Path):
-    assert problems(inspect_parquet(SCORES, [tmp_path / "gone.parquet"])) == [("gone.parquet", None, "unreadable")]
+    found = inspect_parquet(SCORES, landed(tmp_path / "gone.parquet"))
+    assert problems(found) == [("gone.parquet", None, "unreadable")]

@@ -45,7 +45,7 @@ tested AS (
 candidates AS (
   SELECT
     video_id, policy, market, model_version, audit_hash, prevalence_hash, training_hash,
-    CASE WHEN views > 0 THEN views ELSE 0 END AS views,
+    CASE WHEN views BETWEEN 0 AND 10000000000 THEN views ELSE 0 END AS views,
     CASE WHEN score >= 0 AND score <= 1 THEN score END AS score,
     CASE WHEN score >= 0 AND score <= 1 THEN score_bin(score) ELSE -1 END AS bin
   FROM tested

@@ -1,11 +1,11 @@
 -- One row a cell and score bin: everything score_profile and score_histogram need, in one scan.
 -- NULL names become '' so that they form a cell of their own, which the scores gate refuses.
--- Views below 0 count as NULL does.
+-- Views outside the contract's bounds count as NULL does; with them inside, their sum fits into 64 bits.
 -- checked_ids holds the ids checked for duplicate keys: all of them with @id_mask = 0, else about 1 in @id_mask + 1.
 WITH scores AS (
   SELECT
     policy, market, model_version, video_id, score,
-    CASE WHEN views < 0 THEN NULL ELSE views END AS views,
+    CASE WHEN views BETWEEN 0 AND 10000000000 THEN views END AS views,
     score_bin(score) AS bin,
     CASE WHEN ((video_id ^ (video_id >> 22)) & @id_mask) = 0 THEN video_id END AS checked_id
   FROM video_scores
