@@ -5,6 +5,11 @@ Decides for every policy and model version whether re-thresholding can still win
 a weighted training snapshot over: a Parquet file, and an MLflow run that has it as its training input. Runs after each
 day's recalibration; its partition is that day.
 
+Reads: `gate_failures`, `golden_labels`, `label_consensus`, `policy_metrics`, `quality_results`, `retraining_decisions`,
+`review_sample`, `score_histogram`, `threshold_ledger`.
+
+Writes: `gate_failures`, `quality_results`, `retraining_decisions`, `training_snapshots`.
+
 A model is to be retrained when recall at the certified threshold fell by `retraining.recall_drop` against the best of
 the trailing `reference_days`, on `consecutive_days` days in a row, and `min_labels` labelled videos are there to train
 on. `retraining_decisions` holds each condition with its numbers, also when the answer is to keep the model.

@@ -4,6 +4,12 @@
 Reads the day's drops of label events, accepts or refuses each one, forms the consensus as of the day and grades the
 reviewers. Runs daily at 02:00 UTC for the day before; its partition is the day of *arrival*.
 
+Reads: `gate_failures`, `golden_labels`, `label_completeness`, `label_consensus`, `label_events`, `label_rejects`,
+`quality_results`, `review_sample`, `reviewer_labels`.
+
+Writes: `gate_failures`, `label_agreement`, `label_completeness`, `label_consensus`, `label_events`, `label_rejects`,
+`quality_results`, `reviewer_quality`.
+
 ### When a task fails
 
 | task | what it means | what to do |

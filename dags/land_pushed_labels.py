@@ -5,6 +5,10 @@ Runs whenever a tool posts an asset event to `plumbline://pushed_labels` over Ai
 how), and writes each batch as a file into the landing folder of the day the event arrived (UTC). The daily run of
 `ingest_reviewer_labels` takes it from there and judges every event like those of any file.
 
+Reads: `label_events`, `label_rejects`.
+
+Writes: `reviewer_labels`.
+
 ### When a task fails
 
 | task | what it means | what to do |

@@ -5,6 +5,13 @@ A form for product managers: choose policies, markets and a goal, and see what i
 wrongful removals and violative views prevented a day, with what can be certified from the labels there are. The answer
 is the run's note, the return value of `answer`, and a page under `reports/ad_hoc` (the return value of `write_report`).
 
+Reads: `appeals`, `approval_questions`, `enforcement_log`, `forecast_outcomes`, `gate_failures`, `golden_labels`,
+`label_agreement`, `label_completeness`, `label_consensus`, `label_events`, `label_rejects`, `policy_metrics`,
+`quality_results`, `review_sample`, `reviewer_quality`, `sampling_design`, `score_histogram`, `threshold_ledger`,
+`threshold_proposals`, `threshold_watch`.
+
+Writes: `approval_questions`, `threshold_ledger`, `threshold_proposals`.
+
 *What if* changes nothing. *Propose* goes on: what is within the guardrails is published at once, the rest waits under
 *Required Actions* for somebody else than who asked. Who asked, who approved, the reason and the expiry go into the
 ledger.

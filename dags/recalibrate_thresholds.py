@@ -6,6 +6,14 @@ judges every change by the guardrails, publishes what is within limits, and asks
 was forecast of earlier changes with what happened 1, 7 and 28 days later. Runs once a day's sample and labels are both
 there; its partition is that day.
 
+Reads: `appeals`, `approval_questions`, `enforcement_log`, `forecast_outcomes`, `gate_failures`, `golden_labels`,
+`label_agreement`, `label_completeness`, `label_consensus`, `label_events`, `label_rejects`, `policy_metrics`,
+`quality_results`, `review_sample`, `reviewer_quality`, `sampling_design`, `score_histogram`, `threshold_ledger`,
+`threshold_proposals`, `threshold_watch`.
+
+Writes: `approval_questions`, `forecast_outcomes`, `gate_failures`, `policy_metrics`, `quality_results`,
+`threshold_ledger`, `threshold_proposals`, `threshold_watch`.
+
 ### Approvals
 
 Changes outside the guardrails wait under *Required Actions*. The table there shows each cell's old and new `remove_at`,

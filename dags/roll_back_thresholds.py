@@ -5,6 +5,10 @@ Enter a version of the ledger. The run shows under *Required Actions* what would
 publishes the thresholds of that version as a new one, and replaces `thresholds.json` in the same run. *Cancel*, or no
 answer within `approval.timeout_hours`, changes nothing. The ledger forgets nothing: it only grows.
 
+Reads: `approval_questions`, `threshold_ledger`.
+
+Writes: `approval_questions`, `threshold_ledger`.
+
 Who started the run may confirm it: every version was within limits or approved once, and undoing must not wait for a
 second person. The ledger has both names. If anything changed these cells between question and answer, nothing is
 published. Versions are listed in the daily report, under *Ledger*.

@@ -5,6 +5,11 @@ Checks the day's scores, profiles them in one scan, designs a stratified Poisson
 minutes, draws it, and exports the review queue (docs/review_tools.md). Runs daily at 02:00 UTC for the day before; its
 partition is that day.
 
+Reads: `gate_failures`, `golden_labels`, `label_consensus`, `label_events`, `quality_results`, `review_sample`,
+`sampling_design`, `score_histogram`, `score_profile`, `threshold_ledger`, `video_scores`.
+
+Writes: `gate_failures`, `quality_results`, `review_sample`, `sampling_design`, `score_histogram`, `score_profile`.
+
 ### When a task fails
 
 | task | what it means | what to do |
