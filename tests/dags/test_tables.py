@@ -104,7 +104,7 @@ def test_each_dag_runs_when_it_says(dags: dict[str, Any]) -> None:
             assert DAILY_TIMETABLE.expression == "0 2 * * *"
             assert doc.when == "every day at 02:00 UTC, for the day before"
         elif isinstance(schedule, PartitionedAssetTimetable):
-            awaited = schedule.asset_condition
+            awaited: Any = schedule.asset_condition
             assert {announces[asset.uri] for asset in getattr(awaited, "objects", (awaited,))} == {
                 word.strip("`") for word in doc.when.split() if word.startswith("`")
             }
