@@ -162,6 +162,14 @@ def publish_changes(
     return _publish(project, act, step, now)
 
 
+def serve_newest(project: Project) -> str:
+    """Bring `thresholds.json` in line with the ledger, which is not empty; what was found there and done.
+
+    Raises LedgerError and OSError as `publish` does.
+    """
+    return _serve(project, read_chain(project)[-1])
+
+
 def read_chain(project: Project) -> list[Row]:
     """The ledger in order, once it is known to be sound, to reach as far as what is served, and to agree with it.
 

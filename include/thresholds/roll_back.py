@@ -16,7 +16,7 @@ from include.files import digest_of
 from include.ledger.canaries import canaries
 from include.ledger.chain import thresholds_of
 from include.ledger.overrides import overrides
-from include.ledger.publication import Act, publish_changes, read_chain
+from include.ledger.publication import Act, publish_changes, read_chain, serve_newest
 from include.project import Project
 from include.proposals.approval import Answer, Question, may_answer
 from include.thresholds.request import FormRun, RequestError
@@ -68,17 +68,17 @@ class RollBack:
         return found
 
     def unfinished(self) -> str | None:
-        """What this run published before its process was killed; None: nothing."""
-        for row in self._chain():
-            if json.loads(row["request"]).get("origin") == self.form.origin:
-                return f"Rolled back to version {self.version}, as version {row['version']}."
-        return None
+        """Serves what this run published before its process was killed, and says so; None: nothing."""
+        published = self._published()
+        if published is None:
+            return None
+        return f"Rolled back to version {self.version}, as version {published}. {serve_newest(self.project)}."
 
     def question(self) -> Question | None:
         """What bringing the version back changes; None: this run did it already, or nothing differs any more."""
         chain = self._chain()
         changes, gone = rolled_back(chain, self.version, self.project.config)
-        if not changes or self.unfinished() is not None:
+        if not changes or self._published() is not None:
             return None
         subject = f"Roll the thresholds back to version {self.version}"
         text = _text(self.form, chain, self.version, changes, gone)
@@ -116,6 +116,13 @@ class RollBack:
         if result.outcome == "refused":
             return f"Not rolled back. {result.refused['']}. The thresholds in force stay."
         return f"Rolled back to version {self.version}, as version {result.version}. {result.serving}."
+
+    def _published(self) -> int | None:
+        """The version that this run made; None: none yet."""
+        for row in self._chain():
+            if json.loads(row["request"]).get("origin") == self.form.origin:
+                return int(row["version"])
+        return None
 
     def _chain(self) -> list[Row]:
         return read_chain(self.project)

@@ -138,10 +138,12 @@ class Approval:
         return self.run.day
 
     def unfinished(self) -> str | None:
-        """Publishes what was approved but, as the process was killed, not published; what it came to, None: nothing."""
+        """Publishes and serves what was approved, as the process may have been killed before; None: nothing was.
+
+        What the ledger holds already is not published again, but `thresholds.json` may lack it.
+        """
         proposals = self.run.proposals()
-        done = published_ids(read_chain(self.run.project))
-        approved = proposals[(proposals["status"] == ProposalStatus.APPROVED) & ~proposals["proposal_id"].isin(done)]
+        approved = proposals[proposals["status"] == ProposalStatus.APPROVED]
         if approved.empty:
             return None
         return self._publish(approved, str(approved["answered_by"].iloc[0]))
