@@ -10,7 +10,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-busy lint verify-ledger bench bench-guarantee bench-loop emulator browser docs lock clean install install-dev
+.PHONY: help demo up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop emulator browser docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -24,6 +24,9 @@ up: install ## Open the Airflow UI over the demo's data, on this machine only
 
 down: ## Stop the Airflow UI
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m include.local.server down; fi
+
+airflow: install ## Run Airflow's own command line on the local installation: ARGS="dags list-runs sample_for_review"
+	@$(BIN)/python -m include.local.command $(ARGS)
 
 test: install-dev emulator lint ## Lint, check types and docs, and run the whole suite
 	@$(BIN)/python -m pytest $(SUITE)
