@@ -94,7 +94,7 @@ class Api:
             f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(asking['dag_run_id'])}": question["body"]
             for question in found
             for asking in [question["task_instance"]]
-            if asking["dag_id"] == dag_id and asking["state"] == "awaiting_input"
+            if asking["dag_id"] == dag_id and asking["state"] in ("awaiting_input", "deferred")
         }
 
     def asked(self, runs: list[str]) -> dict[str, str]:
