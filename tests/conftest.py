@@ -66,11 +66,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def history(dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Loop:
-    """DAYS days of the daily Dags; a person has never been asked anything yet. Tests work on copies.
+    """DAYS days of the daily Dags; nothing was approved yet. Tests work on copies.
 
     The first of pytest-xdist's processes that wants it makes it, for all of them. The last day's sample and labels are
     its Dags'; the steps of the days before are called without Airflow and gates.
     """
+    from tests.history import REJECTED
     from tests.loop import LAST, Loop
 
     own = tmp_path_factory.getbasetemp()
@@ -84,8 +85,8 @@ def history(dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> L
         shutil.rmtree(home, ignore_errors=True)
         patch.setenv("PLUMBLINE_HOME", str(home))
         for index in range(LAST):
-            loop.steps.run_day(index)
-        assert len(loop.read("threshold_ledger")) == 1, "a person was asked, or something was published"
+            loop.steps.run_day(index, REJECTED)
+        assert len(loop.read("threshold_ledger")) == 1, "something was published"
         loop.platform.land_day(loop.day(LAST))
         loop.run("sample_for_review", LAST)
         loop.run("ingest_reviewer_labels", LAST)

@@ -21,6 +21,7 @@ from tests.places import settings_in
 
 START = date(2026, 11, 1)
 APPROVED = Answer("Approve", "ana", "ana")
+REJECTED = Answer("Reject", "ana", "ana")
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class History:
         labels.form_consensus(project, day)
         self._pass("consensus", day)
 
-    def run_day(self, index: int) -> None:
-        """Labels the day, and runs the steps that a change takes. A person approves."""
+    def run_day(self, index: int, answer: Answer = APPROVED) -> None:
+        """Labels the day, and runs the steps that a change takes. A person gives the answer, if one is asked."""
         self.label_day(index)
         day, project = self.day(index), self.project
         thresholds.propose_thresholds(project, day)
@@ -75,7 +76,7 @@ class History:
         thresholds.compare_forecasts(project, day)
         approval = thresholds.approval(project, day)
         if approval.question() is not None:
-            approval.settle(APPROVED)
+            approval.settle(answer)
 
     def _pass(self, gate: str, day: date) -> None:
         """Gates have tests of their own and take most of a day's time."""

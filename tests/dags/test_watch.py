@@ -33,7 +33,7 @@ def published(loop: Loop) -> Loop:
     shutil.rmtree(loop.settings.warehouse / "threshold_ledger")
     loop.settings.thresholds.unlink()
     assert loop.settings.anchor is not None
-    shutil.rmtree(loop.settings.anchor)
+    shutil.rmtree(loop.settings.anchor, ignore_errors=True)
     change = Change(BAD, ThresholdPair(**SAFE), ThresholdPair(**BROKEN), "x")
     act = Act(loop.day(0), "ana", "an experiment", {"kind": "ad_hoc"})
     result = publish_changes(loop.project, lambda chain: [change], act, datetime.now(UTC))
