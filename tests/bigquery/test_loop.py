@@ -77,5 +77,6 @@ def test_the_loop_ends_with_the_tables_of_the_embedded_warehouse(
 CLOCK = {
     "threshold_ledger": ("published_at", "hash", "previous_hash", "column_hashes"),
     "training_snapshots": ("mlflow_run_id",),
+    "approval_questions": ("asked_in",),
 }
 """Columns that hold the time, or follow from it."""
