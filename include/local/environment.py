@@ -40,7 +40,7 @@ def airflow_environment(home: Path = AIRFLOW_HOME) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
         "AIRFLOW__CORE__FERNET_KEY": _secret(home / "fernet_key", 32),
         "AIRFLOW__API_AUTH__JWT_SECRET": _secret(home / "jwt_secret", 64),
-        # By default a worker gives up on the server, and SQLite on another writer, after 5 s: too soon on a busy machine.
+        # By default a worker gives up on the server, and SQLite on another writer, after 5 s: too soon on a busy one.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=60",
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
