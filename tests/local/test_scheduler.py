@@ -340,29 +340,6 @@ def test_a_run_named_daily_touches_nothing_of_the_daily_run(airflow: tuple[Api, 
     assert len(proposals(history, "recalibrate_ad_hoc/daily")) > 0
 
 
-def test_an_answer_given_the_moment_a_question_appears_counts_once(airflow: tuple[Api, History], approver: Api) -> None:
-    api, history = airflow
-    before = len(versions(history))
-    runs = [api.fill_in("roll_back_thresholds", version=2, reason=f"at once, {number}") for number in range(3)]
-    waiting = set(runs)
-
-    def all_answered() -> bool:
-        for run in sorted(waiting):
-            try:
-                approver.answer(run, "roll_back", "Cancel")
-                waiting.remove(run)
-            except urllib.error.HTTPError as error:
-                if error.code != 404:  # not asked yet
-                    raise
-        return not waiting
-
-    wait_for(all_answered, "all runs have asked", every=0)
-    for run in runs:
-        ended = api.finished(run)
-        assert (ended["state"], ended["note"]) == ("success", "Cancelled by approver: the thresholds in force stay.")
-    assert len(versions(history)) == before
-
-
 def test_a_rollback_is_cancelled_and_another_confirmed_through_the_api(airflow: tuple[Api, History]) -> None:
     api, history = airflow
     newest, first = versions(history)[-1], versions(history)[0]
