@@ -9,6 +9,7 @@ times: its videos are new, and the truth is the population's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from scipy.special import expit, logit
 from include.certificates.certify import Goal, certify
 from include.config.load import load_config
 from include.config.model import Config, Market, ThresholdLimits
-from include.contract.grid import bin_of
+from include.contract.grid import bin_of, first_bin
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, N_BINS
 from include.evidence.calibration import calibrate
@@ -169,7 +170,8 @@ def next_draw(worlds: Worlds, seen: pd.DataFrame, goal: Goal, config: Config, go
 
 def _thresholds(world: World, remove_at: float) -> pd.DataFrame:
     cells = pd.DataFrame({"policy": POLICY, "market": sorted(world), "model_version": VERSION})
-    return cells.assign(remove_at=remove_at, review_at=remove_at / 4)
+    edge = math.ceil(first_bin(remove_at) / 4) / N_BINS  # thresholds lie on bin edges
+    return cells.assign(remove_at=remove_at, review_at=edge)
 
 
 # What is true ------------------------------------------------------------------------------------------------------
