@@ -81,7 +81,7 @@ class Site:
         return accepted(self.project, table, gate, BEFORE, day).query("ds == @day")
 
     def outputs(self) -> dict[str, Any]:
-        """Content hash of every partition, and of the review queues; the trace of healed failures is kept and left out."""
+        """Content hash of every partition but the trace of healed failures, and of the review queues."""
         warehouse = self.project.warehouse
         owned = [name for name, table in TABLES.items() if table.owner == "plumbline" and name != "gate_failures"]
         found: dict[str, Any] = {
