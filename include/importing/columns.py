@@ -6,12 +6,22 @@ import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 FORMATS = (".csv", ".parquet")
+
+_WHOLE_FLOAT = r"^(-?[0-9]+)\.0$"
+_EXPONENT = r"-?[0-9]+([.,][0-9]+[eE][+-]?|[eE]\+)[0-9]+"
+"""As spreadsheets and pandas write a float; 12e34 may be an id of letters and digits."""
+
+_EXACT_IN_FLOAT = 2**53
 
 
 class ImportRefused(ValueError):
@@ -37,6 +47,20 @@ def read_columns(path: Path, names: Sequence[str]) -> pd.DataFrame:
     if rows.empty:
         raise ImportRefused(f"{path}: the file has no row")
     return rows.apply(lambda column: column.str.strip()).set_axis(range(1, len(rows) + 1), axis=0)
+
+
+def read_ids(rows: pd.DataFrame, name: str, path: Path) -> pd.Series:
+    """The ids of a column of `read_columns`, as they are; but 7.0, as a column with gaps is written, is 7.
+
+    Raises ImportRefused for a missing id, and for one that a float wrote and may have rounded.
+    """
+    items = rows[name]
+    refuse_where(items == "", items, path, "is no item id")
+    whole = items.str.extract(_WHOLE_FLOAT)[0]
+    large = whole.map(lambda digits: isinstance(digits, str) and abs(int(digits)) >= _EXACT_IN_FLOAT)
+    rounded = items.str.fullmatch(_EXPONENT) | large
+    refuse_where(rounded, items, path, "passed through a float that may have rounded it: write ids as text or integers")
+    return whole.where(whole.notna(), items).rename(name)
 
 
 def refuse_where(bad: npt.ArrayLike, values: pd.Series, path: Path, reason: str) -> None:
@@ -84,11 +108,25 @@ def _read_parquet(path: Path, names: Sequence[str]) -> pd.DataFrame:
     texts = {}
     for name in names:
         try:
-            texts[name] = table.column(name).cast(pa.string()).fill_null("").to_pandas()
+            texts[name] = _written(table.column(name)).fill_null("").to_pandas()
         except pa.ArrowException as error:
             found = table.column(name).type
             raise ImportRefused(f"{path}, column {name}: is {found}; text or numbers are expected") from error
     return pd.DataFrame(texts)
+
+
+def _written(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Values as text; floats from where they may have been rounded to whole numbers on, with an exponent."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    exact = {pa.float16(): 2.0**11, pa.float32(): 2.0**24, pa.float64(): float(_EXACT_IN_FLOAT)}.get(values.type)
+    if exact is not None:
+        wide = values.cast(pa.float64())
+        if pc.any(pc.greater_equal(pc.abs(wide), exact)).as_py():
+            texts = [None if v is None else f"{v:e}" if abs(v) >= exact else repr(v) for v in wide.to_pylist()]
+            return pa.chunked_array([pa.array(texts, pa.string())])
+    return values.cast(pa.string())
 
 
 def _check_header(path: Path, found: list[str], names: Sequence[str]) -> None:

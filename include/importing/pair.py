@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from include.config.model import MarketName, Name
 from include.contract.tables import TABLES
-from include.importing.columns import ImportRefused, read_columns, refuse_where
+from include.importing.columns import ImportRefused, read_columns, read_ids, refuse_where
 
 GUIDELINE = "imported"
 """Guideline version of every imported vote."""
@@ -70,8 +70,7 @@ def read_scores(path: Path, columns: Columns, policy: str) -> pd.DataFrame:
     if not columns.scores or len(set(columns.scores.values())) < len(columns.scores):
         raise ImportRefused(f"score columns {dict(columns.scores)}: each needs a model version of its own")
     rows = read_columns(path, [columns.item, columns.market, *columns.scores])
-    items, markets = rows[columns.item], rows[columns.market]
-    refuse_where(items == "", items, path, "is no item id")
+    items, markets = read_ids(rows, columns.item, path), rows[columns.market]
     refuse_where(items.duplicated(), items, path, "occurs in an earlier row: each item has one row")
     names = {name: _fits(_MARKET, name) for name in markets.unique()}
     refuse_where(~markets.map(names), markets, path, _MARKET_RULE)
@@ -101,13 +100,13 @@ def read_votes(path: Path, columns: Columns, policy: str, scores: pd.DataFrame, 
     row, without rater, or that is none of 0, 1, true, false; a rater's second vote on an item.
     """
     rows = read_columns(path, [columns.item, columns.rater, columns.vote])
-    items, raters, votes = rows[columns.item], rows[columns.rater], rows[columns.vote]
+    items, raters, votes = read_ids(rows, columns.item, path), rows[columns.rater], rows[columns.vote]
     ids = items.map({item: video_id(item) for item in items.unique()}).astype("int64")
-    refuse_where(items.eq("") | ~ids.isin(scores["video_id"]), items, path, "is no item of the score file")
+    refuse_where(~ids.isin(scores["video_id"]), items, path, "is no item of the score file")
     refuse_where(raters == "", raters, path, "is no rater")
     decisions = votes.str.lower().map(_DECISIONS)
     refuse_where(decisions.isna(), votes, path, "is no vote: 0, 1, true and false are allowed")
-    twice = rows.duplicated([columns.item, columns.rater])
+    twice = pd.DataFrame({"item": items, "rater": raters}).duplicated()
     refuse_where(twice, raters, path, "voted on this item in an earlier row: each rater has one vote an item")
     events = pd.DataFrame(
         {

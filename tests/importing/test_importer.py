@@ -4,6 +4,7 @@ import hashlib
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -197,6 +198,33 @@ BAD_VOTES = {
     "twice": (VOTES + "bob,7,0\n", r"column who, row 4: 'bob' voted on this item in an earlier row"),
     "no rows": ("who,id,bad\n", r"v\.csv: the file has no row"),
 }
+
+
+ITEM = 1_582_917_533_873_852_417
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+@pytest.mark.parametrize("kind", ["float64", "float32", "text", "point"])
+def test_ids_that_a_float_may_have_rounded_are_refused_and_never_become_another_item(
+    files: Files, ending: str, kind: str
+) -> None:
+    scores = pd.DataFrame({"id": [ITEM, 7], "country": "BR", "a": 0.9, "b": 0.8})
+    votes = pd.DataFrame({"id": [ITEM, ITEM + 1, ITEM + 2], "who": ["a", "b", "c"], "bad": ["1", "0", "0"]})
+    written = {"text": "{:.6E}".format, "point": "{}.0".format}
+    for path, rows in ((files.scores, scores), (files.votes, votes)):
+        ids = rows["id"].map(written[kind]) if kind in written else rows["id"].astype(np.dtype(kind))
+        written_rows = rows.assign(id=ids)
+        if ending == "csv":
+            written_rows.to_csv(path, index=False)
+        else:
+            written_rows.to_parquet(path.with_suffix(".parquet"), index=False)
+    with pytest.raises(ImportRefused, match=r"column id, row 1: .* passed through a float that may have rounded it"):
+        files.again(files.scores.with_suffix(f".{ending}"), files.votes.with_suffix(f".{ending}"))
+    assert not files.landing.exists()
+
+
+def test_small_ids_that_a_column_with_gaps_wrote_as_floats_are_themselves(files: Files) -> None:
+    assert files.load(votes=VOTES.replace(",7,", ",7.0,")) == files.load()
 
 
 @pytest.mark.parametrize(("votes", "message"), BAD_VOTES.values(), ids=list(BAD_VOTES))
