@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -54,6 +55,7 @@ _FEWEST_SPARES, _MOST_SPARES = 0.5, 2.0
 _FEWEST_JUDGED = 10.0  # an estimate from fewer labels is no ground to ask for more
 _MOST_COPIES = 1e4  # labels_needed is not extrapolated beyond so many times the sample
 _CURVE_POINTS = 100
+_LOWEST, _HIGHEST = 1e-6, 1.0 - 1e-9  # between which a ratio's limit is sought
 
 Array = NDArray[np.float64]
 Index = int | NDArray[np.int64]
@@ -183,7 +185,7 @@ def curve(sample: pd.DataFrame, goal: Goal, *, confidence: float, candidates: Ar
         {
             "threshold": search.threshold[shown],
             "estimate": goal.stated(estimate[shown]),
-            "bound": goal.stated([search.bound(int(j)) for j in shown]),
+            "bound": goal.stated(search.bounds(shown)),
             "n": search.labels()[shown],
             "certified": np.isin(shown, certified),
             "approximate_low": ends[0],
@@ -308,11 +310,33 @@ class _Search:
             k, n = np.rint(self.num[j] / self.weight[0]), np.rint(self.den[j] / self.weight[0])
             return float(binomial_lower_bound(k, n, 1.0 - self.level))
 
-        def excess(share: float) -> float:  # the logarithm is nearly straight where it matters
-            return math.log(max(self.p_value(j, share), 1e-300) / self.level)
+        excess = partial(self._excess, j)
+        return 0.0 if excess(_LOWEST) >= 0.0 else float(optimize.brentq(excess, _LOWEST, _HIGHEST, xtol=1e-6))
 
-        low, high = 1e-6, 1.0 - 1e-9
-        return 0.0 if excess(low) >= 0.0 else float(optimize.brentq(excess, low, high, xtol=1e-6))
+    def bounds(self, shown: NDArray[np.intp]) -> list[float]:
+        """`bound` of several candidates, for a picture: up to 0.0002 below. Each is sought near the one before."""
+        found: list[float] = []
+        for j in shown.tolist():
+            near = found[-1] if found else 0.5
+            found.append(self.bound(j) if self.closed_form[j] else self._bound_near(j, near))
+        return found
+
+    def _bound_near(self, j: int, near: float) -> float:
+        excess, step = partial(self._excess, j), 0.01
+        low = high = min(max(near, _LOWEST), _HIGHEST)
+        if excess(low) >= 0.0:
+            while low > _LOWEST and excess(low := max(low - step, _LOWEST)) >= 0.0:
+                high, step = low, 4.0 * step
+        else:
+            while high < _HIGHEST and excess(high := min(high + step, _HIGHEST)) < 0.0:
+                low, step = high, 4.0 * step
+        if low == _LOWEST and excess(low) >= 0.0:
+            return 0.0
+        return max(float(optimize.brentq(excess, low, high, xtol=1e-4)) - 1e-4, 0.0)
+
+    def _excess(self, j: int, share: float) -> float:
+        """Below 0 where candidate j's ratio is shown to be above `share`. The logarithm is nearly straight there."""
+        return math.log(max(self.p_value(j, share), 1e-300) / self.level)
 
     def labels(self) -> NDArray[np.int64]:
         """Labels that each candidate's test rests on."""
