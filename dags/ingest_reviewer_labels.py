@@ -7,8 +7,8 @@ reviewers. Runs daily at 02:00 UTC for the day before; its partition is the day 
 Reads: `gate_failures`, `golden_labels`, `label_completeness`, `label_consensus`, `label_events`, `label_rejects`,
 `quality_results`, `review_sample`, `reviewer_labels`.
 
-Writes: `gate_failures`, `label_agreement`, `label_completeness`, `label_consensus`, `label_events`, `label_rejects`,
-`quality_results`, `reviewer_quality`.
+Writes: `gate_failures`, `input_rejects`, `label_agreement`, `label_completeness`, `label_consensus`, `label_events`,
+`label_rejects`, `quality_results`, `reviewer_quality`.
 
 ### When a task fails
 
@@ -17,6 +17,7 @@ Writes: `gate_failures`, `label_agreement`, `label_completeness`, `label_consens
 | `ingest_events` | storage failed, twice retried; events that cannot be read never fail a task, they are refused | read the log; clear the task once storage is back |
 | `gate_labels` | too many events were refused, or are about videos that were never sampled, or every file is mostly garbage | look at `label_rejects` of the day: reason, file, line and raw text; have the review tool send the drop again, or correct and replay the events (docs/labels.md), then clear from `ingest_events` |
 | `form_consensus` | the consensus cannot be formed from the accepted events | the message names policy and column |
+| `gate_golden_labels` | more of the day's golden labels than `gates.max_reject_share` were set aside, or a file cannot be read; all else went on without them | the message names file, line, column and an example, `input_rejects` has them all; have the experts' file delivered again, then clear the task and `form_consensus` with what follows |
 | `gate_consensus` | the consensus is out of range or incomplete | clear from `ingest_events`; report it if it fails again |
 
 The log of `form_consensus` names reviewers below their policy's floor and what was done with their votes
@@ -46,6 +47,7 @@ with DAG(
     doc_md=__doc__,
     **COMMON,
 ):
+    step("labels", "gate_golden_labels", **STORAGE)
     read = step("labels", "ingest_events", **STORAGE)
     chain(
         step("labels", "gate_labels", read.output),

@@ -35,10 +35,8 @@ def land_pushed_labels() -> list[tuple[str, str]]:
     from include.labels.push import pushed
     from include.labels.stage import land
 
-    batches = [
-        pushed(event.timestamp, event.extra)
-        for event in get_current_context()["triggering_asset_events"][PUSHED_LABELS]
-    ]
+    events = get_current_context()["triggering_asset_events"][PUSHED_LABELS]
+    batches = [batch for event in events if (batch := pushed(event.timestamp, event.extra)).content]
     for batch in batches:
         with opened(get_current_context(), batch.day.isoformat()) as project:
             land(project, batch)

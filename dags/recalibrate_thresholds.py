@@ -11,7 +11,7 @@ Reads: `appeals`, `approval_questions`, `enforcement_log`, `forecast_outcomes`, 
 `quality_results`, `review_sample`, `reviewer_quality`, `sampling_design`, `score_histogram`, `threshold_ledger`,
 `threshold_proposals`, `threshold_watch`.
 
-Writes: `approval_questions`, `forecast_outcomes`, `gate_failures`, `policy_metrics`, `quality_results`,
+Writes: `approval_questions`, `forecast_outcomes`, `gate_failures`, `input_rejects`, `policy_metrics`, `quality_results`,
 `threshold_ledger`, `threshold_proposals`, `threshold_watch`.
 
 ### Approvals
@@ -65,6 +65,7 @@ that acts on all videos at once and ends the canary. To end one by hand, roll ba
 
 | task | what it means | what to do |
 |---|---|---|
+| `gate_appeals`, `gate_enforcement_log` | more of the day's rows than `gates.max_reject_share` were set aside, or a file cannot be read; all else went on without them | the message names file, line, column and an example, `input_rejects` has them all; have the platform deliver the day again, then clear the task, and `watch_published` and what follows |
 | `measure` | the labels and the histograms do not fit together | the message names the column; clear from `ingest_reviewer_labels` of the day |
 | `watch_published` | the ledger, the labels, appeals, `enforcement_log` or the day before's `threshold_watch` cannot be read | the message names it; thresholds stay; clear the task |
 | `propose_thresholds` | a cell has no policy or market in `policies.yaml`, or a column is missing; or the ledger or `thresholds.json` was changed by hand | the message names it; for the ledger see below |
@@ -108,6 +109,8 @@ with DAG(
     doc_md=__doc__,
     **COMMON,
 ):
+    step("thresholds", "gate_appeals", **STORAGE)
+    step("thresholds", "gate_enforcement_log", **STORAGE)
     chain(
         step("thresholds", "measure", **STORAGE),
         step("thresholds", "watch_published"),

@@ -341,6 +341,23 @@ _OWNED = (
         large=True,
     ),
     Table(
+        "input_rejects",
+        "plumbline",
+        "A row of golden_labels, appeals or enforcement_log that was set aside, with what it said and why",
+        (
+            Column("table_name", "STRING", "The input"),
+            Column("source_file", "STRING", "File it came in; the table's name where it came in none"),
+            _count("source_line", "Line or row in that file, from 1; 0: the file as a whole"),
+            Column("column_name", "STRING", "Column at fault; NULL: the row or the file", nullable=True),
+            Column("reason", "STRING", "Named reason"),
+            Column("detail", "STRING", "Column and value that caused it"),
+            Column("raw", "STRING", "The row as it was read"),
+        ),
+        key=("table_name", "source_file", "source_line"),
+        slice_by="table_name",
+        large=True,
+    ),
+    Table(
         "label_consensus",
         "plumbline",
         "What reviewers together say of a sampled video, as of the day",

@@ -72,3 +72,63 @@ APPROVE, REJECT = "Approve", "Reject"
 
 CONFIRM, CANCEL = "Roll back", "Cancel"
 """What a person may answer to a question about a rollback; the last counts if nobody answers in time."""
+
+
+class Reason(Term):
+    """Why a file, a line or a row was refused: `reason` in label_rejects and input_rejects.
+
+    The first that applies, in this order, names the refusal.
+    """
+
+    UNKNOWN_FILE_TYPE = (
+        "unknown_file_type",
+        "The name ends in none of .jsonl, .csv, .parquet, .json; the file is not read.",
+    )
+    LINK_OUT_OF_FOLDER = "link_out_of_folder", "A link that leads out of the landing folder; it is not followed."
+    EMPTY_FILE = "empty_file", "The file holds no byte."
+    UNREADABLE_FILE = "unreadable_file", "The file as a whole cannot be read, such as a truncated Parquet file."
+    FILE_TOO_LARGE = (
+        "file_too_large",
+        "More than 500,000 rows, or more than 256 MiB of text once unpacked; so much belongs into several files.",
+    )
+    PUSH_TOO_LARGE = "push_too_large", "A pushed batch of more than 1 MiB; so much belongs into a file of its own."
+    LINE_TOO_LONG = "line_too_long", "The line or row is longer than 1 MiB; only its beginning is kept."
+    WRONG_ENCODING = "wrong_encoding", "The text is not UTF-8."
+    UNREADABLE_LINE = "unreadable_line", "The line is not a JSON object, or not a CSV record with the header's columns."
+    BAD_COLUMNS = "bad_columns", "The file lacks a required column or names one twice; all its lines are refused."
+    SKIPPED_ANNOTATION = "skipped_annotation", "A Label Studio annotation whose annotator skipped the task; no answer."
+    NO_ANSWER = "no_answer", "A Label Studio webhook about something else than an answer, such as a deleted annotation."
+    WRONG_TYPE = "wrong_type", "A field holds a list, an object, a truth value or bytes instead of text or a number."
+    MISSING_FIELD = "missing_field", "A required field is absent or blank."
+    BAD_VIDEO_ID = (
+        "bad_video_id",
+        "video_id is not a 64-bit integer, or passed through a float that may have rounded it.",
+    )
+    BAD_INTEGER = "bad_integer", "A column of whole numbers holds something else."
+    BAD_TRUTH_VALUE = "bad_truth_value", "A column of truth values holds something else than true, false, 1 or 0."
+    UNKNOWN_POLICY = "unknown_policy", "policies.yaml has no such policy."
+    UNKNOWN_DECISION = "unknown_decision", "decision is not violating, not_violating or unsure."
+    NOT_ALLOWED = "not_allowed", "The value is none of those that docs/tables.md lists for the column."
+    OUT_OF_BOUNDS = "out_of_bounds", "The number is outside the column's bounds in docs/tables.md."
+    BAD_TIMESTAMP = "bad_timestamp", "The time is not an ISO 8601 date with a time of day."
+    LABELLED_IN_FUTURE = "labelled_in_future", "labelled_at lies after the day of arrival (UTC)."
+    OTHER_GUIDELINE = "other_guideline", "The label was made under another guideline version than the policy's."
+    SUPERSEDES_ITSELF = "supersedes_itself", "The event claims to correct itself."
+    VIDEO_NOT_SAMPLED = "video_not_sampled", "No sample of the window holds the video for this policy."
+    OTHER_SAMPLE = "other_sample", "sample_id is given, but is not a draw of this video for this policy."
+    LABELLED_BEFORE_SAMPLED = (
+        "labelled_before_sampled",
+        "The label is not from a day after a day whose sample holds it.",
+    )
+    MOSTLY_GARBAGE = (
+        "mostly_garbage",
+        "Nothing is wrong with the row, but too much of its file was refused for the rest to be believed.",
+    )
+    DUPLICATE_EVENT = "duplicate_event", "An exact repeat of an event already accepted; it counts once."
+    CONFLICTING_EVENT = "conflicting_event", "The event_id of an accepted event with other content; the first stands."
+    CONFLICTING_ROW = "conflicting_row", "Another row of the day has the same key and other content; neither counts."
+    DUPLICATE_ROW = "duplicate_row", "An exact repeat of another row of the day; it counts once."
+
+
+HARMLESS = (Reason.DUPLICATE_EVENT, Reason.DUPLICATE_ROW, Reason.SKIPPED_ANNOTATION, Reason.NO_ANSWER)
+"""Refusals a good file may be full of: a review tool that exports everything every day repeats itself."""

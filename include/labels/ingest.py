@@ -2,11 +2,7 @@
 
 `Reason` lists the rules with their meaning; the first that applies, in its order, names the refusal. Decisions behind:
 
-- *Blanks.* Surrounding white space is not part of a value; a blank value is missing.
-- *Ids* are read as integers, digit by digit. `7.0` and `7,0` are accepted up to 2^53; above, the id went through a
-  float and may have been rounded, so it is refused, as is any exponent.
-- *Times* are ISO 8601 with a time of day; without an offset they are UTC, as the contract says. A decimal comma in the
-  seconds is a point; digits beyond microseconds are cut.
+- *Values* are read as `include.reading.values` says of all inputs.
 - *Sampled.* A day's sample is drawn when the day is over, so a label belongs to the latest draw of its video and
   policy before the day it was made (`sampled_on`, `programme`). A sample_id, where given, must be one of these draws
   and says which programme asked. Without one, of the programmes that drew the video on that latest day the first of
@@ -27,7 +23,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,17 +31,16 @@ import pandas as pd
 from include.config.model import Config
 from include.contract.schema import empty_frame
 from include.contract.tables import TABLES
-from include.labels.drops import FIELDS, REQUIRED_FIELDS, Reason
+from include.contract.terms import HARMLESS, Reason
+from include.labels.drops import FIELDS, REQUIRED_FIELDS
+from include.reading.values import Verdicts, stripped, times, whole_numbers
 
 _EVENTS = TABLES["label_events"]
 _REJECTS = TABLES["label_rejects"]
 _CONTENT = [name for name in FIELDS if name != "event_id"]
 _ORDER = ["source_file", "source_line"]
 
-_INTEGER = re.compile(r"([+-]?[0-9]{1,19})([.,]0)?")
-_EXACT_IN_FLOAT = 2**53
 PROGRAMMES_BY_PRECEDENCE = ("audit", "prevalence", "training", "golden")
-_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
 
 
 @dataclass(frozen=True)
@@ -58,24 +52,6 @@ class Ingested:
     events: pd.DataFrame
     rejects: pd.DataFrame
     read: int
-
-
-class _Verdicts:
-    """The first refusal of each row."""
-
-    def __init__(self, rows: int) -> None:
-        self.reason = np.full(rows, "", dtype=object)
-        self.detail = np.full(rows, "", dtype=object)
-
-    @property
-    def open(self) -> np.ndarray:
-        return np.asarray(self.reason == "", dtype=bool)
-
-    def refuse(self, where: pd.Series | np.ndarray, reason: Reason, column: str, values: pd.Series) -> None:
-        """Refuse the rows `where` that are still open; the detail is `column` with the row's value."""
-        rows = np.flatnonzero(np.asarray(where, dtype=bool) & self.open)
-        self.reason[rows] = reason.value
-        self.detail[rows] = [f"{column}: {str(value)[:100]!r}" for value in values.iloc[rows]]
 
 
 def ingest(
@@ -98,8 +74,8 @@ def ingest(
         config: policies and their guideline versions, and what makes a file garbage.
     """
     rows = raw.sort_values(_ORDER, kind="stable", ignore_index=True)
-    fields = rows[list(FIELDS)].apply(lambda column: column.astype("str").str.strip()).replace("", np.nan)
-    verdicts = _Verdicts(len(rows))
+    fields = rows[list(FIELDS)].apply(stripped)
+    verdicts = Verdicts(len(rows))
     for name in REQUIRED_FIELDS:
         verdicts.refuse(fields[name].isna(), Reason.MISSING_FIELD, name, rows[name].fillna(""))
 
@@ -133,33 +109,20 @@ def ingest(
     )
 
 
-def _video_id(text: str) -> int | None:
-    match = _INTEGER.fullmatch(text)
-    if match is None:
-        return None
-    value = int(match[1])
-    limit = _EXACT_IN_FLOAT + 1 if match[2] else 2**63
-    return value if -limit <= value < limit else None
-
-
-def _typed(fields: pd.DataFrame, verdicts: _Verdicts, config: Config) -> pd.DataFrame:
+def _typed(fields: pd.DataFrame, verdicts: Verdicts, config: Config) -> pd.DataFrame:
     """`fields` with video_id as int64 (0 where refused) and labelled_at in UTC (NaT where refused)."""
-    ids = [_video_id(text) for text in fields["video_id"].fillna("")]
-    verdicts.refuse(np.array([i is None for i in ids]), Reason.BAD_VIDEO_ID, "video_id", fields["video_id"])
+    ids, wrong = whole_numbers(fields["video_id"])
+    bad = np.array([why != "" for why in wrong], dtype=bool)
+    verdicts.refuse(bad, Reason.BAD_VIDEO_ID, "video_id", fields["video_id"], wrong)
     verdicts.refuse(~fields["policy"].isin(config.policies), Reason.UNKNOWN_POLICY, "policy", fields["policy"])
     decisions = _EVENTS.column("decision").allowed
     verdicts.refuse(~fields["decision"].isin(decisions), Reason.UNKNOWN_DECISION, "decision", fields["decision"])
-    text = fields["labelled_at"].where(fields["labelled_at"].str.fullmatch(_TIME).fillna(False).astype(bool))
-    text = text.str.replace(",", ".").str.replace(r"(\.[0-9]{6})[0-9]+", r"\1", regex=True)
-    times = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce").astype("datetime64[us, UTC]")
-    verdicts.refuse(times.isna(), Reason.BAD_TIMESTAMP, "labelled_at", fields["labelled_at"])
-    return fields.assign(
-        video_id=np.array([0 if i is None else i for i in ids], dtype=np.int64),
-        labelled_at=times,
-    )
+    labelled_at = times(fields["labelled_at"])
+    verdicts.refuse(labelled_at.isna(), Reason.BAD_TIMESTAMP, "labelled_at", fields["labelled_at"])
+    return fields.assign(video_id=ids, labelled_at=labelled_at)
 
 
-def _draw_answered(events: pd.DataFrame, sample: pd.DataFrame, verdicts: _Verdicts) -> pd.DataFrame:
+def _draw_answered(events: pd.DataFrame, sample: pd.DataFrame, verdicts: Verdicts) -> pd.DataFrame:
     """sampled_on and programme of the draw each event answers, NaT where refused."""
     draws = pd.DataFrame(
         {
@@ -216,11 +179,11 @@ def _latest(labelled: pd.DataFrame, draws: pd.DataFrame, by: list[str]) -> pd.Da
     return found.set_index("event")[["sampled_on", "programme"]]
 
 
-def _set_garbage_aside(rows: pd.DataFrame, refused: pd.DataFrame, verdicts: _Verdicts, config: Config) -> None:
+def _set_garbage_aside(rows: pd.DataFrame, refused: pd.DataFrame, verdicts: Verdicts, config: Config) -> None:
     """Refuse what is left of the files that are mostly garbage, each with the first thing wrong with its file."""
     judged = rows[_ORDER].assign(reason=verdicts.reason, detail=verdicts.detail)
     lines = pd.concat([refused[judged.columns], judged]).sort_values(_ORDER, kind="stable")
-    bad = lines[~lines["reason"].isin(["", Reason.SKIPPED_ANNOTATION.value])]
+    bad = lines[~lines["reason"].isin(["", *HARMLESS])]
     by_file = lines.groupby("source_file").size().to_frame("lines")
     by_file["refused"] = bad.groupby("source_file").size().reindex(by_file.index, fill_value=0)
     garbage = by_file[config.gates.garbage(by_file["lines"], by_file["refused"])]
@@ -231,7 +194,7 @@ def _set_garbage_aside(rows: pd.DataFrame, refused: pd.DataFrame, verdicts: _Ver
         verdicts.refuse(rows["source_file"] == name, Reason.MOSTLY_GARBAGE, str(name), pd.Series(said, rows.index))
 
 
-def _refuse_repeats(events: pd.DataFrame, prior_events: pd.DataFrame, day: dt.date, verdicts: _Verdicts) -> None:
+def _refuse_repeats(events: pd.DataFrame, prior_events: pd.DataFrame, day: dt.date, verdicts: Verdicts) -> None:
     """Let the first of each event_id stand, prior days before this one."""
     prior = prior_events[pd.to_datetime(prior_events["ds"]) < pd.Timestamp(day)]
     prior = prior.sort_values(["ds", *_ORDER], kind="stable")

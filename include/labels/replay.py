@@ -28,10 +28,12 @@ from typing import Any
 import pandas as pd
 
 from include.config.declared import declared_settings
+from include.contract.terms import Reason
 from include.files import write_whole
-from include.labels.drops import FIELDS, Reason, csv_header
+from include.labels.drops import FIELDS, KNOWN_COLUMNS
 from include.labels.stage import drop_folder
 from include.project import Project, open_project
+from include.reading.records import csv_header
 
 
 def refused_events(rejects: pd.DataFrame, reasons: Collection[str] = ()) -> list[str]:
@@ -79,7 +81,7 @@ def _fields(raw: str, header: str | None) -> dict[str, Any]:
         if header is None:
             event = json.loads(raw)
             return event if isinstance(event, dict) else {}
-        columns, separator = csv_header(header)
+        columns, separator = csv_header(header, KNOWN_COLUMNS)
         values = next(csv.reader(raw.splitlines(keepends=True), delimiter=separator, strict=True))
     except (ValueError, RecursionError, csv.Error, StopIteration):
         return {}

@@ -21,6 +21,7 @@ from include.labels.push import Pushed
 from include.project import Project
 from include.quality import suites
 from include.quality.gate import judge, reopen
+from include.quality.inputs import judge_input, rows_of_day
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ def ingest_events(project: Project, day: date) -> int:
     """label_events and label_rejects of the day, and how many events were read."""
     warehouse = project.warehouse
     reopen(warehouse, "labels", day)
-    raw, refused = read_drops(drop_folder(project.settings, day), warehouse.delivered_events(day))
+    landing = project.settings.landing
+    raw, refused = read_drops(drop_folder(project.settings, day), warehouse.delivered_events(day), within=landing)
     start, yesterday = _first_sample_day(project, day), day - timedelta(days=1)
     result = ingest(
         raw,
@@ -80,6 +82,12 @@ def gate_labels(project: Project, day: date, read: int) -> None:
     rejects = project.warehouse.read("label_rejects", day, day)
     judged = suites.labels(events, rejects, read, project.config)
     judge(project.warehouse, "labels", day, judged, project.settings.quality_docs)
+
+
+def gate_golden_labels(project: Project, day: date) -> None:
+    """What of the day's golden labels was set aside. Raises GateFailed."""
+    found = rows_of_day(project.warehouse, "golden_labels", day)
+    judge_input(project.warehouse, day, found, project.config, project.settings.quality_docs)
 
 
 def form_consensus(project: Project, day: date) -> None:

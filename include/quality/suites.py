@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,11 @@ import pandas as pd
 from include.config.model import Config, Gates
 from include.contract.grid import bin_of
 from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, TABLES, Column, Table
+from include.contract.terms import HARMLESS, Reason
 from include.quality.checks import (
     Check,
     Judged,
+    Severity,
     at_least,
     between,
     has_columns,
@@ -30,15 +33,6 @@ from include.quality.checks import (
     null,
     unique,
 )
-
-UNSAMPLED = "video_not_sampled"
-"""The reason in label_rejects of an event for a video that was never sampled."""
-
-HARMLESS = ("duplicate_event", "skipped_annotation")
-"""Refusals a good drop may be full of: a review tool that exports everything every day repeats itself."""
-
-CONFLICTING = "conflicting_event"
-"""The reason in label_rejects of an event under the id of an accepted one, with other content."""
 
 NO_ROWS = "no rows"
 
@@ -239,6 +233,71 @@ def sample(drawn: pd.DataFrame, design: pd.DataFrame, config: Config) -> list[Ju
     ]
 
 
+@dataclass(frozen=True)
+class InputDay:
+    """A day of the input `table`: the rows that count, those set aside, and how many were read; `unit` is what one is.
+
+    `rejects` has the columns of input_rejects.
+    """
+
+    table: str
+    accepted: pd.DataFrame
+    rejects: pd.DataFrame
+    read: int
+    unit: str = "rows"
+
+
+def input_day(found: InputDay, config: Config) -> list[Judged]:
+    """The gate of an input of its name: what of a day counts, and what was set aside.
+
+    A file that cannot be read at all is critical, and so are too many rows set aside; a few are a warning.
+    """
+    gates, rejects, accepted, unit = config.gates, found.rejects, found.accepted, found.unit
+    judged = rejects[~rejects["reason"].isin(HARMLESS)]
+    counts = {"read": found.read, "accepted": len(accepted), "set_aside": len(rejects)}
+    day = pd.DataFrame([counts]).assign(
+        unaccounted=found.read - len(accepted) - len(rejects),
+        faulty=len(judged),
+        faulty_share=_share(len(judged), len(judged) + len(accepted)),
+        example=_typical_reject(judged),
+    )
+    about = ", ".join(dict.fromkeys(judged["column_name"].dropna())) or None
+    day_checks = (
+        between(
+            "unaccounted",
+            0,
+            0,
+            evidence=("read", "accepted", "set_aside"),
+            description=f"all {unit} read either count or are set aside",
+        ),
+        between(
+            "faulty_share",
+            maximum=gates.max_reject_share,
+            about=about,
+            evidence=("faulty", "read", "example"),
+            description=f"at most {gates.max_reject_share:g} of the day's {unit} are set aside as faulty",
+            not_applicable=f"no {unit} that day",
+        ),
+        between(
+            "faulty",
+            maximum=0,
+            about=about,
+            severity="warning",
+            evidence=("read", "example"),
+            description=f"none of the day's {unit} are set aside as faulty",
+        ),
+    )
+    whole = judged[judged["source_line"] == 0]
+    damage = whole[["source_file"]].assign(damage=whole["reason"] + ", " + whole["detail"])
+    file_check = null("damage", about="source_file", description="no file is refused as a whole")
+    policies = accepted[["policy"]].drop_duplicates(ignore_index=True)
+    return [
+        Judged(found.table, day, day_checks, unit="days"),
+        Judged(found.table, damage, (file_check,), unit="files", identify=("source_file",)),
+        Judged(found.table, policies, (_configured("policy", config.policies, "warning"),), unit="policies"),
+    ]
+
+
 def labels(events: pd.DataFrame, rejects: pd.DataFrame, n_read: int, config: Config) -> list[Judged]:
     """Gate `labels`: a day's label_events and label_rejects; `n_read` is how many events were read.
 
@@ -249,7 +308,7 @@ def labels(events: pd.DataFrame, rejects: pd.DataFrame, n_read: int, config: Con
     files = _files(events, rejects, config)
     aside = set(files.loc[files["garbage"].notna(), "source_file"])
     judged = rejects[~rejects["source_file"].isin(aside) & ~rejects["reason"].isin(HARMLESS)]
-    unsampled = judged[judged["reason"] == UNSAMPLED]
+    unsampled = judged[judged["reason"] == Reason.VIDEO_NOT_SAMPLED]
     believed = len(judged) + len(events)
     counts = {"read": n_read, "accepted": len(events), "refused": len(rejects), "files_aside": len(aside)}
     day = pd.DataFrame([counts]).assign(
@@ -445,8 +504,9 @@ def _by_policy(rows: pd.DataFrame, values: dict[str, float]) -> pd.Series:
     return rows["policy"].map(values).astype("float64")
 
 
-def _configured(column: str, names: Iterable[str]) -> Check:
-    return in_set(column, list(names), description=f"every {column} is configured: {', '.join(names)}")
+def _configured(column: str, names: Iterable[str], severity: Severity = "critical") -> Check:
+    described = f"every {column} is configured: {', '.join(names)}"
+    return replace(in_set(column, list(names), description=described), severity=severity)
 
 
 def _has_columns(table: str, rows: pd.DataFrame) -> bool:
@@ -608,7 +668,7 @@ def _minutes(design: pd.DataFrame, config: Config) -> pd.DataFrame:
 
 def _files(events: pd.DataFrame, rejects: pd.DataFrame, config: Config) -> pd.DataFrame:
     """One row a file of label events: `garbage` and `damage` say what is wrong with it as a whole; NULL if nothing."""
-    bad = rejects[~rejects["reason"].isin([*HARMLESS, CONFLICTING])]
+    bad = rejects[~rejects["reason"].isin([*HARMLESS, Reason.CONFLICTING_EVENT])]
     lines = pd.concat([rejects["source_file"], events["source_file"]]).value_counts().sort_index()
     refused = bad["source_file"].value_counts().reindex(lines.index, fill_value=0)
     garbage = {

@@ -15,7 +15,7 @@ from include.contract.change import DAILY, Change
 from include.contract.tables import CELL
 from include.contract.terms import ProposalStatus, VersionKind
 from include.evidence.accepted import accepted, window_start
-from include.evidence.enforcement import enforced_removals
+from include.evidence.enforcement import counted_log, enforced_removals
 from include.evidence.fingerprints import config_digest, fingerprints
 from include.evidence.sample import labelled_sample, of_cells
 from include.forecasts.outcomes import due, frame_of, outcome
@@ -31,6 +31,8 @@ from include.proposals.holds import respecting
 from include.proposals.propose import propose
 from include.quality import suites
 from include.quality.gate import judge
+from include.quality.inputs import judge_input, rows_of_day
+from include.quality.suites import InputDay
 from include.thresholds.run import Approval, Run
 from include.watch.canaries import canary_changes
 from include.watch.collect import alarms, watch_rows
@@ -50,6 +52,20 @@ def measure(project: Project, day: date) -> None:
     project.warehouse.replace("policy_metrics", day, metrics)
     stated = int(metrics["value"].notna().sum())
     log.info("Stated %d metrics, refused %d by name", stated, len(metrics) - stated)
+
+
+def gate_appeals(project: Project, day: date) -> None:
+    """What of the day's appeals was set aside. Raises GateFailed."""
+    found = rows_of_day(project.warehouse, "appeals", day)
+    judge_input(project.warehouse, day, found, project.config, project.settings.quality_docs)
+
+
+def gate_enforcement_log(project: Project, day: date) -> None:
+    """What of the day's enforcement_log, counted in groups, was set aside. Raises GateFailed."""
+    log_day = counted_log(project, day)
+    counts = pd.DataFrame(columns=list(CELL)) if log_day.counts is None else log_day.counts
+    found = InputDay("enforcement_log", counts, log_day.aside, log_day.read, unit="groups")
+    judge_input(project.warehouse, day, found, project.config, project.settings.quality_docs)
 
 
 def watch_published(project: Project, day: date) -> None:

@@ -34,6 +34,7 @@ class UnreadablePartition(ValueError):
     """A day the platform delivered cannot be read: damaged, or of other columns or types than the contract's."""
 
     def __init__(self, table: str, day: date, file: str, reason: str) -> None:
+        self.file = file
         super().__init__(f"{table} of {day}, file {file}: cannot be read: {reason}. The platform must deliver it again")
 
 
@@ -93,7 +94,8 @@ class Warehouse(ABC):
         """Rows of `table` from day `start` to day `end`, both inclusive; None: unbounded. `slice_value`: that slice's.
 
         Columns are the contract's, and `ds` (datetime.date) first. Days without a partition contribute no rows.
-        Nullable INT64 columns come as pandas `Int64`. Meant for small tables. Raises UnreadablePartition.
+        Nullable INT64 columns come as pandas `Int64`. Meant for small tables. Of inputs that arrive in rows, those that
+        are set aside are left out (`set_aside`). Raises UnreadablePartition for the others.
         """
 
     @abstractmethod
@@ -124,11 +126,18 @@ class Warehouse(ABC):
 
     @abstractmethod
     def row_count(self, table: str, day: date) -> int:
-        """Rows of that day, from metadata alone."""
+        """Rows of that day, from metadata alone; not of inputs that arrive in rows."""
 
     def delivered_events(self, day: date) -> pd.DataFrame | None:  # noqa: ARG002
         """`reviewer_labels` that arrived on `day` as rows of a table; None where they arrive as files alone."""
         return None
+
+    @abstractmethod
+    def set_aside(self, table: str, day: date) -> tuple[int, pd.DataFrame]:
+        """Of a day of an input that arrives in rows: how many were read, and those that `read` leaves out.
+
+        These have the columns of input_rejects, in the order of (source_file, source_line).
+        """
 
     @abstractmethod
     def input_problems(self, table: str, day: date) -> pd.DataFrame:

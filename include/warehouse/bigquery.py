@@ -21,6 +21,7 @@ from include.contract.tables import TABLES, Column, Table
 from include.warehouse.base import MissingPartition, Parameter, Warehouse, WarehouseRefused, query_text
 from include.warehouse.bigquery_jobs import Jobs
 from include.warehouse.frames import checked_rows, content_hash, to_pandas
+from include.warehouse.inputs import arrives_in_rows, counted_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,17 +61,35 @@ class BigQueryWarehouse(Warehouse):
         schema = arrow_schema(table).insert(0, pa.field("ds", pa.date32()))
         if table.optional and not self.delivers(table.name):
             return schema.empty_table()
+        found = self._found(table, start, end, slice_value)
+        if not arrives_in_rows(table):
+            return found.cast(schema)
+        parts = [
+            content.add_column(0, "ds", pa.repeat(pa.scalar(day, pa.date32()), content.num_rows))
+            for day in found.column("ds").unique().to_pylist()
+            for content in [counted_rows(table, _of_day(found, day)).content]
+        ]
+        return pa.concat_tables([schema.empty_table(), *parts])
+
+    def set_aside(self, table: str, day: date) -> tuple[int, pd.DataFrame]:
+        contract = TABLES[table]
+        found = counted_rows(contract, _of_day(self._found(contract, day, day), day))
+        return found.read, found.rejects
+
+    def _found(self, table: Table, start: date | None, end: date | None, slice_value: str | None = None) -> pa.Table:
+        """The rows as they are, with `ds` first, sorted by day and key."""
+        names = ("ds", *table.column_names)
         self._existing(table)
         there = self._checked[table.name]
         absent = {c.name: f"CAST(NULL AS {c.type}) AS `{c.name}`" for c in table.columns if c.name not in there}
-        columns = ", ".join(absent.get(name, f"`{name}`") for name in schema.names)
+        columns = ", ".join(absent.get(name, f"`{name}`") for name in names)
         sql = f"SELECT {columns} FROM `{table.name}` WHERE ds BETWEEN @start AND @end"  # noqa: S608  (contract's names)
         parameters: dict[str, Parameter] = {"start": start or date.min, "end": end or date.max}
         if slice_value is not None:
             sql += f" AND `{table.slice_by}` = @slice_value"
             parameters["slice_value"] = slice_value
-        found = self.jobs.run(sql, parameters, table.name).select(schema.names).cast(schema)
-        return found.sort_by([(name, "ascending") for name in ("ds", *table.key)])
+        found = self.jobs.run(sql, parameters, table.name).select(names)
+        return found.sort_by([(name, "ascending") for name in ("ds", *table.key, *table.column_names)])
 
     def query(self, name: str, parameters: Mapping[str, Parameter]) -> pd.DataFrame:
         text, tables = query_text(name)
@@ -187,6 +206,12 @@ class BigQueryWarehouse(Warehouse):
         file.seek(0)
         self.jobs.load(file, staging)
         return name
+
+
+def _of_day(found: pa.Table, day: date) -> pa.Table:
+    import pyarrow.compute as pc
+
+    return found.filter(pc.equal(found.column("ds"), day)).drop_columns("ds")
 
 
 def _field(column: Column) -> bigquery.SchemaField:

@@ -10,7 +10,6 @@ more memory than there is spill there, too.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -25,9 +24,12 @@ from include.contract.schema import arrow_schema
 from include.contract.tables import TABLES, Table
 from include.files import locked, make_folder, scratch_folder, written_whole
 from include.reading.folder import Listed, day_folder, days_in, files_in, printable
+from include.reading.limits import Limits
+from include.reading.parquet import Measure, literal_parquet
 from include.warehouse.base import MissingPartition, Parameter, UnreadablePartition, Warehouse, query_text
 from include.warehouse.footers import Footer, inspect_parquet, read_footers
 from include.warehouse.frames import as_contract, checked_rows, content_hash, to_pandas
+from include.warehouse.inputs import Counted, arrives_in_rows, counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,6 +47,7 @@ class DuckDBWarehouse(Warehouse):
         self.landing = landing
         self.root = root
         self._warned: set[Path] = set()
+        self._measure = Measure(Limits())
 
     def days(self, table: str) -> list[date]:
         folders, strays = days_in(self._folder(TABLES[table]))
@@ -67,16 +70,26 @@ class DuckDBWarehouse(Warehouse):
             content.add_column(0, "ds", pa.repeat(pa.scalar(day, pa.date32()), content.num_rows))
             for day in self.days(contract.name)
             if (start is None or day >= start) and (end is None or day <= end)
-            for path in self._files(contract, day)
-            if slice_value is None or path.name == _file_name(slice_value)
-            for content in [self._checked_file(contract, day, path)]
+            for content in self._contents(contract, day, slice_value)
         ]
         empty = schema.insert(0, pa.field("ds", pa.date32())).empty_table()
         return pa.concat_tables([empty, *parts])
 
-    def _checked_file(self, table: Table, day: date, path: Path) -> pa.Table:
-        with _damage_named(table, day, path):
-            return _read_file(path, table, arrow_schema(table))
+    def _contents(self, table: Table, day: date, slice_value: str | None = None) -> Iterator[pa.Table]:
+        if arrives_in_rows(table):
+            yield self._counted(table, day).content
+            return
+        for path in self._files(table, day):
+            if slice_value is None or path.name == _file_name(slice_value):
+                with _damage_named(table, day, path):
+                    yield _read_file(path, table, arrow_schema(table))
+
+    def set_aside(self, table: str, day: date) -> tuple[int, pd.DataFrame]:
+        found = self._counted(TABLES[table], day)
+        return found.read, found.rejects
+
+    def _counted(self, table: Table, day: date) -> Counted:
+        return counted(table, self._listed(table, day), self._measure)
 
     def query(self, name: str, parameters: Mapping[str, Parameter]) -> pd.DataFrame:
         import duckdb
@@ -130,9 +143,9 @@ class DuckDBWarehouse(Warehouse):
         return content_hash(contract, content) if content.num_rows else None
 
     def row_count(self, table: str, day: date) -> int:
-        contract = TABLES[table]
-        schema = arrow_schema(contract)
-        return sum(_row_count(path, contract, schema) for path in self._files(contract, day))
+        import pyarrow.parquet as pq
+
+        return sum(int(pq.read_metadata(path).num_rows) for path in self._files(TABLES[table], day))
 
     def landed_files(self, table: str, day: date) -> list[Path]:
         """Files of an input's day as the platform left them, sorted by name."""
@@ -242,7 +255,7 @@ def _by_types(table: Table, footers: Sequence[Footer]) -> list[list[Footer]]:
 
 
 def _select(table: Table, day: date, alike: Sequence[Footer]) -> str:
-    """Reads files of the same types as the contract's. Paths are taken literally, and none of their parts as a column.
+    """Reads files of the same types as the contract's.
 
     Casts to the type a column has already cost nothing.
     """
@@ -251,8 +264,7 @@ def _select(table: Table, day: date, alike: Sequence[Footer]) -> str:
         f"CAST({column.name if column.name in names else 'NULL'} AS {_DUCKDB_TYPES[column.type]}) AS {column.name}"
         for column in table.columns
     )
-    files = _literal_list([footer.path for footer in alike])
-    source = f"read_parquet({files}, hive_partitioning = false)"
+    source = literal_parquet([footer.path for footer in alike])
     return f"SELECT DATE '{day.isoformat()}' AS ds, {columns} FROM {source}"  # noqa: S608  (no outside text)
 
 
@@ -273,37 +285,9 @@ def _damage_named(table: Table, day: date, path: Path) -> Iterator[None]:
 def _read_file(path: Path, table: Table, schema: pa.Schema) -> pa.Table:
     import pyarrow.parquet as pq
 
-    if path.suffix.lower() == ".parquet":
-        # Opened once: the path may lead to another file a moment later, and pq.read_table opens it twice.
-        with path.open("rb") as file:
-            content = pq.ParquetFile(file).read(columns=schema.names)
-    else:
-        content = _read_text(path, table)
-    return as_contract(table, content)
-
-
-def _row_count(path: Path, table: Table, schema: pa.Schema) -> int:
-    import pyarrow.parquet as pq
-
-    if path.suffix.lower() == ".parquet":
-        return int(pq.read_metadata(path).num_rows)
-    return int(_read_file(path, table, schema).num_rows)
-
-
-def _read_text(path: Path, table: Table) -> pa.Table:
-    import duckdb
-
-    types = {c.name: _DUCKDB_TYPES[c.type] for c in table.columns}
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        if path.suffix == ".csv":
-            present = connection.read_csv(str(path), header=True, all_varchar=True).columns
-            absent = [c.name for c in table.columns if c.optional and c.name not in present]
-            types = {name: kind for name, kind in types.items() if name not in absent}
-            relation = connection.read_csv(str(path), header=True, dtype=types)
-        else:
-            relation = connection.read_json(str(path), columns=types, format="newline_delimited")
-        return relation.select(*types).to_arrow_table()
+    # Opened once: the path may lead to another file a moment later, and pq.read_table opens it twice.
+    with path.open("rb") as file:
+        return as_contract(table, pq.ParquetFile(file).read(columns=schema.names))
 
 
 _DUCKDB_TYPES = {
@@ -314,9 +298,3 @@ _DUCKDB_TYPES = {
     "TIMESTAMP": "TIMESTAMPTZ",
     "DATE": "DATE",
 }
-
-
-def _literal_list(files: Sequence[Path]) -> str:
-    """Paths as SQL. DuckDB takes a path for a pattern: in brackets, a character of a pattern stands for itself."""
-    patterns = (re.sub(r"[*?\[]", r"[\g<0>]", str(path)) for path in files)
-    return "[" + ", ".join("'" + pattern.replace("'", "''") + "'" for pattern in patterns) + "]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from include.config.settings import PROJECT_ROOT
-from include.labels.drops import Reason
+from include.contract.terms import Reason
 
 PAGE = (PROJECT_ROOT / "docs" / "labels.md").read_text(encoding="utf-8")
 

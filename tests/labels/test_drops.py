@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.contract.tables import TABLES
-from include.labels.drops import FIELDS, RAW_COLUMNS, Reason, read_drops
+from include.contract.terms import Reason
+from include.labels.drops import FIELDS, RAW_COLUMNS, read_drops
+from include.reading.limits import Limits
 
 BIG = 2**63 - 1
 EVENT: dict[str, Any] = {
@@ -164,7 +166,7 @@ def test_wrong_encoding(tmp_path):
 @pytest.mark.parametrize(("name", "first"), [("a.jsonl", json.dumps(EVENT)), ("a.csv", f"{HEADER}\n{ROW}")])
 def test_a_line_over_the_limit_is_refused_and_the_next_is_read(tmp_path, name, first):
     write(tmp_path, name, f"{first}\n{'x' * 10_000}\n{first.splitlines()[-1]}\n{'y' * 3000}")
-    raw, refused = read_drops(tmp_path, max_line_bytes=400)
+    raw, refused = read_drops(tmp_path, limits=Limits(line=400))
     number = len(first.splitlines())
     assert list(raw["source_line"]) == [number, number + 2]
     assert reasons(refused) == [(name, number + n, Reason.LINE_TOO_LONG) for n in (1, 3)]
@@ -193,8 +195,8 @@ def test_a_line_of_two_gigabytes_is_never_held_in_memory(tmp_path, name, size):
 def test_limit_counts_the_line_without_its_end(tmp_path):
     line = json.dumps(EVENT)
     write(tmp_path, "a.jsonl", f"{line}\n{line}")
-    assert len(read_drops(tmp_path, max_line_bytes=len(line))[0]) == 2
-    assert len(read_drops(tmp_path, max_line_bytes=len(line) - 1)[0]) == 0
+    assert len(read_drops(tmp_path, limits=Limits(line=len(line)))[0]) == 2
+    assert len(read_drops(tmp_path, limits=Limits(line=len(line) - 1))[0]) == 0
 
 
 def test_files_refused_as_a_whole(tmp_path):
@@ -250,14 +252,14 @@ def test_unfinished_files_and_missing_folders_hold_nothing(tmp_path):
         assert refused.empty
 
 
-def test_wrong_types_in_parquet_are_refused_row_by_row(tmp_path):
+def test_a_parquet_column_of_lists_is_refused_and_a_day_is_the_text_it_is(tmp_path):
     rows = [{**EVENT, "reviewer_id": ["anna"]}, {**EVENT, "reviewer_id": None}]
     pd.DataFrame(rows).to_parquet(tmp_path / "a.parquet")
     frame = pd.DataFrame([{**EVENT, "labelled_at": dt.date(2026, 1, 6)}])
     frame.to_parquet(tmp_path / "b.parquet")
     raw, refused = read_drops(tmp_path)
-    assert reasons(refused) == [("a.parquet", 1, Reason.WRONG_TYPE)]
-    assert list(raw["labelled_at"]) == [EVENT["labelled_at"], "2026-01-06"]
+    assert reasons(refused) == [("a.parquet", 1, Reason.WRONG_TYPE), ("a.parquet", 2, Reason.WRONG_TYPE)]
+    assert list(raw["labelled_at"]) == ["2026-01-06"]
 
 
 def test_every_reason_says_what_it_means():

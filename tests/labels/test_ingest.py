@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from include.config.load import load_config
 from include.contract.schema import arrow_schema, empty_frame
 from include.contract.tables import TABLES
-from include.labels.drops import FIELDS, RAW_COLUMNS, Reason, read_drops
+from include.contract.terms import Reason
+from include.labels.drops import FIELDS, RAW_COLUMNS, read_drops
 from include.labels.ingest import Ingested, ingest
 
 CONFIG = load_config()

@@ -16,8 +16,9 @@ import pytest
 from include.config.load import load_config
 from include.consensus.asof import votes_asof
 from include.contract.tables import TABLES
+from include.contract.terms import Reason
 from include.labels import stage
-from include.labels.drops import FIELDS, Reason, read_drops
+from include.labels.drops import FIELDS, read_drops
 from include.project import Project, open_project
 from include.sampling.label_studio import labelling_configuration, tasks
 from include.sampling.queue import review_queue

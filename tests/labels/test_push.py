@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from include.config.settings import Settings
-from include.labels.drops import MAX_PUSH_BYTES, Reason, read_drops
+from include.contract.terms import Reason
+from include.labels.drops import MAX_PUSH_BYTES, read_drops
 from include.labels.push import pushed
 from include.labels.stage import drop_folder, land
 from include.project import open_project
@@ -43,12 +44,16 @@ def test_day_and_name_come_from_the_event_alone():
         pushed(MOMENT.replace(tzinfo=None), extra)
 
 
-@pytest.mark.parametrize("extra", [{}, {"events": []}, {"events": "e1"}, {"event": [EVENT]}])
+@pytest.mark.parametrize("extra", [{}, {"events": "e1"}, {"event": [EVENT]}])
 def test_an_extra_without_events_is_kept_to_be_refused(tmp_path, extra):
     raw, refused = read(tmp_path, pushed(MOMENT, {**extra, "from_rest_api": True}))
     assert refused.empty
     assert raw["event_id"].isna().all()
     assert [json.loads(line) for line in raw["raw"]] == [extra]
+
+
+def test_an_empty_list_of_events_lands_nothing():
+    assert pushed(MOMENT, {"events": [], "from_rest_api": True}).content == b""
 
 
 def test_elements_that_are_no_events_are_refused_line_by_line(tmp_path):

@@ -10,8 +10,9 @@ import pytest
 
 from include.config.declared import declared_settings
 from include.contract.tables import TABLES
+from include.contract.terms import Reason
 from include.labels import stage
-from include.labels.drops import FIELDS, Reason
+from include.labels.drops import FIELDS
 from include.labels.replay import main, refused_events
 from include.project import Project, open_project
 from tests.evidence.test_sample import draw, judged, sampled
@@ -70,7 +71,8 @@ def test_refused_events_come_out_with_their_fields_and_their_raw_text(project, h
     assert events[0]["video_id"] == str(VIDEO)
     assert events[1]["raw"] == csv_line("c3", "fraud", end="")
     assert events[2]["raw"].endswith('"two\nlines"')
-    assert events[2]["refused"] == {"file": "a.csv", "line": 5, "reason": "bad_video_id", "detail": "video_id: 'v17'"}
+    detail = "video_id: 'v17': it is no number"
+    assert events[2]["refused"] == {"file": "a.csv", "line": 5, "reason": "bad_video_id", "detail": detail}
     assert events[3]["video_id"] == VIDEO
     said = capsys.readouterr().out
     assert "6 of 9 refused events" in said

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from include.contract.tables import CELL, TABLES, Table
+from include.contract.terms import Reason
 from include.quality import suites
 from include.quality.checks import Check, GateOutcome, Judged
 from include.quality.gate import run_gate
@@ -75,7 +76,9 @@ def some_failure(messages: tuple[str, ...], *words: str) -> None:
         suites.scores(frames.profile(), frames.history(), CONFIG),
         suites.sample(frames.review_sample(), frames.design(), CONFIG),
         suites.labels(frames.label_events(), frames.label_rejects(), 100, CONFIG),
-        suites.labels(frames.label_events(), frames.label_rejects("bad_time", suites.UNSAMPLED), 102, CONFIG),
+        suites.labels(
+            frames.label_events(), frames.label_rejects("bad_time", Reason.VIDEO_NOT_SAMPLED.value), 102, CONFIG
+        ),
         suites.consensus(frames.label_consensus()),
         suites.consensus(frames.label_consensus(0)),
         suites.completeness(frames.label_completeness(40, 39)),
@@ -385,9 +388,9 @@ def test_a_garbage_file_is_named_and_the_others_pass():
     assert outcome.passed
     one_failure(outcome.warnings, "1 of 2 files", "source_file=b.jsonl", "garbage=20 refused, mostly b.jsonl:1 bad")
     assert labels(events, frames.label_rejects(*["bad"] * 7)).warnings == ()  # too short a file to be called garbage
-    unsampled = labels(events, frames.label_rejects(*[suites.UNSAMPLED] * 20))
+    unsampled = labels(events, frames.label_rejects(*[Reason.VIDEO_NOT_SAMPLED.value] * 20))
     assert unsampled.passed
-    one_failure(unsampled.warnings, suites.UNSAMPLED)
+    one_failure(unsampled.warnings, Reason.VIDEO_NOT_SAMPLED.value)
 
 
 def test_garbage_alone_stops_the_day():
@@ -423,9 +426,14 @@ def test_reject_rate():
 
 def test_labels_for_videos_never_sampled():
     events = frames.label_events(95)
-    assert labels(events, frames.label_rejects(*[suites.UNSAMPLED] * 5)).passed
-    outcome = labels(events, frames.label_rejects("bad", *[suites.UNSAMPLED] * 6))
-    one_failure(outcome.failures, "column video_id", "unsampled=6", f"unsampled_example=b.jsonl:2 {suites.UNSAMPLED}")
+    assert labels(events, frames.label_rejects(*[Reason.VIDEO_NOT_SAMPLED.value] * 5)).passed
+    outcome = labels(events, frames.label_rejects("bad", *[Reason.VIDEO_NOT_SAMPLED.value] * 6))
+    one_failure(
+        outcome.failures,
+        "column video_id",
+        "unsampled=6",
+        f"unsampled_example=b.jsonl:2 {Reason.VIDEO_NOT_SAMPLED.value}",
+    )
 
 
 def test_every_event_is_accounted_for():
