@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from include.config.load import DEFAULT_CONFIG, ConfigError
-from include.config.strict import Strict
+from include.config.strict import Strict, findings
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 CONNECTION_ID = "plumbline_warehouse"
 VARIABLES = ("plumbline_output", "plumbline_mlflow_tracking_uri")
 OPTIONAL_VARIABLES = ("plumbline_anchor",)
+FOLDER_VARIABLES = ("plumbline_output", "plumbline_anchor")
+
+
+def _folder(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty: it names a folder")
+    if text != text.strip() or "\0" in text:
+        raise ValueError(f"{text!r} has white space around it, or a NUL character in it")
+    if scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", text):
+        raise ValueError(f"starts with {scheme[0]}: a folder is expected, not an address")
+    if text.startswith("~"):
+        raise ValueError("starts with ~, which stands for nothing here: write the path out")
+    return text
+
+
+Folder = Annotated[str, AfterValidator(_folder)]
 
 
 class BigQueryPlace(Strict):
@@ -27,12 +46,32 @@ class BigQueryPlace(Strict):
     with http://, and no credentials are sent there. `retry_seconds`: how long one request is tried.
     """
 
-    project: Annotated[str, Field(min_length=1)]
+    project: Annotated[str, Field(pattern=r"^\S+$")]
     dataset: Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")]
-    location: Annotated[str, Field(min_length=1)]
+    location: Annotated[str, Field(pattern=r"^\S+$")]
     max_gigabytes: Annotated[float, Field(gt=0)]
     api_endpoint: Annotated[str, Field(pattern="^https?://")] | None = None
-    retry_seconds: Annotated[float, Field(gt=0)] = 300.0
+    retry_seconds: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+
+
+class EmbeddedExtra(Strict):
+    """What the connection's extra holds for the embedded warehouse, besides `engine`."""
+
+    landing: Folder
+    warehouse: Folder
+
+
+class BigQueryExtra(BigQueryPlace):
+    """What the connection's extra holds for BigQuery, besides `engine`."""
+
+    landing: Folder
+
+    @property
+    def place(self) -> BigQueryPlace:
+        return BigQueryPlace(**self.model_dump(exclude={"landing"}))
+
+
+ENGINES: dict[object, type[EmbeddedExtra | BigQueryExtra]] = {"duckdb": EmbeddedExtra, "bigquery": BigQueryExtra}
 
 
 @dataclass(frozen=True)
@@ -84,38 +123,82 @@ def config_path() -> Path:
     return home() / given if given else DEFAULT_CONFIG
 
 
+def extra_from(text: str) -> dict[str, Any]:
+    """The connection's extra from its JSON. Raises ConfigError: no JSON object, or a key given twice."""
+    try:
+        extra = json.loads(text, object_pairs_hook=_each_key_once)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"connection {CONNECTION_ID}: extra is not valid JSON: {error}") from error
+    if not isinstance(extra, dict):
+        raise ConfigError(f"connection {CONNECTION_ID}: extra is not a JSON object")
+    return extra
+
+
 def settings_from(extra: Mapping[str, Any], variables: Mapping[str, str]) -> Settings:
-    """Settings from the connection's extra and the variables. Raises ConfigError naming what is missing."""
+    """Settings from the connection's extra and the variables. Raises ConfigError naming what is missing or wrong."""
     keys = dict(extra)
     engine, start = keys.pop("engine", None), home()
-    if engine not in ("duckdb", "bigquery"):
-        raise ConfigError(f"connection {CONNECTION_ID}: extra.engine is {engine!r}, allowed: 'duckdb', 'bigquery'")
-    for key in ("landing", "warehouse") if engine == "duckdb" else ("landing",):
-        if not isinstance(keys.get(key), str):
-            raise ConfigError(f"connection {CONNECTION_ID}: extra.{key} is missing: it names a folder")
-    landing = start / keys.pop("landing")
-    missing = [name for name in VARIABLES if not variables.get(name)]
-    if missing:
+    if engine not in ENGINES:
+        allowed = ", ".join(map(repr, ENGINES))
+        raise ConfigError(f"connection {CONNECTION_ID}: extra.engine is {engine!r}, allowed: {allowed}")
+    try:
+        given = ENGINES[engine].model_validate(keys)
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(['extra', *map(str, keys)])}: {said}" for keys, said in findings(error))
+        raise ConfigError(f"connection {CONNECTION_ID}, engine {engine}: {found}") from error
+    if missing := [name for name in VARIABLES if not variables.get(name, "").strip()]:
         raise ConfigError(f"Airflow variables are not set: {', '.join(missing)}")
+    named = {"extra.landing": given.landing}
+    if isinstance(given, EmbeddedExtra):
+        named["extra.warehouse"] = given.warehouse
+    for name in FOLDER_VARIABLES:
+        if variables.get(name):
+            named[f"variable {name}"] = _checked_variable(name, variables[name])
+    folders = {name: start / text for name, text in named.items()}
+    _check_apart(folders)
     return Settings(
-        landing=landing,
-        warehouse=start / keys["warehouse"] if engine == "duckdb" else _bigquery_place(keys),
-        output=start / variables["plumbline_output"],
+        landing=folders["extra.landing"],
+        warehouse=folders["extra.warehouse"] if isinstance(given, EmbeddedExtra) else given.place,
+        output=folders["variable plumbline_output"],
         mlflow_tracking_uri=_absolute_uri(variables["plumbline_mlflow_tracking_uri"], start),
-        anchor=start / variables["plumbline_anchor"] if variables.get("plumbline_anchor") else None,
+        anchor=folders.get("variable plumbline_anchor"),
     )
 
 
-def _bigquery_place(keys: Mapping[str, Any]) -> BigQueryPlace:
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(f"connection {CONNECTION_ID}: extra: {twice[0]} is given twice")
+    return dict(pairs)
+
+
+def _checked_variable(name: str, text: str) -> str:
     try:
-        return BigQueryPlace.model_validate(keys)
-    except ValidationError as error:
-        found = "; ".join(f"{'.'.join(['extra', *map(str, e['loc'])])}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"connection {CONNECTION_ID}, engine bigquery: {found}") from error
+        return _folder(text)
+    except ValueError as error:
+        raise ConfigError(f"Airflow variable {name}: {error}") from error
+
+
+def _check_apart(folders: Mapping[str, Path]) -> None:
+    """Raises ConfigError where one folder is a file, or lies in another: what is written to one must not be read as
+    the other's, and who may write one need not be let into the other.
+    """
+    for name, path in folders.items():
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"{name}: {path} is a file, a folder is expected")
+    resolved = {name: path.resolve() for name, path in folders.items()}
+    for (one, outer), (other, inner) in permutations(resolved.items(), 2):
+        if outer == inner or outer in inner.parents:
+            raise ConfigError(f"{other}: {inner} lies in {one}, {outer}: each needs a folder of its own")
 
 
 def _absolute_uri(uri: str, start: Path) -> str:
     prefix = "sqlite:///"
     if uri.startswith(prefix):
         return prefix + str(start / uri.removeprefix(prefix))
+    if ":" not in uri and uri != "databricks":
+        raise ConfigError(
+            f"Airflow variable plumbline_mlflow_tracking_uri: {uri} is no address; "
+            f"of a file, {prefix} and its path is expected"
+        )
     return uri

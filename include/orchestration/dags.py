@@ -74,21 +74,19 @@ def opened(
     What a rerun cannot heal, a failed gate or a tampered ledger, fails without retries. A task that waits for BigQuery
     is deferred: it holds no worker, and then goes on in the operator's `take_up(context, event, **taken_up_with)`.
     """
-    import json
-
     from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
     from airflow.sdk import Connection, Variable
     from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
     from include.config.load import ConfigError
-    from include.config.settings import CONNECTION_ID, OPTIONAL_VARIABLES, VARIABLES, settings_from
+    from include.config.settings import CONNECTION_ID, OPTIONAL_VARIABLES, VARIABLES, extra_from, settings_from
     from include.ledger.chain import LedgerError
     from include.project import open_project
     from include.quality.gate import GateFailed
     from include.warehouse.base import MissingPartition, StillRunning, UnreadablePartition, WarehouseRefused
 
     try:
-        extra = json.loads(Connection.get(CONNECTION_ID).extra or "{}")
+        extra = extra_from(Connection.get(CONNECTION_ID).extra or "{}")
         variables = {name: Variable.get(name, default="") for name in (*VARIABLES, *OPTIONAL_VARIABLES)}
         yield open_project(settings_from(extra, variables), _caller(context, day))
     except (GateFailed, ConfigError, LedgerError, MissingPartition, UnreadablePartition, WarehouseRefused) as error:

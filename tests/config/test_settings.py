@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from include.config.declared import declared_settings
 from include.config.load import ConfigError
-from include.config.settings import PROJECT_ROOT, BigQueryPlace, settings_from
+from include.config.settings import PROJECT_ROOT, BigQueryPlace, extra_from, settings_from
 
 EXTRA = {"engine": "duckdb", "landing": "data/landing", "warehouse": "data/warehouse"}
 BIGQUERY = {
@@ -54,6 +55,10 @@ def test_bigquery_is_named_by_project_and_dataset(home: Path) -> None:
     assert settings.warehouse == BigQueryPlace(project="p", dataset="d", location="EU", max_gigabytes=500.0)
 
 
+def without(extra: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in extra.items() if key not in names}
+
+
 @pytest.mark.parametrize(
     ("extra", "variables", "said"),
     [
@@ -63,18 +68,99 @@ def test_bigquery_is_named_by_project_and_dataset(home: Path) -> None:
             "plumbline_warehouse: extra.engine is 'oracle', allowed: 'duckdb', 'bigquery'",
         ),
         ({}, VARIABLES, "extra.engine is None, allowed: 'duckdb', 'bigquery'"),
-        ({"engine": "duckdb", "warehouse": "w"}, VARIABLES, "extra.landing is missing"),
-        ({"engine": "duckdb", "landing": "l"}, VARIABLES, "extra.warehouse is missing"),
-        ({**EXTRA, "landing": 7}, VARIABLES, "extra.landing is missing: it names a folder"),
-        ({k: v for k, v in BIGQUERY.items() if k != "landing"}, VARIABLES, "extra.landing is missing"),
+        (without(EXTRA, "landing"), VARIABLES, "engine duckdb: extra.landing: Field required"),
+        (without(EXTRA, "warehouse"), VARIABLES, "extra.warehouse: Field required"),
+        ({**EXTRA, "landing": 7}, VARIABLES, r"extra.landing: .*valid string \(found 7\)"),
+        (
+            {**EXTRA, "wharehouse": "w"},
+            VARIABLES,
+            "extra.wharehouse: unknown key wharehouse; allowed: landing, warehouse",
+        ),
+        ({**EXTRA, "project": "p"}, VARIABLES, "extra.project: unknown key project; allowed: landing, warehouse"),
+        ({**EXTRA, "landing": ""}, VARIABLES, "extra.landing: is empty: it names a folder"),
+        ({**EXTRA, "landing": " data/landing"}, VARIABLES, "extra.landing: ' data/landing' has white space around it"),
+        ({**EXTRA, "landing": "s3://bucket/in"}, VARIABLES, "extra.landing: starts with s3:/: a folder is expected"),
+        ({**EXTRA, "landing": "~/data"}, VARIABLES, "extra.landing: starts with ~, which stands for nothing here"),
+        ({**EXTRA, "landing": "data/warehouse"}, VARIABLES, "extra.warehouse: .* lies in extra.landing, "),
+        ({**EXTRA, "landing": "data/warehouse/in"}, VARIABLES, "extra.landing: .* lies in extra.warehouse, "),
+        ({**EXTRA, "landing": "x/../data/warehouse/in"}, VARIABLES, "extra.landing: .* lies in extra.warehouse, "),
+        ({**EXTRA, "warehouse": "data/landing/own"}, VARIABLES, "extra.warehouse: .* lies in extra.landing, "),
+        ({**EXTRA, "landing": "."}, VARIABLES, "extra.warehouse: .* lies in extra.landing, "),
+        (without(BIGQUERY, "landing"), VARIABLES, "extra.landing: Field required"),
+        ({**BIGQUERY, "landing": "gs://bucket"}, VARIABLES, "extra.landing: starts with gs:/: a folder is expected"),
+        (
+            {**BIGQUERY, "warehouse": "w"},
+            VARIABLES,
+            "extra.warehouse: unknown key warehouse; allowed: project, dataset",
+        ),
         ({**BIGQUERY, "max_gigabytes": 0}, VARIABLES, "engine bigquery: extra.max_gigabytes: .*greater than 0"),
+        ({**BIGQUERY, "max_gigabytes": True}, VARIABLES, "extra.max_gigabytes: .*valid number"),
         ({**BIGQUERY, "dataset": "a.b"}, VARIABLES, "engine bigquery: extra.dataset: "),
-        ({**BIGQUERY, "key": "secret"}, VARIABLES, "engine bigquery: extra: .*unknown key key"),
-        ({k: v for k, v in BIGQUERY.items() if k != "location"}, VARIABLES, "extra.location: Field required"),
+        ({**BIGQUERY, "project": " "}, VARIABLES, "engine bigquery: extra.project: "),
+        ({**BIGQUERY, "key": "secret"}, VARIABLES, "engine bigquery: extra.key: unknown key key; allowed: project, "),
+        (without(BIGQUERY, "location"), VARIABLES, "extra.location: Field required"),
         (EXTRA, {}, "variables are not set: plumbline_output, plumbline_mlflow_tracking_uri"),
-        (EXTRA, {**VARIABLES, "plumbline_output": ""}, "variables are not set: plumbline_output"),
+        (EXTRA, {**VARIABLES, "plumbline_output": " "}, "variables are not set: plumbline_output"),
+        (EXTRA, {**VARIABLES, "plumbline_output": "gs://out"}, "variable plumbline_output: starts with gs:/"),
+        (EXTRA, {**VARIABLES, "plumbline_output": "data"}, "extra.landing: .* lies in variable plumbline_output, "),
+        (
+            EXTRA,
+            {**VARIABLES, "plumbline_anchor": "data/output/a"},
+            "plumbline_anchor: .* lies in variable plumbline_out",
+        ),
+        (EXTRA, {**VARIABLES, "plumbline_mlflow_tracking_uri": "mlruns"}, "tracking_uri: mlruns is no address; "),
     ],
 )
-def test_what_is_missing_is_named(extra: dict[str, Any], variables: dict[str, str], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_what_is_missing_or_wrong_is_named(
+    home: Path, extra: dict[str, Any], variables: dict[str, str], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said) as refused:
         settings_from(extra, variables)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_folder_under_another_name_is_the_same_folder(home: Path) -> None:
+    (home / "data" / "warehouse").mkdir(parents=True)
+    (home / "platform").symlink_to(home / "data" / "warehouse")
+    with pytest.raises(ConfigError, match=r"lies in extra\.landing"):
+        settings_from({**EXTRA, "landing": "platform"}, VARIABLES)
+
+
+def test_a_file_is_no_folder(home: Path) -> None:
+    (home / "data").mkdir()
+    (home / "data" / "landing").write_text("")
+    with pytest.raises(ConfigError, match=r"extra\.landing: .*data/landing is a file, a folder is expected"):
+        settings_from(EXTRA, VARIABLES)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"engine": "duckdb", "landing": "a", "landing": "b"}', "extra: landing is given twice"),
+        ('["duckdb"]', "extra is not a JSON object"),
+        ("engine=duckdb", "extra is not valid JSON: Expecting value"),
+    ],
+)
+def test_an_extra_that_is_none_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"connection plumbline_warehouse: {said}"):
+        extra_from(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "declares no connections and variables"),
+        ("airflow: {connections: [], variables: []}", "declares connection plumbline_warehouse 0 times"),
+        (
+            "airflow:\n  connections: [{conn_id: plumbline_warehouse, conn_extra: {}}]\n  variables:\n"
+            + "    - {variable_name: plumbline_output, variable_value: a}\n" * 2,
+            "declares variable plumbline_output twice",
+        ),
+        ("airflow:\n  variables: []\n  variables: []", "line 3: variables is given twice"),
+    ],
+)
+def test_declared_settings_that_are_none_are_refused_by_file(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "airflow_settings.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f"{path}: {said}"):
+        declared_settings(path)
