@@ -181,7 +181,7 @@ def _why(row: Mapping[str, Any]) -> str:
     why = as_text("; ".join(reasons))
     if pd.isna(row["bound"]):
         return f"{why}. Nothing is certified"
-    certified = f"at least {row['bound']:.1%} precise at {row['confidence']:.0%} confidence"
+    certified = f"at least {percent(row['bound'], down=True)} precise at {percent(row['confidence'])} confidence"
     return f"{why}. Certified {certified} ({row['population']}, {row['n']} labels)"
 
 

@@ -38,7 +38,7 @@ from include.quality.gate import GateFailed, run_gate
 from include.report.places import page_of
 from include.thresholds.request import FormRun, Request, RequestError
 from include.thresholds.run import Approval, Run
-from include.wording import as_text
+from include.wording import as_text, percent
 
 log = logging.getLogger(__name__)
 
@@ -224,7 +224,7 @@ def _named(request: Request) -> str:
 
 def _goals(request: Request) -> str:
     """E.g. "a precision of at least 97%"; each policy's own where they differ."""
-    shares = {policy: f"{100 * target:.4g}%" for policy, target in request.targets.items()}
+    shares = {policy: percent(target) for policy, target in request.targets.items()}
     if len(set(shares.values())) == 1:
         return f"a precision of at least {next(iter(shares.values()))}"
     return f"a precision of at least {', '.join(f'{share} ({policy})' for policy, share in shares.items())}"

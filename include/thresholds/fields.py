@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from include.config.model import Config
-from include.thresholds.request import GOALS, MOST_DAYS, OWN
+from include.thresholds.request import GOALS, LONGEST_REASON, MODES, MOST_DAYS, OWN
 
 Fields = dict[str, dict[str, Any]]
 """By name: default, JSON schema, and how the form shows it."""
@@ -72,7 +72,7 @@ def request_fields(config: Config) -> Fields:
         "mode": {
             "default": "what_if",
             "type": "string",
-            "enum": ["what_if", "propose"],
+            "enum": list(MODES),
             "values_display": {
                 "what_if": "What if: only show what would happen",
                 "propose": "Propose: I want the change",
@@ -91,6 +91,7 @@ def request_fields(config: Config) -> Fields:
         "reason": {
             "type": "string",
             "minLength": 3,
+            "maxLength": LONGEST_REASON,
             "pattern": r"\S",
             "title": "Reason",
             "description_md": "For who approves it and who reads the ledger later, e.g. `Election week: fewer wrongful removals`.",
@@ -101,7 +102,7 @@ def request_fields(config: Config) -> Fields:
             "type": ["null", "string"],
             "format": "date",
             "title": "Last day",
-            "description_md": "The change holds through this day, e.g. `2026-12-06`, and is then taken back. Leave empty to let the daily run go on from it.",
+            "description_md": f"The change holds through this day, e.g. `2026-12-06`, at most {MOST_DAYS} days on, and is then taken back. Leave empty to let the daily run go on from it.",
             "section": "Why and until when",
         },
     }
@@ -117,6 +118,7 @@ ROLL_BACK_FIELDS: Fields = {
     "reason": {
         "type": "string",
         "minLength": 3,
+        "maxLength": LONGEST_REASON,
         "pattern": r"\S",
         "title": "Reason",
         "description_md": "For who reads the ledger later, e.g. `Creators report wrongful removals since this morning`.",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from include.config.model import Config
+from include.config.model import SMALLEST_SHARE, Config
+from include.wording import percent
 
 GOALS = {
     "as_configured": 1.0,
@@ -20,7 +22,22 @@ GOALS = {
 OWN = "own"
 """The goal that states a precision of its own."""
 
+_DECIMALS = 6
+"""Of a target: a precision is asked for to 0.0001 %."""
+
 MOST_DAYS = 90
+"""Of a window, and of a temporary change: what is to hold longer belongs into policies.yaml."""
+
+LONGEST_REASON = 1000
+"""Characters."""
+
+MODES = ("what_if", "propose")
+
+FIELDS = (
+    *("policies", "markets", "goal", "precision_percent", "window_days", "mode"),
+    *("emergency", "reason", "expires_on"),
+)
+"""Of the form `recalibrate_ad_hoc`."""
 
 
 class RequestError(ValueError):
@@ -116,16 +133,19 @@ class Request:
         """The request a form makes on `day`, the newest day with data.
 
         Raises:
-            RequestError: an unknown policy or market, an impossible goal, a window that is none, a blank reason, an
-                expiry that is not after `day` or stands beside a what-if, an emergency without an expiry.
+            RequestError: an unknown field, policy or market, an impossible goal, a window that is none, a blank reason,
+                an expiry that is not within MOST_DAYS after `day` or stands beside a what-if, an emergency without one.
         """
+        check_fields(form, FIELDS)
         policies = _names("policies", form["policies"], config.policies)
         markets = _names("markets", form["markets"], config.markets)
         window = form["window_days"]
-        if window is not None and not 1 <= window <= MOST_DAYS:
+        if window is not None and not 1 <= whole_number("window_days", window) <= MOST_DAYS:
             raise RequestError(
                 f"window_days: {window} is not between 1 and {MOST_DAYS}; leave it empty for the configured one"
             )
+        if form["mode"] not in MODES:
+            raise RequestError(f"mode: {form['mode']!r} is unknown; there are {', '.join(MODES)}")
         propose = form["mode"] == "propose"
         return cls(
             policies=policies,
@@ -134,65 +154,106 @@ class Request:
             window_days=window,
             propose=propose,
             emergency=_emergency(form),
-            reason=_reason(form["reason"]),
+            reason=reason_of(form),
             expires_on=_expiry(form["expires_on"], day, propose),
         )
 
 
-def _names(field: str, given: Collection[str], known: Collection[str]) -> tuple[str, ...]:
+def check_fields(form: Mapping[str, Any], fields: Collection[str]) -> None:
+    """Raises RequestError for a field that the form does not have: a slip of a name must not go unnoticed."""
+    if unknown := sorted(set(form) - set(fields)):
+        raise RequestError(f"{unknown[0]}: is no field of this form; there are {', '.join(fields)}")
+
+
+def whole_number(field: str, value: Any) -> int:
+    """The value of a field that counts. Raises RequestError for anything else, 7.0 and true among it."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise RequestError(f"{field}: {value!r} is not a whole number")
+    return value
+
+
+def reason_of(form: Mapping[str, Any]) -> str:
+    """Why, as it was filled in. Raises RequestError: blank, longer than LONGEST_REASON, or holding what is no text."""
+    text = form["reason"]
+    if not isinstance(text, str) or not text.strip():
+        raise RequestError("reason: is blank; say why, for who approves it and for who reads the ledger later")
+    if len(text) > LONGEST_REASON:
+        raise RequestError(f"reason: has {len(text):,} characters; at most {LONGEST_REASON:,}")
+    if strange := [sign for sign in text if unicodedata.category(sign) in ("Cc", "Cs") and sign not in "\n\r\t"]:
+        raise RequestError(f"reason: {strange[0]!r} is no character of a text")
+    return text.strip()
+
+
+def _names(field: str, given: Any, known: Collection[str]) -> tuple[str, ...]:
     if not given:
         raise RequestError(f"{field}: none is chosen; there are {', '.join(sorted(known))}")
+    if not isinstance(given, list | tuple):
+        raise RequestError(f"{field}: {given!r} is no list of names")
     for name in given:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise RequestError(f"{field}: {name!r} is unknown; there are {', '.join(sorted(known))}")
     return tuple(sorted(set(given)))
 
 
 def _target(form: Mapping[str, Any], configured: float) -> float:
-    goal, percent = form["goal"], form["precision_percent"]
+    goal, asked = form["goal"], form["precision_percent"]
+    if asked is not None and (not isinstance(asked, int | float) or isinstance(asked, bool)):
+        raise RequestError(f"precision_percent: {asked!r} is not a number")
     if goal == OWN:
-        if percent is None:
+        if asked is None:
             raise RequestError(f"precision_percent: is empty; goal {OWN!r} needs it, e.g. 97")
-        if not 0 < percent < 100:
+        if not (0 < asked < 100 and _can_be_asked(asked / 100)):
+            least, most = 100 * SMALLEST_SHARE, 100 * (1 - SMALLEST_SHARE)
             raise RequestError(
-                f"precision_percent: {percent:g} is impossible; above 0, and below 100, which no sample can certify"
+                f"precision_percent: {asked} is impossible: from {least:g} to {most:.8g}; no sample can certify 100"
             )
-        return round(percent / 100, 6)
+        return round(asked / 100, _DECIMALS)
     if goal not in GOALS:
         raise RequestError(f"goal: {goal!r} is unknown; there are {', '.join([*GOALS, OWN])}")
-    if percent is not None:
+    if asked is not None:
+        raise RequestError(f"precision_percent: {asked} contradicts goal {goal!r}; choose {OWN!r} or leave it empty")
+    if not _can_be_asked(target := 1 - (1 - configured) * GOALS[goal]):
         raise RequestError(
-            f"precision_percent: {percent:g} contradicts goal {goal!r}; choose {OWN!r} or leave it empty"
+            f"goal: {goal!r} is impossible where {percent(1 - configured)} of the removals may be wrong already"
         )
-    target = round(1 - (1 - configured) * GOALS[goal], 6)
-    if target <= 0:
-        raise RequestError(
-            f"goal: {goal!r} is impossible where {1 - configured:g} of the removals may be wrong already"
-        )
-    return target
+    return round(target, _DECIMALS)
+
+
+def _can_be_asked(share: float) -> bool:
+    """Whether a precision lies strictly between 0 and 1, and still does once it is rounded."""
+    return SMALLEST_SHARE <= round(share, _DECIMALS) <= 1 - SMALLEST_SHARE
 
 
 def _emergency(form: Mapping[str, Any]) -> bool:
+    if not isinstance(form["emergency"], bool):
+        raise RequestError(f"emergency: {form['emergency']!r} is neither true nor false")
     if form["emergency"] and form["mode"] == "propose" and form["expires_on"] is None:
         raise RequestError("expires_on: is empty; a change made as an emergency must expire")
     return bool(form["emergency"])
 
 
-def _reason(text: str) -> str:
-    if not text.strip():
-        raise RequestError("reason: is blank; say why, for who approves it and for who reads the ledger later")
-    return text.strip()
-
-
-def _expiry(text: str | None, day: date, propose: bool) -> date | None:
+def _expiry(text: Any, day: date, propose: bool) -> date | None:
     if text is None:
         return None
     if not propose:
         raise RequestError("expires_on: a what-if changes nothing that could expire; leave it empty, or choose propose")
-    try:
-        found = date.fromisoformat(text)
-    except ValueError as error:
-        raise RequestError(f"expires_on: {text!r} is no date; write it as {day + timedelta(days=14)}") from error
+    found = _date(text)
+    if found is None:
+        raise RequestError(f"expires_on: {text!r} is no date; write it as {day + timedelta(days=14)}")
     if found <= day:
         raise RequestError(f"expires_on: {found} is over; the newest day with data is {day}")
+    if found > (last := day + timedelta(days=MOST_DAYS)):
+        raise RequestError(
+            f"expires_on: {found} is more than {MOST_DAYS} days after {day}; until {last} at most, "
+            "and what is to hold longer belongs into policies.yaml"
+        )
     return found
+
+
+def _date(text: Any) -> date | None:
+    """A day written YYYY-MM-DD; None: it is none."""
+    try:
+        found = date.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return found if found.isoformat() == text else None

@@ -19,10 +19,13 @@ from include.ledger.overrides import overrides
 from include.ledger.publication import Act, publish_changes, read_chain, serve_newest
 from include.project import Project
 from include.proposals.approval import Answer, Question, may_answer
-from include.thresholds.request import FormRun, RequestError
+from include.thresholds.request import FormRun, RequestError, check_fields, reason_of, whole_number
 from include.wording import as_text
 
 log = logging.getLogger(__name__)
+
+FIELDS = ("version", "reason")
+"""Of the form `roll_back_thresholds`."""
 
 
 def read_request(project: Project, form: FormRun) -> None:
@@ -31,9 +34,8 @@ def read_request(project: Project, form: FormRun) -> None:
     Raises:
         RequestError: the version does not exist, is the newest, changes nothing or has no cell left; a blank reason.
     """
-    version, reason = form.form["version"], str(form.form["reason"]).strip()
-    if not reason:
-        raise RequestError("reason: is blank; say why, for who reads the ledger later")
+    check_fields(form.form, FIELDS)
+    version, _ = whole_number("version", form.form["version"]), reason_of(form.form)
     chain = read_chain(project)
     if not chain:
         raise RequestError("version: nothing has been published yet, there is nothing to roll back")
@@ -59,7 +61,7 @@ class RollBack:
     @property
     def version(self) -> int:
         """The version to bring back."""
-        return int(self.form.form["version"])
+        return whole_number("version", self.form.form["version"])
 
     @property
     def day(self) -> date:
@@ -101,7 +103,7 @@ class RollBack:
             day=self._chain()[-1]["ds"],
             requester=self.form.user,
             approver=None if answer.name == self.form.user else answer.name,
-            reason=str(self.form.form["reason"]).strip(),
+            reason=reason_of(self.form.form),
             request={"kind": VersionKind.ROLL_BACK, "origin": self.form.origin, "version": self.version},
         )
         confirmed = rolled_back(self._chain(), self.version, self.project.config)[0]
@@ -158,7 +160,7 @@ def _text(form: FormRun, chain: Sequence[Row], version: int, changes: Sequence[C
     changed = [change.cell for change in changes]
     lines = [
         f"{as_text(form.user)} wants version {row['version']} of {row['ds']} ({as_text(row['reason'])}) back: "
-        f"{as_text(str(form.form['reason']))}",
+        f"{as_text(reason_of(form.form))}",
         "",
         "| cell | remove_at | review_at |",
         "|---|---|---|",

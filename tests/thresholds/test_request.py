@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from include.thresholds.request import FormRun, Request, RequestError
+from include.thresholds import roll_back
+from include.thresholds.fields import ROLL_BACK_FIELDS, request_fields
+from include.thresholds.request import FIELDS, FormRun, Request, RequestError
 from tests.ledger.publishing import CONFIG, DAY
 
 FORM: dict[str, Any] = {
@@ -72,14 +74,44 @@ def test_goals(goal: str, percent: float | None, targets: dict[str, float]) -> N
         ({"goal": "own", "precision_percent": 100}, "precision_percent: 100 is impossible"),
         ({"goal": "own", "precision_percent": 0}, "precision_percent: 0 is impossible"),
         ({"goal": "own", "precision_percent": -3}, "precision_percent: -3 is impossible"),
+        (
+            {"goal": "own", "precision_percent": 99.99999},
+            "precision_percent: 99.99999 is impossible: from 0.0001 to 99.9999",
+        ),
+        ({"goal": "own", "precision_percent": 0.00001}, "precision_percent: 1e-05 is impossible"),
+        ({"goal": "own", "precision_percent": float("nan")}, "precision_percent: nan is impossible"),
+        ({"goal": "own", "precision_percent": float("inf")}, "precision_percent: inf is impossible"),
+        ({"goal": "own", "precision_percent": 10**400}, "precision_percent: 1000"),
+        ({"goal": "own", "precision_percent": True}, "precision_percent: True is not a number"),
+        ({"goal": "own", "precision_percent": "97"}, "precision_percent: '97' is not a number"),
         ({"precision_percent": 97}, "precision_percent: 97 contradicts goal 'as_configured'"),
         ({"goal": "best"}, "goal: 'best' is unknown"),
         ({"window_days": 0}, "window_days: 0 is not between 1 and 90"),
         ({"window_days": 91}, "window_days: 91 is not between 1 and 90"),
+        ({"window_days": 7.0}, "window_days: 7.0 is not a whole number"),
+        ({"window_days": True}, "window_days: True is not a whole number"),
+        ({"policies": "fraud"}, "policies: 'fraud' is no list of names"),
+        ({"policies": [["fraud"]]}, "policies: ['fraud'] is unknown"),
+        ({"mode": "publish"}, "mode: 'publish' is unknown; there are what_if, propose"),
+        ({"emergency": "false"}, "emergency: 'false' is neither true nor false"),
+        ({"precison_percent": 97}, "precison_percent: is no field of this form; there are policies, markets, goal, "),
         ({"reason": " "}, "reason: is blank"),
+        ({"reason": None}, "reason: is blank"),
+        ({"reason": "x" * 1001}, "reason: has 1,001 characters; at most 1,000"),
+        ({"reason": "sales\ud800"}, "reason: '\\ud800' is no character of a text"),
+        ({"reason": "sales\x00"}, "reason: '\\x00' is no character of a text"),
         ({"emergency": True}, "expires_on: is empty; a change made as an emergency must expire"),
         ({"expires_on": "2026-11-10"}, "expires_on: 2026-11-10 is over; the newest day with data is 2026-11-10"),
         ({"expires_on": "next week"}, "expires_on: 'next week' is no date; write it as 2026-11-24"),
+        ({"expires_on": "20261201"}, "expires_on: '20261201' is no date"),
+        ({"expires_on": "2026-W49-2"}, "expires_on: '2026-W49-2' is no date"),
+        ({"expires_on": "2026-12-01T10:00"}, "expires_on: '2026-12-01T10:00' is no date"),
+        ({"expires_on": 20261201}, "expires_on: 20261201 is no date"),
+        (
+            {"expires_on": "9999-12-31", "emergency": True},
+            "expires_on: 9999-12-31 is more than 90 days after 2026-11-10; until 2027-02-08 at most",
+        ),
+        ({"expires_on": "2027-02-09"}, "expires_on: 2027-02-09 is more than 90 days after"),
         ({"expires_on": "2026-12-01", "mode": "what_if"}, "expires_on: a what-if changes nothing that could expire"),
     ],
 )
@@ -94,6 +126,22 @@ def test_a_goal_that_allows_only_wrong_removals_is_impossible() -> None:
     config = CONFIG.model_copy(update={"policies": {"fraud": lax}})
     with pytest.raises(RequestError, match="goal: 'twice_as_many_wrongful_removals' is impossible"):
         Request.from_form(FORM | {"policies": ["fraud"], "goal": "twice_as_many_wrongful_removals"}, config, DAY)
+
+
+def test_a_target_that_would_round_to_certainty_is_impossible() -> None:
+    strict = CONFIG.policies["fraud"].model_copy(update={"target_precision": 0.999999})
+    config = CONFIG.model_copy(update={"policies": {"fraud": strict}})
+    with pytest.raises(
+        RequestError, match="goal: 'half_as_many_wrongful_removals' is impossible where 0.0001% of the "
+    ):
+        Request.from_form(FORM | {"policies": ["fraud"], "goal": "half_as_many_wrongful_removals"}, config, DAY)
+    asked = Request.from_form(FORM | {"policies": ["fraud"], "goal": "own", "precision_percent": 99.9999}, CONFIG, DAY)
+    assert asked.targets == {"fraud": 0.999999}
+
+
+def test_the_forms_show_the_fields_that_are_read() -> None:
+    assert set(request_fields(CONFIG)) == set(FIELDS) == set(FORM)
+    assert set(ROLL_BACK_FIELDS) == set(roll_back.FIELDS)
 
 
 def test_no_run_of_another_dag_and_no_chosen_run_id_is_taken_for_the_daily_runs() -> None:
