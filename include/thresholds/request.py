@@ -220,8 +220,8 @@ def _target(form: Mapping[str, Any], configured: float) -> float:
 
 
 def _can_be_asked(share: float) -> bool:
-    """Whether a precision lies strictly between 0 and 1, and still does once it is rounded."""
-    return SMALLEST_SHARE <= round(share, _DECIMALS) <= 1 - SMALLEST_SHARE
+    """Whether a precision lies within what can be configured; the last digits of a float do not count."""
+    return SMALLEST_SHARE <= round(share, 2 * _DECIMALS) <= 1 - SMALLEST_SHARE
 
 
 def _emergency(form: Mapping[str, Any]) -> bool:

@@ -132,7 +132,7 @@ def test_a_target_that_would_round_to_certainty_is_impossible() -> None:
     strict = CONFIG.policies["fraud"].model_copy(update={"target_precision": 0.999999})
     config = CONFIG.model_copy(update={"policies": {"fraud": strict}})
     with pytest.raises(
-        RequestError, match="goal: 'half_as_many_wrongful_removals' is impossible where 0.0001% of the "
+        RequestError, match=r"goal: 'half_as_many_wrongful_removals' is impossible where 0\.0001% of the "
     ):
         Request.from_form(FORM | {"policies": ["fraud"], "goal": "half_as_many_wrongful_removals"}, config, DAY)
     asked = Request.from_form(FORM | {"policies": ["fraud"], "goal": "own", "precision_percent": 99.9999}, CONFIG, DAY)
