@@ -76,7 +76,9 @@ def change(before: float, after: float) -> str:
 
 
 def score(threshold: float) -> str:
-    """A threshold: three decimals, more only if it has them."""
+    """A threshold: three decimals, more only if it has them; "none" for 1, which no score reaches."""
+    if threshold == 1:
+        return "none"
     return max(f"{threshold:.3f}", f"{threshold:.6f}".rstrip("0"), key=len)
 
 

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from include.certificates.intervals import korn_graubard
-from include.contract.grid import ThresholdPair, first_bin
+from include.contract.grid import ThresholdPair, first_bin, reaches
 
 NoScore = Literal["review", "allow"]
 Floats = NDArray[np.float64]
@@ -137,19 +137,19 @@ def _drawn(sample: pd.DataFrame) -> _Drawn:
 
 
 def _precision(drawn: _Drawn, remove_at: float, level: float = 0.95) -> ShareEstimate:
-    above = drawn.score >= remove_at
+    above = reaches(drawn.score, remove_at)
     return share(drawn.p[above], drawn.weight[above], level=level)
 
 
 def _recall(drawn: _Drawn, at: float, no_score: NoScore) -> ShareEstimate:
-    found = (drawn.score >= at) | (np.isnan(drawn.score) & (no_score == "review"))
+    found = reaches(drawn.score, at) | (np.isnan(drawn.score) & (no_score == "review"))
     return share(found, drawn.p * drawn.weight)
 
 
 def actions(score: Floats, pair: ThresholdPair, no_score: NoScore) -> NDArray[np.int64]:
     """What `pair` does with videos of these scores (NaN: none), as places in ACTIONS; shape of `score`."""
-    by_score = (score >= pair.review_at).astype(np.int64)
-    by_score[score >= pair.remove_at] = 2
+    by_score = reaches(score, pair.review_at).astype(np.int64)
+    by_score[reaches(score, pair.remove_at)] = 2
     by_score[np.isnan(score)] = ACTIONS.index(no_score)
     return by_score
 

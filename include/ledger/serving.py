@@ -3,7 +3,8 @@
 It holds version, hash and ds of that version, what each policy does with videos without a score and where a cell is
 unknown (`policies`), and the two thresholds of every cell (`cells`). Where a cell has a `canary`, its remove_at and
 review_at take the place of the cell's for every video with bucket(video_id, salt) < share; docs/serving.md says how
-buckets are computed. Readers must ignore keys they do not know.
+buckets are computed. A threshold of 1, which no score reaches, is null there: a reader that compared a score of
+exactly 1 with it would act. Readers must ignore keys they do not know.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from include.ledger.chain import LedgerError, acting, acting_of, plain
 
 Document = dict[str, Any]
 
+_LEVELS = ("remove_at", "review_at")
+
 
 def serving_document(row: Mapping[str, Any], config: Config) -> Document:
     """The content of `thresholds.json` for the ledger row `row`."""
@@ -29,11 +32,23 @@ def serving_document(row: Mapping[str, Any], config: Config) -> Document:
         "hash": row["hash"],
         "ds": plain(row["ds"]),
         "policies": {
-            name: {"no_score": policy.no_score, "default": policy.initial.model_dump()}
+            name: {"no_score": policy.no_score, "default": _served(policy.initial.model_dump())}
             for name, policy in sorted(config.policies.items())
         },
-        "cells": json.loads(row["thresholds"]),
+        "cells": [_served(cell) for cell in json.loads(row["thresholds"])],
     }
+
+
+def _served(cell: Mapping[str, Any]) -> Document:
+    """Thresholds, and those of a canary in them, as serving reads them."""
+    levels = {name: None if cell[name] == 1 else cell[name] for name in _LEVELS}
+    return {**cell, **levels} | ({"canary": _served(cell["canary"])} if "canary" in cell else {})
+
+
+def _known(cell: Mapping[str, Any]) -> Document:
+    """The inverse of `_served`."""
+    levels = {name: 1.0 if cell[name] is None else cell[name] for name in _LEVELS}
+    return {**cell, **levels} | ({"canary": _known(cell["canary"])} if "canary" in cell else {})
 
 
 def serving_bytes(document: Document) -> bytes:
@@ -95,7 +110,7 @@ def differences(document: Document, row: Mapping[str, Any]) -> list[str]:
         for name in ("hash", "ds")
         if document[name] != plain(row[name])
     ]
-    served, expected = acting(document["cells"]), acting_of(row)
+    served, expected = acting([_known(cell) for cell in document["cells"]]), acting_of(row)
     return found + [
         f"{'/'.join(cell)} is {served.get(cell)} and should be {expected.get(cell)}"
         for cell in sorted(served.keys() | expected.keys())
@@ -131,10 +146,11 @@ def _document_problems(document: Any) -> Iterator[str]:
 
 
 def _pair_problems(where: str, pair: Any) -> Iterator[str]:
-    values = [pair.get(name) for name in ("review_at", "remove_at")] if isinstance(pair, dict) else []
-    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    values = [pair.get(name, -1) for name in ("review_at", "remove_at")] if isinstance(pair, dict) else []
+    levels = [1 if value is None else value for value in values]
+    numbers = [value for value in levels if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) != 2 or not 0 <= numbers[0] <= numbers[1] <= 1:
-        yield f"{where}: expected 0 <= review_at <= remove_at <= 1, found {pair!r:.100}"
+        yield f"{where}: expected 0 <= review_at <= remove_at <= 1, or null for none, found {pair!r:.100}"
 
 
 def _canary_problems(where: str, canary: Any) -> Iterator[str]:

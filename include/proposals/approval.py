@@ -19,7 +19,7 @@ from include.contract.tables import CELL
 from include.contract.terms import APPROVE, OPEN, SETTLED, ProposalStatus, Ruling
 from include.proposals.guardrails import Verdict
 from include.proposals.holds import with_verdict
-from include.wording import as_text, percent
+from include.wording import as_text, percent, score
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def question_table(proposals: pd.DataFrame) -> str:
 
 def levels(row: Mapping[str, Any]) -> str:
     """E.g. "0.980 → 0.955"."""
-    return f"{row['current_remove_at']:.3f} → {row['proposed_remove_at']:.3f}"
+    return f"{score(row['current_remove_at'])} → {score(row['proposed_remove_at'])}"
 
 
 def forecast_in_words(row: Mapping[str, Any]) -> str:

@@ -146,4 +146,7 @@ def _canary(canary: dict[str, Any]) -> ServedCanary:
 
 
 def _pair(thresholds: dict[str, Any]) -> tuple[float, float]:
-    return float(thresholds["remove_at"]), float(thresholds["review_at"])
+    remove_at, review_at = (
+        _NEVER if thresholds[n] is None else float(thresholds[n]) for n in ("remove_at", "review_at")
+    )
+    return remove_at, review_at

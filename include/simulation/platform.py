@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from include.contract.grid import reaches
 from include.contract.tables import TABLES
 from include.simulation.enforcement import APPEAL_DAYS, actions, appeals, days_before, read_thresholds
 from include.simulation.landing import write_csv, write_json_lines, write_scores
@@ -113,7 +114,7 @@ class Platform:
                     "true_recall": np.nan,
                 }
                 if (scored := by_version.get(str(cell.model_version))) is not None:
-                    removed = here & ~scored.missing & (scored.score >= float(str(cell.remove_at)))
+                    removed = here & ~scored.missing & reaches(scored.score, float(str(cell.remove_at)))
                     right = (removed & violating).sum()
                     quality["true_precision"] = _ratio(right, removed.sum())
                     quality["true_recall"] = _ratio(right, violating.sum())

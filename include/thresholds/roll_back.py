@@ -20,7 +20,7 @@ from include.ledger.publication import Act, publish_changes, read_chain, serve_n
 from include.project import Project
 from include.proposals.approval import Answer, Question, may_answer
 from include.thresholds.request import FormRun, RequestError, check_fields, reason_of, whole_number
-from include.wording import as_text
+from include.wording import as_text, score
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ def _text(form: FormRun, chain: Sequence[Row], version: int, changes: Sequence[C
 
 
 def _moved(old: float, new: float) -> str:
-    return f"{old:.3f}" if old == new else f"{old:.3f} → {new:.3f}"
+    return score(old) if old == new else f"{score(old)} → {score(new)}"
 
 
 def _listed(cells: Sequence[Cell]) -> str:

@@ -12,6 +12,7 @@ from include.certificates.reviewer_error import settled_by_experts
 from include.config.model import Config
 from include.contract.cell import NO_DRAWS, Cell, Row, by_cell, cell_of, records
 from include.contract.change import DAILY, Change
+from include.contract.grid import reaches
 from include.contract.terms import ProposalStatus
 from include.evidence.sample import labelled_sample
 from include.ledger.canaries import Canary, canaries, end_change, step_change
@@ -61,7 +62,7 @@ def _found(canary: Canary, draws: pd.DataFrame, golden: pd.DataFrame, config: Co
     since = (draws["sampled_on"] > canary.began) & (draws["sampled_on"] <= through)
     found = canary_finding(
         canary,
-        draws[since & (draws["score"] >= canary.change.new.remove_at)],
+        draws[since & reaches(draws["score"].to_numpy(float), canary.change.new.remove_at)],
         config.canary,
         through=through,
         limit=aim_of(golden, config, canary.cell, canary.change.promised_precision).refuted_below,

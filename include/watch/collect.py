@@ -11,7 +11,7 @@ import pandas as pd
 from include.certificates.reviewer_error import settled_by_experts
 from include.config.model import Config
 from include.contract.cell import NO_DRAWS, Cell, by_cell, cell_of, records
-from include.contract.grid import ThresholdPair
+from include.contract.grid import ThresholdPair, reaches
 from include.contract.schema import empty_frame
 from include.contract.tables import CELL, TABLES
 from include.evidence.sample import labelled_sample
@@ -96,7 +96,7 @@ def _start(item: WatchedChange, earlier: Rows) -> dict[str, Any]:
 
 def _labels(row: Mapping[str, Any], draws: pd.DataFrame, *, limit: float, final: date) -> dict[str, Any]:
     """`row` with the draws of the days after `through`, up to `final`."""
-    wealth, above = row["wealth"], draws[draws["score"] >= row["remove_at"]]
+    wealth, above = row["wealth"], draws[reaches(draws["score"].to_numpy(float), row["remove_at"])]
     heaviest = float((1 / above["inclusion_probability"]).max())
     fresh = above[(above["sampled_on"] > row["through"]) & (above["sampled_on"] <= final)]
     for _, some in fresh.groupby("sampled_on"):

@@ -16,10 +16,11 @@ from scipy.stats import binom
 
 from include.config.model import CanarySettings
 from include.contract.change import Bucket, Change
-from include.contract.grid import ThresholdPair
+from include.contract.grid import ThresholdPair, bin_of
 from include.contract.salts import salt_of
 from include.contract.tables import CELL, TABLES
 from include.contract.terms import VersionKind
+from include.forecasts.forecast import ACTIONS, actions, volumes
 from include.forecasts.outcomes import due
 from include.ledger.canaries import Canary, canaries
 from include.ledger.chain import in_order, verify
@@ -87,12 +88,30 @@ def live(project: Project, days_later: int, right: int, wrong: int) -> str:
 def test_the_documented_buckets_are_those_of_the_warehouse_and_of_the_simulated_platform():
     text = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
     documented: dict = {}
-    exec(re.findall(r"```python\n(.*?)```", text, re.S)[0], documented)
+    for code in re.findall(r"```python\n(.*?)```", text, re.S):
+        exec(code, documented)
     rows = [tuple(map(int, row)) for row in re.findall(r"^\| (-?\d+) \| (\d+) \| (\d+) \|$", text, re.M)]
     assert len(rows) == 3
     for video_id, salt, expected in rows:
         assert documented["bucket"](video_id, salt) * 2**32 == expected == permanent_hash(video_id, salt)
         assert buckets(np.array([video_id]), salt)[0] * 2**32 == expected
+
+
+@pytest.mark.parametrize("no_score", ["review", "allow"])
+@pytest.mark.parametrize(("remove_at", "review_at"), [(0.98, 0.8), (0.98, 0.98), (1.0, 0.999), (1.0, 1.0), (0.0, 0.0)])
+def test_serving_acts_on_what_the_forecast_counts_also_at_the_ends_of_the_scale(remove_at, review_at, no_score):
+    text = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+    documented: dict = {}
+    for code in re.findall(r"```python\n(.*?)```", text, re.S):
+        exec(code, documented)
+    pair = ThresholdPair(remove_at, review_at)
+    levels = {name: None if level == 1 else level for name, level in pair._asdict().items()}
+    scores = np.array([np.nan, 0.0, 0.5, 0.8, np.nextafter(0.98, 0), 0.98, 0.999, np.nextafter(1.0, 0), 1.0])
+    served = [documented["action"](None if np.isnan(s) else s, levels, no_score) for s in scores.tolist()]
+    assert served == [ACTIONS[place] for place in actions(scores, pair, no_score)]
+    histogram = pd.DataFrame({"bin": bin_of(scores), "n_videos": 1, "n_views": 1}).groupby("bin", as_index=False).sum()
+    counted = volumes(histogram, pair, no_score)
+    assert (counted.removes, counted.reviews) == (served.count("remove"), served.count("review"))
 
 
 def test_a_canary_is_served_beside_the_thresholds_that_stay(project):
