@@ -52,13 +52,14 @@ class Account:
     """A period: its days, the indicators (period.COLUMNS and enforced_removals), and the changes (CHANGE_COLUMNS).
 
     `unscored`: days without scores that passed their gate, which are left out. `unlabelled`: the others of which no
-    final label was found.
+    final label was found. `left_out`: policies that have scores in the period and are not configured any more.
     """
 
     first: date
     last: date
     unscored: list[date]
     unlabelled: list[date]
+    left_out: list[str]
     means: pd.DataFrame
     changes: pd.DataFrame
 
@@ -79,9 +80,12 @@ def account(project: Project, first: date, last: date) -> Account:
     scored = sorted(passed_days(project, "scores", first, last) & set(project.warehouse.days("score_histogram")))
     if not scored:
         raise PeriodError(f"no day from {first} to {last} has scores that passed their gate")
+    gone: set[str] = set()
     histograms, in_force, enforced = [], [], []
     for day in scored:
         histogram = accepted(project, "score_histogram", "scores", day, day)
+        gone |= set(histogram["policy"]) - project.config.policies.keys()
+        histogram = histogram[~histogram["policy"].isin(gone)]
         levels = thresholds_before(project, day, histogram[list(CELL)].drop_duplicates())
         histograms.append(folded(histogram, levels))
         in_force.append(levels.assign(sampled_on=day)[["sampled_on", *CELL, "remove_at"]])
@@ -94,6 +98,7 @@ def account(project: Project, first: date, last: date) -> Account:
         last,
         [day for day in days if day not in scored],
         [day for day in scored if day not in labelled],
+        sorted(gone),
         means.assign(enforced_removals=_enforced_of(means, enforced)),
         _changes(ledger, first, last),
     )
@@ -109,6 +114,7 @@ def write(result: Account, folder: Path) -> list[Path]:
         "code_version": __version__,
         "days_without_accepted_scores": [day.isoformat() for day in result.unscored],
         "days_without_final_labels": [day.isoformat() for day in result.unlabelled],
+        "policies_left_out": result.left_out,
         "automated_means": means,
         "threshold_changes": changes,
     }
@@ -221,6 +227,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for days, what in ((result.unscored, "scores that passed their gate"), (result.unlabelled, "final labels")):
         if days:
             print(f"Days without {what}: {', '.join(map(str, days))}")
+    if result.left_out:
+        print(
+            f"Left out: {', '.join(result.left_out)}. policies.yaml has them no longer: put them back, with "
+            "retired_after, to account for them"
+        )
     print("\n".join(str(path) for path in written))
     return 0
 

@@ -54,7 +54,7 @@ Threshold = Annotated[float, Field(gt=0, le=1), AfterValidator(_on_grid)]
 
 
 class Thresholds(Strict):
-    """score >= remove_at: remove; else score >= review_at: review; else allow."""
+    """score >= remove_at: remove; else score >= review_at: review; else allow. At 1: nothing, whatever the score."""
 
     remove_at: Threshold
     review_at: Threshold
@@ -108,6 +108,7 @@ class Policy(Strict):
     guideline_version: Text
     initial: Thresholds
     limits: ThresholdLimits
+    retired_after: date | None = None
 
     @model_validator(mode="after")
     def _some_label_is_final(self) -> Self:
@@ -322,6 +323,15 @@ class Config(Strict):
     canary: CanarySettings = CanarySettings()
     approval: ApprovalSettings
     retraining: Retraining
+
+    def on(self, day: date) -> Config:
+        """What is configured for `day` itself: without the policies that are retired by then, which past days have."""
+        there = {
+            name: policy
+            for name, policy in self.policies.items()
+            if policy.retired_after is None or day <= policy.retired_after
+        }
+        return self.model_copy(update={"policies": there})
 
     @model_validator(mode="after")
     def _enough_reviewers(self) -> Self:

@@ -107,6 +107,7 @@ class Reason(Term):
     BAD_INTEGER = "bad_integer", "A column of whole numbers holds something else."
     BAD_TRUTH_VALUE = "bad_truth_value", "A column of truth values holds something else than true, false, 1 or 0."
     UNKNOWN_POLICY = "unknown_policy", "policies.yaml has no such policy."
+    RETIRED_POLICY = "retired_policy", "policies.yaml has the policy no longer, though videos were sampled for it."
     UNKNOWN_DECISION = "unknown_decision", "decision is not violating, not_violating or unsure."
     NOT_ALLOWED = "not_allowed", "The value is none of those that docs/tables.md lists for the column."
     OUT_OF_BOUNDS = "out_of_bounds", "The number is outside the column's bounds in docs/tables.md."
@@ -130,5 +131,11 @@ class Reason(Term):
     DUPLICATE_ROW = "duplicate_row", "An exact repeat of another row of the day; it counts once."
 
 
-HARMLESS = (Reason.DUPLICATE_EVENT, Reason.DUPLICATE_ROW, Reason.SKIPPED_ANNOTATION, Reason.NO_ANSWER)
-"""Refusals a good file may be full of: a review tool that exports everything every day repeats itself."""
+HARMLESS = (
+    Reason.DUPLICATE_EVENT,
+    Reason.DUPLICATE_ROW,
+    Reason.SKIPPED_ANNOTATION,
+    Reason.NO_ANSWER,
+    Reason.RETIRED_POLICY,
+)
+"""Refusals a good file may be full of: a review tool exports everything every day, and reviewers finish their queue."""

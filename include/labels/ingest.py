@@ -23,6 +23,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,7 @@ def ingest(
     for name in REQUIRED_FIELDS:
         verdicts.refuse(fields[name].isna(), Reason.MISSING_FIELD, name, rows[name].fillna(""))
 
-    events = _typed(fields, verdicts, config)
+    events = _typed(fields, verdicts, config, set(sample["policy"]))
     end_of_day = pd.Timestamp(day, tz="UTC") + pd.Timedelta(days=1)
     verdicts.refuse(
         events["labelled_at"] >= end_of_day, Reason.LABELLED_IN_FUTURE, "labelled_at", fields["labelled_at"]
@@ -109,12 +110,17 @@ def ingest(
     )
 
 
-def _typed(fields: pd.DataFrame, verdicts: Verdicts, config: Config) -> pd.DataFrame:
-    """`fields` with video_id as int64 (0 where refused) and labelled_at in UTC (NaT where refused)."""
+def _typed(fields: pd.DataFrame, verdicts: Verdicts, config: Config, sampled: Collection[str]) -> pd.DataFrame:
+    """`fields` with video_id as int64 (0 where refused) and labelled_at in UTC (NaT where refused).
+
+    `sampled`: policies that videos were sampled for.
+    """
     ids, wrong = whole_numbers(fields["video_id"])
     bad = np.array([why != "" for why in wrong], dtype=bool)
     verdicts.refuse(bad, Reason.BAD_VIDEO_ID, "video_id", fields["video_id"], wrong)
-    verdicts.refuse(~fields["policy"].isin(config.policies), Reason.UNKNOWN_POLICY, "policy", fields["policy"])
+    unknown = ~fields["policy"].isin(config.policies)
+    verdicts.refuse(unknown & fields["policy"].isin(sampled), Reason.RETIRED_POLICY, "policy", fields["policy"])
+    verdicts.refuse(unknown, Reason.UNKNOWN_POLICY, "policy", fields["policy"])
     decisions = _EVENTS.column("decision").allowed
     verdicts.refuse(~fields["decision"].isin(decisions), Reason.UNKNOWN_DECISION, "decision", fields["decision"])
     labelled_at = times(fields["labelled_at"])

@@ -28,6 +28,7 @@ def background(project: Project, day: date, in_force: pd.DataFrame, *, emergency
     last_contested = day - timedelta(days=APPEAL_DAYS)
     back = APPEAL_DAYS + CONTESTED_DAYS - 1 if delivers_appeals else RECENT_DAYS
     before = accepted(project, "score_histogram", "scores", day - timedelta(days=back), day - timedelta(days=1))
+    before = before[before["policy"].isin(project.config.policies)]  # of those no longer configured nothing is decided
     by_day: dict[date, pd.DataFrame] = dict(list(before.groupby("ds", sort=True)))  # type: ignore[arg-type]
     recent = [rows for ds, rows in by_day.items() if ds >= day - timedelta(days=RECENT_DAYS)]
     ledger = project.warehouse.read("threshold_ledger", None, day - timedelta(days=1))

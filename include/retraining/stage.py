@@ -35,7 +35,7 @@ def decide_retraining(project: Project, day: date) -> int:
         histogram.groupby(list(CELL))["n_videos"].sum().reset_index(),
         labelled.groupby(["policy", "model_version"]).size().rename("labels").reset_index(),
         day=day,
-        config=project.config,
+        config=project.config.on(day),
     )
     project.warehouse.replace("retraining_decisions", day, decisions)
     for row in decisions.to_dict("records"):

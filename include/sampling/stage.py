@@ -50,7 +50,7 @@ def gate_scores(project: Project, day: date) -> None:
     """Whether the day's scores are fit to sample from. Raises GateFailed."""
     profile = project.warehouse.read("score_profile", day, day)
     history = accepted(project, "score_profile", "scores", day - timedelta(days=7), day - timedelta(days=1))
-    judged = suites.scores(profile, history, project.config)
+    judged = suites.scores(profile, history, project.config.on(day))
     judge(project.warehouse, "scores", day, judged, project.settings.quality_docs)
 
 
@@ -109,4 +109,4 @@ def export_review_queue(project: Project, day: date) -> None:
 def _golden_pool(project: Project, day: date) -> pd.DataFrame:
     yesterday = day - timedelta(days=1)
     drawn = accepted(project, "review_sample", "sample", day - timedelta(days=LOOKBACK_DAYS), yesterday)
-    return golden_pool(project.warehouse.read("golden_labels", end=yesterday), drawn, project.config, day)
+    return golden_pool(project.warehouse.read("golden_labels", end=yesterday), drawn, project.config.on(day), day)

@@ -38,7 +38,7 @@ from include.quality.gate import GateFailed, run_gate
 from include.report.places import page_of
 from include.thresholds.request import FormRun, Request, RequestError
 from include.thresholds.run import Approval, Run
-from include.wording import as_text, percent
+from include.wording import as_text, percent, score
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def read_request(project: Project, form: FormRun) -> str:
         RequestError: naming the field that cannot be carried out.
     """
     day = _newest_day(project)
-    request = Request.from_form(form.form, project.config, day)
+    request = Request.from_form(form.form, project.config.on(day), day)
     _ = form.origin
     scored = _cells(project, request, day)
     if scored.empty:
@@ -125,7 +125,7 @@ def proposed_by(project: Project, form: FormRun, day: str) -> tuple[Run, Request
 
 
 def _requested(project: Project, form: FormRun, day: date) -> tuple[Run, Request]:
-    request = Request.from_form(form.form, project.config, day)
+    request = Request.from_form(form.form, project.config.on(day), day)
     stored = {"origin": form.origin, "day": day.isoformat(), **request.to_json()}
     run = Run(
         project=replace(project, config=request.under(project.config)),
@@ -246,7 +246,7 @@ def _outcome(row: Mapping[str, Any]) -> str:
     if row["status"] == ProposalStatus.REFUSED:
         return f"{name}: not certifiable, {as_text(row['refusal'])}; the thresholds in force stay"
     if row["status"] == ProposalStatus.UNCHANGED:
-        return f"{name}: stays at {row['current_remove_at']:.3f}; that is what the goal calls for"
+        return f"{name}: stays at {score(row['current_remove_at'])}; that is what the goal calls for"
     change = f"{name}: remove_at {levels(row)}, {forecast_in_words(row)}"
     if row["status"] in _OUTCOMES:
         by = f" by {as_text(row['answered_by'])}" if row["status"] == ProposalStatus.REJECTED else ""

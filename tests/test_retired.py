@@ -1,0 +1,130 @@
+"""A policy, market or model version is retired: the loop goes on, and what was before is still accounted for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from include.accountability.__main__ import account
+from include.config.load import DEFAULT_CONFIG
+from include.config.yaml_file import read_yaml, write_yaml
+from include.labels import stage as labels
+from include.retraining import stage as retraining
+from include.sampling import stage as sampling
+from include.thresholds import stage as thresholds
+from tests.history import REJECTED, History
+
+pytestmark = pytest.mark.slow
+
+LAST = 5
+"""The first day without what was retired; the labels of the day before last are final then."""
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """Days on which nothing was retired. A change to each policy was published on the way."""
+    history = History(tmp_path_factory.mktemp("before"), "calm", 6_000)
+    for index in range(LAST):
+        history.run_day(index, REJECTED)
+    history.platform.land_day(history.day(LAST))
+    return history
+
+
+class Retiring(History):
+    """A history whose last day can be delivered without some of its scores."""
+
+    @property
+    def folder(self) -> Path:
+        return self.project.settings.landing / "video_scores" / f"ds={self.day(LAST)}"
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        return pd.concat([pd.read_parquet(path) for path in sorted(self.folder.iterdir())], ignore_index=True)
+
+    def drop(self, gone: pd.Series, **renamed: str) -> None:
+        """Delivers the day without these rows; or with them under another name."""
+        rows = self.scores
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
+        rest = pd.concat([rows[~gone], rows[gone].assign(**renamed)]) if renamed else rows[~gone]
+        rest.to_parquet(self.folder / "scores.parquet", index=False)
+
+
+def removed(config: dict[str, Any], history: Retiring) -> None:
+    del config["policies"]["fraud"]
+    history.drop(history.scores["policy"] == "fraud")
+
+
+def kept_as_retired(config: dict[str, Any], history: Retiring) -> None:
+    config["policies"]["fraud"]["retired_after"] = history.day(LAST - 1)
+    history.drop(history.scores["policy"] == "fraud")
+
+
+def market_removed(config: dict[str, Any], history: Retiring) -> None:
+    del config["markets"]["DE"]
+    history.drop(history.scores["market"] == "DE")
+
+
+def version_removed(config: dict[str, Any], history: Retiring) -> None:
+    config["policies"]["fraud"]["model_versions"] = ["fraud-v9"]
+    history.drop(history.scores["policy"] == "fraud", model_version="fraud-v9")
+
+
+@pytest.mark.parametrize("retire", [removed, kept_as_retired, market_removed, version_removed])
+def test_the_loop_goes_on_and_the_past_is_accounted_for(
+    before: History,
+    retire: Callable[[dict[str, Any], Retiring], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copytree(before.home, tmp_path, dirs_exist_ok=True)
+    history = Retiring(tmp_path, before.scenario, before.videos_per_day)
+    config = read_yaml(DEFAULT_CONFIG).content
+    retire(config, history)
+    (tmp_path / "policies.yaml").write_text(write_yaml(config), encoding="utf-8")
+    monkeypatch.setenv("PLUMBLINE_CONFIG", str(tmp_path / "policies.yaml"))
+    project, day = history.project, history.day(LAST)
+
+    sample: tuple[Callable[..., object], ...] = (
+        sampling.gate_scores_input,
+        sampling.scan_scores,
+        sampling.gate_scores,
+        sampling.design_sample,
+        sampling.draw_sample,
+        sampling.gate_sample,
+        sampling.export_review_queue,
+    )
+    for step in sample:
+        step(project, day)
+    labels.gate_labels(project, day, labels.ingest_events(project, day))
+    rest: tuple[Callable[..., object], ...] = (
+        labels.form_consensus,
+        labels.gate_consensus,
+        thresholds.measure,
+        thresholds.watch_published,
+        thresholds.propose_thresholds,
+        thresholds.gate_proposals,
+        thresholds.lift_expired,
+        thresholds.publish_within_limits,
+        thresholds.advance_canaries,
+        thresholds.compare_forecasts,
+        thresholds.write_report,
+        retraining.decide_retraining,
+    )
+    for step in rest:
+        step(project, day)
+
+    refused = project.warehouse.read("label_rejects", day, day)["reason"].value_counts()
+    assert refused.get("unknown_policy", 0) == 0
+    assert (refused.get("retired_policy", 0) > 0) == (retire is removed)
+    result = account(project, history.day(0), history.day(1))
+    assert result.left_out == (["fraud"] if retire is removed else [])
+    fraud = result.means[(result.means["policy"] == "fraud") & (result.means["indicator"] == "precision")]
+    assert len(fraud) == (0 if retire is removed else 4)
+    assert (fraud["videos"] > 0).all()
+    assert retire is removed or fraud["labels"].sum() > 0
