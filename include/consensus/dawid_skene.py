@@ -10,14 +10,16 @@ The rules, in one place:
 - *Votes are a set.* A repeated (item, reviewer, answer) row counts once; a reviewer who gave both answers cast one
   vote each way. Which of two answers supersedes the other is decided before, by the label events.
 - *Majority*: 1 above half the votes, 0 below, 0.5 at a tie.
-- *Start* of EM: each item's share of violating votes. *Stop*: neither a reviewer's rate nor the class balance moves by
-  more than ``TOLERANCE``, or after ``MAX_ROUNDS``. (The largest move of any item would take more rounds the more items
-  there are, to no effect on the others.)
+- *Start* of EM: each item's share of violating votes; with golden answers, the rates that reviewers show on these, so
+  that a reviewer whom golden answers contradict cannot lead the fit. *Stop*: neither a reviewer's rate nor the class
+  balance moves by more than ``TOLERANCE``, or after ``MAX_ROUNDS``. (The largest move of any item would take more
+  rounds the more items there are, to no effect on the others.)
 - *Weights* say how much a reviewer's votes count for the items: the share of votes is a weighted one, and a vote's log
   likelihood ratio is multiplied by the weight. What the votes say of the reviewer is not weighted.
 - *Golden answers* stand in for the estimated truth wherever reviewers' rates are counted, and centre the prior of
-  reviewers without golden labels on the rates of those with. They never replace ``p_violating``, so the consensus
-  itself can be graded on golden items; and golden items, picked by hand, do not count towards the class balance.
+  reviewers without golden answers of a kind on the rates of those with. They never replace ``p_violating``, so the
+  consensus itself can be graded on golden items; and golden items, picked by hand, do not count towards the class
+  balance.
 """
 
 from __future__ import annotations
@@ -46,14 +48,18 @@ BLOCK: Final = 2**15  # items at a time: what is computed of them stays in the p
 class Priors:
     """Beta pseudo-counts, all positive: (right, wrong) per reviewer for each rate, (violating, not) for the balance.
 
-    The defaults weigh as much as 10 violating and 50 other labels of a reviewer, and 10 items: they let a rare class
-    stay rare and keep the classes from swapping names. Where half the items are violating and reviewers often answer
-    "violating" wrongly, they cost accuracy; golden labels move their means.
+    ``accuracy`` is the one rate of the one-coin form, in place of the first two.
+
+    The defaults weigh as much as 10 labels of a reviewer for each rate, 60 for the one accuracy, and 10 items: they let
+    a rare class stay rare and keep the classes from swapping names where reviewers are mostly right. They cannot tell a
+    reviewer who always answers alike from one who is always right: golden labels can, and move their means. The weight
+    was chosen by measurement (docs/consensus.md): heavier ones fell below textbook Dawid-Skene on public sets.
     """
 
     sensitivity: tuple[float, float] = (8.0, 2.0)
-    specificity: tuple[float, float] = (49.0, 1.0)
+    specificity: tuple[float, float] = (9.8, 0.2)
     prevalence: tuple[float, float] = (1.0, 9.0)
+    accuracy: tuple[float, float] = (57.0, 3.0)
 
     def __post_init__(self) -> None:
         if not all(count > 0 for pair in astuple(self) for count in pair):
@@ -63,7 +69,7 @@ class Priors:
 DEFAULT_PRIORS: Final = Priors()
 #: Textbook Dawid-Skene: a hundredth of a label keeps the logarithms finite. It can still decide a close item: of the
 #: 4,999 in the public set `sp` one falls the other way (accuracy .9150, not .9148) with half as much or less.
-FLAT_PRIORS: Final = Priors((0.01, 0.01), (0.01, 0.01), (0.01, 0.01))
+FLAT_PRIORS: Final = Priors((0.01, 0.01), (0.01, 0.01), (0.01, 0.01), (0.02, 0.02))
 
 
 @dataclass(frozen=True)
@@ -232,21 +238,24 @@ def golden_truth(golden: pd.DataFrame | None, items: pd.Index) -> Floats:
 
 def fit(table: VoteTable, method: Method, truth: Floats, priors: Priors, weights: Floats | None = None) -> Fit:
     """Fit ``method``; ``truth`` (n) is 1, 0 or NaN as ``golden_truth`` gives it, ``weights`` (m) are in (0, 1]."""
-    priors = _centred(table, truth, priors)
+    centred = _centred(table, truth, priors)
     one_coin = method == "one_coin"
     no, yes = table.counts(weights)
     p_violating = yes / (no + yes)
     if method == "majority":
         p_violating = np.where(p_violating == 0.5, 0.5, p_violating > 0.5)
-        return _rates(table, p_violating, _tally(table, p_violating, truth), priors, one_coin=False)
-    fitted = _rates(table, p_violating, _tally(table, p_violating, truth), priors, one_coin=one_coin)
+        return _rates(table, p_violating, _tally(table, p_violating, truth), centred, one_coin=False)
     golden = None if np.isnan(truth).all() else truth
+    if golden is None:
+        fitted = _rates(table, p_violating, _tally(table, p_violating, truth), centred, one_coin=one_coin)
+    else:
+        fitted = _on_golden(table, p_violating, truth, centred, one_coin=one_coin)
     for _ in range(MAX_ROUNDS):
         evidence = fitted.evidence()
         if weights is not None:
             evidence *= np.repeat(weights, 2)
         tally = _expect(table, p_violating, golden, evidence, float(logit(fitted.prevalence)))
-        before, fitted = fitted, _rates(table, p_violating, tally, priors, one_coin=one_coin)
+        before, fitted = fitted, _rates(table, p_violating, tally, centred, one_coin=one_coin)
         if fitted.moved(before) <= TOLERANCE:
             break
     return fitted
@@ -288,42 +297,77 @@ def _expect(table: VoteTable, p_violating: Floats, truth: Floats | None, evidenc
     return _Tally(on_violating.reshape(-1, 2), unknown, violating)
 
 
-def _rates(table: VoteTable, p_violating: Floats, tally: _Tally, priors: Priors, *, one_coin: bool) -> Fit:
+def _rates(table: VoteTable, p_violating: Floats, tally: _Tally, priors: _ReviewerPriors, *, one_coin: bool) -> Fit:
     """The M-step: rates and class balance; ``p_violating`` is handed through."""
-    on_other = table.answers - tally.on_violating
-    wrong_on_violating, right_on_violating = tally.on_violating.T
-    right_on_other, wrong_on_other = on_other.T
-    sensitivity = _share(right_on_violating, wrong_on_violating, priors.sensitivity)
-    specificity = _share(right_on_other, wrong_on_other, priors.specificity)
-    if one_coin:
-        sensitivity = specificity = _share(
-            right_on_violating + right_on_other,
-            wrong_on_violating + wrong_on_other,
-            np.add(priors.sensitivity, priors.specificity),
-        )
+    rates = _reviewers(tally.on_violating, table.answers - tally.on_violating, priors, one_coin=one_coin)
     violating, not_violating = priors.prevalence
     balance = (tally.violating + violating) / (tally.unknown + violating + not_violating)
-    return Fit(p_violating, sensitivity, specificity, float(balance))
+    return Fit(p_violating, *rates, float(balance))
 
 
-def _share(right: Floats, wrong: Floats, prior: tuple[float, float] | Floats) -> Floats:
+def _on_golden(table: VoteTable, p_violating: Floats, truth: Floats, priors: _ReviewerPriors, *, one_coin: bool) -> Fit:
+    """Where EM starts with golden answers: the rates on these alone, and the class balance of the prior."""
+    on_violating, on_other = (table.tallies((truth == answer).astype(np.float64)) for answer in (1, 0))
+    rates = _reviewers(on_violating, on_other, priors, one_coin=one_coin)
+    violating, not_violating = priors.prevalence
+    return Fit(p_violating, *rates, violating / (violating + not_violating))
+
+
+def _reviewers(
+    on_violating: Floats, on_other: Floats, priors: _ReviewerPriors, *, one_coin: bool
+) -> tuple[Floats, Floats]:
+    """Sensitivity and specificity (m each), from the votes "not violating" and "violating" (m x 2) on items of either
+    kind.
+    """
+    wrong_on_violating, right_on_violating = on_violating.T
+    right_on_other, wrong_on_other = on_other.T
+    if one_coin:
+        accuracy = _share(
+            right_on_violating + right_on_other,
+            wrong_on_violating + wrong_on_other,
+            priors.accuracy,
+        )
+        accuracy = np.maximum(
+            accuracy, 0.5
+        )  # nobody answers the opposite of what they see: at worst a vote says nothing
+        return accuracy, accuracy
+    return (
+        _share(right_on_violating, wrong_on_violating, priors.sensitivity),
+        _share(right_on_other, wrong_on_other, priors.specificity),
+    )
+
+
+def _share(right: Floats, wrong: Floats, prior: Floats) -> Floats:
     """Posterior mean rate of right answers (m) under a Beta prior of (right, wrong) pseudo-counts; never 0 or 1."""
     return np.clip((right + prior[0]) / (right + wrong + prior[0] + prior[1]), EPSILON, 1 - EPSILON)
 
 
-def _centred(table: VoteTable, truth: Floats, priors: Priors) -> Priors:
-    """Priors as heavy as before, their means moved to what all reviewers together did on golden items."""
-    missed, caught = table.tallies((truth == 1).astype(np.float64)).sum(axis=0)
-    spared, accused = table.tallies((truth == 0).astype(np.float64)).sum(axis=0)
+class _ReviewerPriors(NamedTuple):
+    """Pseudo-counts (right, wrong) of each reviewer (2 x m each), and of the class balance."""
 
-    def centre(prior: tuple[float, float], right: float, wrong: float) -> tuple[float, float]:
+    sensitivity: Floats
+    specificity: Floats
+    prevalence: tuple[float, float]
+    accuracy: Floats
+
+
+def _centred(table: VoteTable, truth: Floats, priors: Priors) -> _ReviewerPriors:
+    """For reviewers without golden answers of a kind, priors as heavy as before, their means moved to what the others
+    together did on these: an error that is common is likely theirs, too. Golden answers speak for who gave them.
+    """
+    on_violating, on_other = (table.tallies((truth == answer).astype(np.float64)) for answer in (1, 0))
+
+    def centre(prior: tuple[float, float], wrong_right: Floats) -> Floats:
+        wrong, right = wrong_right.sum(axis=0)
         mean = (right + prior[0]) / (right + wrong + sum(prior))
-        return mean * sum(prior), (1 - mean) * sum(prior)
+        others = np.array([mean * sum(prior), (1 - mean) * sum(prior)])
+        return np.where(wrong_right.sum(axis=1) > 0, np.array(prior)[:, None], others[:, None])
 
-    return Priors(
-        centre(priors.sensitivity, caught, missed),
-        centre(priors.specificity, spared, accused),
+    return _ReviewerPriors(
+        centre(priors.sensitivity, on_violating),
+        centre(priors.specificity, on_other[:, ::-1]),
         priors.prevalence,
+        centre(priors.accuracy, on_violating + on_other[:, ::-1]),
     )
 
 

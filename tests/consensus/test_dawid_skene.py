@@ -46,10 +46,10 @@ def accuracy(items: pd.DataFrame, truth: pd.Series) -> float:
 @pytest.mark.parametrize(
     ("name", "published_majority", "published_dawid_skene", "dawid_skene", "one_coin"),
     [
-        ("sentiment_1k", 0.9335, 0.9600, 0.9610, 0.9480),
-        ("rte", 0.8969, 0.9275, 0.9213, 0.9263),
-        ("sp", 0.8859, 0.9148, 0.9058, 0.9142),
-        ("zencrowd_us", 0.8615, 0.8211, 0.8127, 0.8951),
+        ("sentiment_1k", 0.9335, 0.9600, 0.9610, 0.9490),
+        ("rte", 0.8969, 0.9275, 0.9325, 0.9263),
+        ("sp", 0.8859, 0.9148, 0.9150, 0.9142),
+        ("zencrowd_us", 0.8615, 0.8211, 0.8225, 0.8951),
     ],
 )
 def test_published_accuracies_and_ours(name, published_majority, published_dawid_skene, dawid_skene, one_coin):
@@ -81,23 +81,35 @@ def literal_em(votes: pd.DataFrame, truth: dict, priors: Priors, *, one_coin: bo
     cast = list(votes.itertuples(index=False, name=None))
     of_item = {i: [x for j, _, x in cast if j == i] for i in items}
     p = {i: sum(xs) / len(xs) for i, xs in of_item.items()}
+    kinds = {1: (priors.sensitivity, (1,)), 0: (priors.specificity, (0,)), "one": (priors.accuracy, (0, 1))}
     prior = {}
-    for true, (right, wrong) in ((1, priors.sensitivity), (0, priors.specificity)):
-        seen = [x == true for i, _, x in cast if truth.get(i) == true]
-        mean = (right + sum(seen)) / (right + wrong + len(seen))
-        prior[true] = (mean * (right + wrong), right + wrong)
-    for _ in range(rounds):
-        weight = {i: truth.get(i, p[i]) for i in items}
+    for kind, ((right, wrong), answers) in kinds.items():
+        graded = [(s, x == truth[i]) for i, s, x in cast if truth.get(i) in answers]
+        mean = (right + sum(good for _, good in graded)) / (right + wrong + len(graded))
+        for r in reviewers:
+            own = any(s == r for s, _ in graded)
+            prior[kind, r] = (right if own else mean * (right + wrong), right + wrong)
+
+    def rates(votes_of_known: list) -> dict:
         rate = {}
         for r in reviewers:
-            mine = [(weight[i], x) for i, s, x in cast if s == r]
-            right_1, all_1 = prior[1][0] + sum(w * x for w, x in mine), prior[1][1] + sum(w for w, _ in mine)
-            right_0 = prior[0][0] + sum((1 - w) * (1 - x) for w, x in mine)
-            all_0 = prior[0][1] + sum(1 - w for w, _ in mine)
-            accuracy_of_r = (right_1 + right_0) / (all_1 + all_0)
-            rate[r] = (accuracy_of_r, accuracy_of_r) if one_coin else (right_1 / all_1, right_0 / all_0)
+            mine = [(w, x) for w, s, x in votes_of_known if s == r]
+            right_1, all_1 = sum(w * x for w, x in mine), sum(w for w, _ in mine)
+            right_0, all_0 = sum((1 - w) * (1 - x) for w, x in mine), sum(1 - w for w, _ in mine)
+            (good_1, of_1), (good_0, of_0), (good, of) = (prior[kind, r] for kind in (1, 0, "one"))
+            accuracy_of_r = max((good + right_1 + right_0) / (of + all_1 + all_0), 0.5)
+            each = ((good_1 + right_1) / (of_1 + all_1), (good_0 + right_0) / (of_0 + all_0))
+            rate[r] = (accuracy_of_r, accuracy_of_r) if one_coin else each
+        return rate
+
+    for number in range(rounds):
+        weight = {i: truth.get(i, p[i]) for i in items}
+        start = truth and number == 0
+        rate = rates([(weight[i], s, x) for i, s, x in cast if not start or i in truth])
         unknown = [p[i] for i in items if i not in truth]
         balance = (priors.prevalence[0] + sum(unknown)) / (sum(priors.prevalence) + len(unknown))
+        if start:
+            balance = priors.prevalence[0] / sum(priors.prevalence)
         for i in items:
             yes, no = balance, 1 - balance
             for j, r, x in cast:
@@ -116,7 +128,7 @@ def test_em_is_the_model_s_equations(method, with_golden):
     votes = votes.drop_duplicates().astype({"violating": int})
     known = {i: int(answers[i]) for i in (0, 1, 5, 9)} if with_golden else {}
     golden = pd.DataFrame({"item": list(known), "violating": list(known.values())}) if with_golden else None
-    priors = Priors((3, 1), (4, 2), (1, 2))
+    priors = Priors((3, 1), (4, 2), (1, 2), (7, 3))
     items, _ = consensus(votes, method=method, golden=golden, priors=priors)
     expected = literal_em(votes, known, priors, one_coin=method == "one_coin", rounds=300)
     assert items["p_violating"].to_numpy() == pytest.approx([expected[i] for i in items["item"]], abs=2e-3)
@@ -138,9 +150,9 @@ def test_majority_counts_and_agreement_by_hand():
     )
     assert reviewers["reviewer"].tolist() == list("pqrs")
     assert reviewers["n_labels"].tolist() == [3, 2, 1, 1]
-    # p: right on b (weight 1) and half on a; never wrong on c nor wholly wrong on a; prior 8:2 and 49:1
+    # p: right on b (weight 1) and half on a; never wrong on c nor wholly wrong on a; prior 8:2 and 9.8:0.2
     assert reviewers["sensitivity"][0] == pytest.approx((8 + 1.5) / (10 + 1.5))
-    assert reviewers["specificity"][0] == pytest.approx((49 + 1) / (50 + 1.5))
+    assert reviewers["specificity"][0] == pytest.approx((9.8 + 1) / (10 + 1.5))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -168,7 +180,7 @@ def test_a_rare_class_stays_rare_and_keeps_its_name(seed, per_item):
     assert ((p - truth) ** 2).mean() < 0.75 * ((majority["p_violating"] - truth) ** 2).mean()
     assert p.mean() < 0.03
     assert (reviewers["sensitivity"] > 0.5).all()
-    assert (reviewers["specificity"] > 0.9).all()
+    assert (reviewers["specificity"] > 0.85).all()
 
 
 def test_rates_are_recovered_with_many_votes():
@@ -179,13 +191,36 @@ def test_rates_are_recovered_with_many_votes():
     assert items["p_violating"].mean() == pytest.approx(0.3, abs=0.01)
 
 
+@pytest.mark.parametrize("known", [30, 200])
+@pytest.mark.parametrize("method", ["one_coin", "dawid_skene"])
+@pytest.mark.parametrize("honest", [1, 2])
+def test_one_who_always_says_yes_does_not_beat_golden_answers(honest, method, known):
+    """A video has the votes of one or two honest reviewers, and of one who always answers "violating"."""
+    shares, wrong = [], []
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        truth = random.random(3000) < 0.02
+        cast = [votes_of(*[(i, "click", 1) for i in range(3000)])]
+        for who in range(honest):
+            answers = random.random(3000) < np.where(truth, 0.9, 0.01)
+            cast.append(pd.DataFrame({"item": range(3000), "reviewer": f"honest {who}", "violating": answers}))
+        golden = pd.DataFrame({"item": range(known), "violating": truth[:known]})
+        votes = pd.concat(cast).astype({"violating": int})
+        items, reviewers = consensus(votes, method=method, golden=golden)
+        shares.append(items["p_violating"].mean() / truth.mean())
+        wrong.append((items["p_violating"].gt(0.5) != truth).mean())
+        assert reviewers.set_index("reviewer")["specificity"]["click"] <= 0.5
+    assert 0.3 < np.mean(shares) < 2
+    assert np.mean(wrong) <= 0.025
+
+
 def test_golden_answers_grade_reviewers_and_not_the_item():
     votes = votes_of(*[(i, r, 1) for i in range(40) for r in "pqr"])
     golden = pd.DataFrame({"item": range(30), "violating": False})
     items, reviewers = consensus(votes, method="dawid_skene", golden=golden)
     _, before = consensus(votes, method="dawid_skene")
     assert (before["specificity"] > 0.9).all()
-    assert (reviewers["specificity"] < 0.2).all()
+    assert (reviewers["specificity"] < 0.25).all()
     # A golden and another item with the same votes get the same probability: golden never replaces the votes.
     assert np.ptp(items["p_violating"]) == 0
     by_majority, _ = consensus(votes, method="majority", golden=golden)
