@@ -10,7 +10,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop emulator browser docs lock clean install install-dev
+.PHONY: help demo up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-kills emulator browser docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -55,6 +55,9 @@ bench-guarantee: install-dev ## Check the certificate's promise on simulated day
 
 bench-loop: install-dev ## Live 60 days of every scenario, beside fixed and notebook thresholds: DAYS=n, SCENARIOS=.. (an hour)
 	@$(BIN)/python -m tests.benchmarks.bench_loop $(if $(DAYS),--days $(DAYS)) $(SCENARIOS)
+
+bench-kills: install-dev ## Kill every step of every Dag 1,000 times at random file operations (20 minutes): KILLS=n
+	@$(BIN)/python -m tests.benchmarks.bench_kills $(if $(KILLS),--kills $(KILLS))
 
 emulator: .venv/bqemulator/installed ## Install the BigQuery emulator of the tests into an environment of its own
 

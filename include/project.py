@@ -10,6 +10,7 @@ from include.config.load import load_config
 from include.config.model import Config
 from include.config.settings import Settings, config_path
 from include.warehouse.base import Caller, Warehouse
+from include.warehouse.remembered import Remembered
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,12 @@ class Project:
 
 
 def open_project(settings: Settings, caller: Caller | None = None) -> Project:
-    """Validates the configuration and opens the warehouse for `caller`, None: a command. Raises ConfigError."""
-    return Project(settings, load_config(config_path()), _open_warehouse(settings, caller))
+    """Validates the configuration and opens the warehouse for `caller`, None: a command. Raises ConfigError.
+
+    A task's warehouse remembers what the task has read.
+    """
+    warehouse = _open_warehouse(settings, caller)
+    return Project(settings, load_config(config_path()), warehouse if caller is None else Remembered(warehouse))
 
 
 def _open_warehouse(settings: Settings, caller: Caller | None) -> Warehouse:

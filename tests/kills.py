@@ -9,6 +9,7 @@ file that is half written: that is played by cutting in half the file that is ab
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import stat
 import sys
@@ -16,9 +17,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
+Result = TypeVar("Result")
 Step = Callable[[], object]
 Told = Callable[[str, int | None], None]
 """Is told what is about to be done and, of a flush, to which descriptor."""
@@ -92,6 +94,7 @@ def killed(step: Step, within: Path, at: int, *, torn: bool = False) -> str | No
     about to be flushed is cut in half first. Raises AssertionError with the traceback if the step raised.
     """
     left = at
+    reading, pipe = os.pipe()
 
     def told(what: str, descriptor: int | None) -> None:
         nonlocal left
@@ -111,25 +114,22 @@ def killed(step: Step, within: Path, at: int, *, torn: bool = False) -> str | No
         if left == 0:
             told("the end", None)
 
+    status, said = _forked(to_its_end, reading, pipe)
+    assert status in (0, -signal.SIGKILL), said.decode()
+    return said.decode() if status == -signal.SIGKILL else None
+
+
+def in_a_process(step: Callable[[], Result]) -> Result:
+    """What the step returns, run in a process of its own. Raises AssertionError with the traceback if it raised."""
     reading, pipe = os.pipe()
-    status = _forked(to_its_end, reading, pipe)
-    with os.fdopen(reading, "rb") as said:
-        text = said.read().decode()
-    assert status in (0, -signal.SIGKILL), text
-    return text if status == -signal.SIGKILL else None
+    status, said = _forked(lambda: os.write(pipe, pickle.dumps(step())), reading, pipe)
+    assert status == 0, said.decode()
+    result: Result = pickle.loads(said)
+    return result
 
 
-def in_a_process(step: Step) -> None:
-    """Runs the step in a process of its own. Raises AssertionError with the traceback if it raised."""
-    reading, pipe = os.pipe()
-    status = _forked(step, reading, pipe)
-    with os.fdopen(reading, "rb") as said:
-        text = said.read().decode()
-    assert status == 0, text
-
-
-def _forked(step: Step, reading: int, pipe: int) -> int:
-    """The exit code of a fork that runs the step; an exception's traceback goes to `pipe`, which is then closed."""
+def _forked(step: Step, reading: int, pipe: int) -> tuple[int, bytes]:
+    """The exit code of a fork that runs the step, and what it wrote to `pipe`: an exception's traceback, too."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -138,11 +138,13 @@ def _forked(step: Step, reading: int, pipe: int) -> int:
             step()
             code = 0
         except BaseException:
-            os.write(pipe, traceback.format_exc().encode()[-60_000:])
+            os.write(pipe, traceback.format_exc().encode())
         finally:
             os._exit(code)
     os.close(pipe)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with os.fdopen(reading, "rb") as written:
+        said = written.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
 
 
 def after_power_cut(step: Step, within: Path, remains: Path) -> None:

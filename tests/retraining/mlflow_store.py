@@ -24,3 +24,11 @@ def content(file: Path) -> dict[str, list[tuple[Any, ...]]]:
         return {}
     with closing(sqlite3.connect(file)) as connection:
         return {name: sorted(connection.execute(sql).fetchall()) for name, sql in _ROWS.items()}
+
+
+def run_ids(file: Path) -> set[str]:
+    """The ids of all runs."""
+    if not file.exists():
+        return set()
+    with closing(sqlite3.connect(file)) as connection:
+        return {run_id for (run_id,) in connection.execute("SELECT run_uuid FROM runs")}
