@@ -340,6 +340,24 @@ def test_a_run_named_daily_touches_nothing_of_the_daily_run(airflow: tuple[Api, 
     assert len(proposals(history, "recalibrate_ad_hoc/daily")) > 0
 
 
+def test_an_answer_given_the_moment_the_question_appears_counts(airflow: tuple[Api, History]) -> None:
+    """Before the task that asked can wait for it, which Airflow then fails, or just as it does."""
+    api, history = airflow
+    before = (served(history), len(versions(history)))
+    run = api.fill_in("roll_back_thresholds", version=1, reason="answered at once")
+
+    def appears() -> bool:
+        with suppress(urllib.error.HTTPError):  # 404 until it is there
+            return bool(api.get(f"{run}/taskInstances/roll_back/-1/hitlDetails"))
+        return False
+
+    wait_for(appears, "the question appears", every=0.25)
+    api.answer(run, "roll_back", "Cancel")
+    ended = api.finished(run)
+    assert (ended["state"], ended["note"]) == ("success", "Cancelled by admin: the thresholds in force stay.")
+    assert (served(history), len(versions(history))) == before
+
+
 def test_a_rollback_is_cancelled_and_another_confirmed_through_the_api(airflow: tuple[Api, History]) -> None:
     api, history = airflow
     newest, first = versions(history)[-1], versions(history)[0]

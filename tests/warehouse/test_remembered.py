@@ -51,7 +51,14 @@ def test_what_others_append_to_the_ledger_is_seen(plain: DuckDBWarehouse) -> Non
     (name,) = ALWAYS_READ
     task, table = Remembered(plain), TABLES[name]
     assert task.read(table.name).empty
-    blank = {"INT64": 1, "STRING": "", "BOOL": False, "FLOAT64": 0.0, "TIMESTAMP": pd.Timestamp("2026-11-01", tz="UTC")}
+    blank = {
+        "DATE": DAY,
+        "INT64": 1,
+        "STRING": "",
+        "BOOL": False,
+        "FLOAT64": 0.0,
+        "TIMESTAMP": pd.Timestamp("2026-11-01", tz="UTC"),
+    }
     row = {column.name: blank[column.type] for column in table.columns}
     assert plain.append_version(table.name, DAY, row)
     assert len(task.read(table.name)) == 1
