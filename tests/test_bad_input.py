@@ -26,6 +26,8 @@ from include.thresholds import stage as thresholds
 from include.warehouse.base import MissingPartition, UnreadablePartition
 from tests.places import settings_in
 
+pytestmark = pytest.mark.slow
+
 BEFORE, DAY = date(2026, 11, 1), date(2026, 11, 2)
 FILE = "violence-v3.parquet"
 BAD = 7

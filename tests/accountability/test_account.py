@@ -19,6 +19,8 @@ from include.simulation.scenario import SCENARIOS
 from include.thresholds import stage
 from tests.history import History
 
+pytestmark = pytest.mark.slow
+
 DAYS = 8
 LAST = 4
 """Of the days whose labels are final at the end."""

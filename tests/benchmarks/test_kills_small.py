@@ -9,6 +9,8 @@ import pytest
 
 from tests.benchmarks.bench_kills import Homes, differences, homes, printed
 
+pytestmark = pytest.mark.airflow
+
 DAYS_BEFORE = 5
 """Changes were published, a canary began, a model is to be retrained, forecasts are due."""
 

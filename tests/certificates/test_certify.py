@@ -13,6 +13,8 @@ from include.certificates.bounds import mean_p_value
 from include.certificates.certify import EXACT_BINOMIAL, EXACT_WEIGHTED, Goal, certify, curve
 from tests.untested import real_data
 
+pytestmark = pytest.mark.slow
+
 
 def decide(sample, goal, confidence=0.9, candidates=None):
     return certify(sample, goal, confidence=confidence, candidates=candidates)

@@ -16,6 +16,8 @@ from include.quality.gate import run_gate
 from tests.quality import frames
 from tests.quality.frames import CELLS, CONFIG, DAY
 
+pytestmark = pytest.mark.slow
+
 Break = Callable[[pd.DataFrame], pd.DataFrame]
 FIRST = "/".join(CELLS[0])
 

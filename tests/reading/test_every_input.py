@@ -25,6 +25,8 @@ from include.labels.drops import read_drops
 from include.labels.ingest import ingest
 from include.warehouse.duckdb import DuckDBWarehouse
 
+pytestmark = pytest.mark.slow
+
 DAY, SAMPLED = date(2026, 1, 8), date(2026, 1, 6)
 CONFIG = load_config()
 BIG = 2**53 + 1

@@ -17,6 +17,8 @@ from include.retraining.handoff import log_snapshot
 from tests.kills import in_a_process, killed, operations
 from tests.retraining.mlflow_store import content
 
+pytestmark = pytest.mark.slow
+
 
 def snapshot(rows: int = 20, policy: str = "fraud") -> pd.DataFrame:
     return pd.DataFrame(

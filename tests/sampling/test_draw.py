@@ -17,6 +17,8 @@ from tests.sampling.test_profile import faulty, land
 from tests.warehouse.frames import DAY, scores
 from tests.warehouse.reference import programme_random
 
+pytestmark = pytest.mark.slow
+
 SALT = 20261101
 BANDS = {"no_score": (-1, -1), "low": (0, 199), "middle": (200, 599), "high": (600, 999)}
 PI = {"no_score": 0.02, "low": 0.05, "middle": 0.3, "high": 1.0}

@@ -23,6 +23,8 @@ from tests.kills import killed
 from tests.ledger.publishing import DAY, project_in, proposal, rows_of, three_versions
 from tests.warehouse.frames import rows_of as any_rows
 
+pytestmark = pytest.mark.slow
+
 
 def waiting(project: Project) -> Approval:
     """A change of the daily run that a person is asked about; it holds, whenever it is computed."""
