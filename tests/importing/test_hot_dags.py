@@ -180,7 +180,9 @@ def test_perspective_is_told_how_many_labels_a_higher_target_lacks(hot: Hot) -> 
 
 
 def test_davidson_is_refused_by_name_and_nothing_is_removed_by_it(hot: Hot) -> None:
-    for platform, row in hot.proposed("davidson").items():
+    proposed = hot.proposed("davidson")
+    assert set(proposed) == set(PLATFORMS)
+    for platform, row in proposed.items():
         assert row["status"] == "refused"
         assert f"precision of at least {TARGET:g}" in row["refusal"]
         assert hot.published()["davidson", platform]["remove_at"] == 1

@@ -324,3 +324,18 @@ def test_groups_of_the_log_count_or_are_set_aside_by_name(field: str, value: Any
     assert list(found.aside["reason"]) == ([right] if right else [])
     assert len(found.counts) + len(found.aside) == found.read == 2
     assert found.counts["n_videos"].sum() + sum(json.loads(raw)["n_videos"] for raw in found.aside["raw"]) == 42
+
+
+@pytest.mark.parametrize("int96", [False, True])
+@pytest.mark.parametrize("broken", [False, True], ids=["taken as it is", "read row by row"])
+def test_digits_of_a_time_beyond_microseconds_are_cut(tmp_path: Path, *, int96: bool, broken: bool) -> None:
+    at = pd.to_datetime(["2026-01-07T10:00:00.123456789Z"]).as_unit("ns")
+    row = {**GOOD["appeals"], "decided_at": pa.array(at)}
+    file = io.BytesIO()
+    columns = {name: value if isinstance(value, pa.Array) else [value] for name, value in row.items()}
+    pq.write_table(pa.table(columns), file, use_deprecated_int96_timestamps=int96)
+    other = {"b.jsonl": b"not JSON\n"} if broken else {}
+    found = account(tmp_path, "appeals", {"a.parquet": file.getvalue(), **other})
+    assert (found.accepted, found.aside.total()) == (1, int(broken))
+    read = DuckDBWarehouse(tmp_path / "landing", tmp_path / "root").read("appeals")
+    assert read["decided_at"].tolist() == [pd.Timestamp("2026-01-07T10:00:00.123456Z")]
