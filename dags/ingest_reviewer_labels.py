@@ -20,7 +20,9 @@ Writes: `gate_failures`, `input_rejects`, `label_agreement`, `label_completeness
 | `gate_golden_labels` | more of the day's golden labels than `gates.max_reject_share` were set aside, or a file cannot be read; all else went on without them | the message names file, line, column and an example, `input_rejects` has them all; have the experts' file delivered again, then clear the task and `form_consensus` with what follows |
 | `gate_consensus` | the consensus is out of range or incomplete | clear from `ingest_events`; report it if it fails again |
 
-The log of `form_consensus` names reviewers below their policy's floor and what was done with their votes
+A warning of `gate_consensus` that the consensus falls below the floor on golden labels means that the model of the
+reviewers is wrong: look for one who answers all alike (`reviewer_quality` of the day), and leave their votes out
+(`below_floor`) or use `majority`. The log of `form_consensus` names reviewers below their policy's floor and what was done with their votes
 (docs/consensus.md); the daily report shows them.
 
 A day without labels passes with a warning, and so does one with a file that is damaged or mostly garbage: the warning

@@ -62,6 +62,35 @@ def counted(votes: pd.DataFrame, quality: pd.DataFrame) -> tuple[pd.DataFrame, p
     return kept, pd.DataFrame({"reviewer": lighter, "weight": DOWN_WEIGHT})
 
 
+def contradicted(items: pd.DataFrame, golden: pd.DataFrame | None, config: Config) -> pd.DataFrame:
+    """Each policy's consensus held against golden labels, by the floor that a reviewer must keep.
+
+    Golden labels never replace the consensus, so that it can be graded on them. Where it fails, the model of the
+    reviewers is wrong: somebody answers all alike, or classes swapped names.
+
+    Args:
+        items: `label_consensus`; above one half is "violating".
+        golden: policy, item, violating; no contradictions. None: there are none.
+
+    Returns:
+        policy, golden_labels, sensitivity, specificity and contradiction: what fails, None where nothing does. One row
+        for each policy with golden labels among its items, sorted.
+    """
+    votes = items.rename(columns={"video_id": "item"})[["policy", "item"]]
+    votes = votes.assign(reviewer="consensus", violating=items["p_violating"].to_numpy() > 0.5)
+    rows = reviewer_quality(votes, golden=golden)
+    rows = rows[rows["basis"] == "golden"].reset_index(drop=True)
+    floors = {name: policy.reviewer_floor for name, policy in config.policies.items()}
+    said = [
+        f"sensitivity {row['sensitivity']:.3f} and specificity {row['specificity']:.3f} on {row['golden_labels']} "
+        f"golden labels; the floor is {floors[row['policy']].sensitivity:g} and {floors[row['policy']].specificity:g}"
+        for row in rows.to_dict("records")
+    ]
+    contradiction = pd.Series(said, dtype="object").where(_below_floor(rows, config), None)
+    columns = ["policy", "golden_labels", "sensitivity", "specificity"]
+    return rows[columns].assign(contradiction=contradiction.to_numpy())
+
+
 def agreement(votes: pd.DataFrame) -> pd.DataFrame:
     """`label_agreement`: how far the reviewers of each policy agree. `votes`: policy, item, reviewer, violating."""
     rows = [

@@ -9,7 +9,7 @@ from pathlib import Path
 from include.config.settings import Settings
 from include.consensus.asof import arrived_late, cast_votes, consensus_asof, votes_asof
 from include.consensus.completeness import label_completeness
-from include.consensus.grading import agreement, graded
+from include.consensus.grading import agreement, contradicted, graded
 from include.contract.tables import TABLES
 from include.evidence.accepted import accepted, window_start
 from include.evidence.golden import usable_golden
@@ -121,7 +121,13 @@ def gate_consensus(project: Project, day: date) -> None:
     """Whether the consensus is sound. Raises GateFailed."""
     items = project.warehouse.read("label_consensus", day, day)
     completeness = project.warehouse.read("label_completeness", day, day)
-    judged = [*suites.consensus(items), *suites.completeness(completeness)]
+    golden = usable_golden(project.warehouse.read("golden_labels", end=day), project.config)
+    graded_items = contradicted(items, golden if len(golden) else None, project.config)
+    judged = [
+        *suites.consensus(items),
+        *suites.consensus_on_golden(graded_items),
+        *suites.completeness(completeness),
+    ]
     judge(project.warehouse, "consensus", day, judged, project.settings.quality_docs)
 
 

@@ -380,6 +380,17 @@ def consensus(rows: pd.DataFrame) -> list[Judged]:
     return [contract(table, rows.assign(answers=rows["votes"] + rows["unsure"]), answered)]
 
 
+def consensus_on_golden(rows: pd.DataFrame) -> list[Judged]:
+    """Gate `consensus`, too: each policy's consensus against golden labels (`include.consensus.grading`)."""
+    kept = null(
+        "contradiction",
+        severity="warning",
+        about="p_violating",
+        description="the consensus keeps, on golden labels, the floor that a reviewer must keep",
+    )
+    return [Judged("label_consensus", rows, (kept,), unit="policies", identify=("policy",))]
+
+
 def completeness(rows: pd.DataFrame) -> list[Judged]:
     """Gate `consensus`, too: label_completeness as of the day."""
     region = ["policy", "market", "region"]

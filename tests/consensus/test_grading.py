@@ -10,9 +10,11 @@ import pytest
 
 from include.config.load import load_config
 from include.config.model import Config, ReviewerFloor
-from include.consensus.grading import DOWN_WEIGHT, agreement, counted, graded
+from include.consensus.grading import DOWN_WEIGHT, agreement, contradicted, counted, graded
 from include.consensus.reviewers import gwet_ac1, krippendorff_alpha
 from include.contract.tables import TABLES
+from include.quality.gate import run_gate
+from include.quality.suites import consensus_on_golden
 
 DAY = dt.date(2026, 11, 16)
 NOON = pd.Timestamp("2026-11-16 12:00", tz="UTC")
@@ -86,6 +88,30 @@ def test_the_consensus_alone_flags_but_never_takes_a_vote_away() -> None:
     flagged = quality[quality["below_floor"]]
     assert set(flagged["reviewer_id"]) == {"dud"}
     assert set(quality["action"]) == {"keep"}
+
+
+@pytest.mark.parametrize("known", [0, 10, 200])
+def test_a_consensus_that_golden_labels_contradict_is_named(known: int) -> None:
+    """Two reviewers a video, one of whom always says yes, and a model that believed that one."""
+    truth = np.arange(400) % 40 == 0
+    items = pd.DataFrame({"video_id": range(400), "policy": "fraud", "p_violating": 1.0})
+    known_truth = pd.DataFrame({"policy": "fraud", "item": range(known), "violating": truth[:known]})
+    found = contradicted(items, known_truth if known else None, configured())
+    said = [text for text in found["contradiction"] if text]
+    if known < 20:  # reviewer_floor.min_labels
+        assert said == []
+        return
+    assert said == ["sensitivity 1.000 and specificity 0.000 on 200 golden labels; the floor is 0.5 and 0.8"]
+    right = contradicted(items.assign(p_violating=truth.astype(float)), known_truth, configured())
+    assert right["golden_labels"].tolist() == [200]
+    assert right["contradiction"].isna().all()
+    (judged,) = consensus_on_golden(found)
+    outcome = run_gate("consensus", DAY, [judged])
+    assert outcome.passed
+    assert len(outcome.warnings) == 1
+    assert "fraud" in outcome.warnings[0]
+    assert said[0] in outcome.warnings[0]
+    assert run_gate("consensus", DAY, consensus_on_golden(right)).warnings == ()
 
 
 def test_a_floor_belongs_to_a_policy() -> None:
