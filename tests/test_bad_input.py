@@ -16,6 +16,7 @@ import pytest
 
 from include.contract.tables import TABLES
 from include.evidence.accepted import accepted
+from include.evidence.enforcement import enforced
 from include.labels import stage as labels
 from include.project import Project, open_project
 from include.quality.gate import GateFailed
@@ -400,18 +401,45 @@ OPTIONAL = {
 }
 
 
+GATES = {
+    "golden_labels": labels.gate_golden_labels,
+    "appeals": thresholds.gate_appeals,
+    "enforcement_log": thresholds.gate_enforcement_log,
+}
+
+
+def counted(project: Project, table: str) -> int:
+    """How many rows of the day count; the log is counted in one group."""
+    if table != "enforcement_log":
+        return len(project.warehouse.read(table, DAY, DAY))
+    groups = enforced(project, DAY)
+    return 0 if groups is None else int(groups["n_videos"].sum())
+
+
 @pytest.mark.parametrize("table", OPTIONAL)
 @pytest.mark.parametrize("damage", [_spoil_pages, lambda file: file.write_bytes(b"PAR1")], ids=["pages", "footer"])
-def test_damaged_optional_input_is_named(tmp_path: Path, table: str, damage: Callable[[Path], Any]) -> None:
+def test_damaged_optional_input_is_named_counts_for_nothing_and_heals(
+    tmp_path: Path, table: str, damage: Callable[[Path], Any]
+) -> None:
     site = Site(tmp_path)
     site.folder(table).mkdir(parents=True)
-    file = site.folder(table) / "part.parquet"
-    pd.DataFrame([OPTIONAL[table]] * 1_000).to_parquet(file, index=False)
-    assert len(site.project.warehouse.read(table, DAY, DAY)) == 1_000
+    file, key = site.folder(table) / "part.parquet", TABLES[table].key[0]
+    rows = pd.DataFrame([OPTIONAL[table]] * 1_000)
+    rows[key] = range(1_000) if key == "video_id" else [f"a{n}" for n in range(1_000)]
+    rows.to_parquet(file, index=False)
+    sound = file.read_bytes()
+    assert counted(site.project, table) == 1_000
     damage(file)
-    with pytest.raises(UnreadablePartition) as failed:
-        site.project.warehouse.read(table, DAY, DAY)
-    _says(str(failed.value), table, str(DAY), file.name)
+    with pytest.raises(GateFailed) as failed:
+        GATES[table](site.project, DAY)
+    _says(str(failed.value), table, str(DAY), file.name, "unreadable_file")
+    assert counted(site.project, table) == 0
+    aside = site.project.warehouse.read("input_rejects", DAY, DAY, slice_value=table)
+    assert aside["source_file"].tolist() == [file.name]
+    file.write_bytes(sound)
+    GATES[table](site.project, DAY)
+    assert counted(site.project, table) == 1_000
+    assert site.project.warehouse.read("input_rejects", DAY, DAY, slice_value=table).empty
 
 
 def test_a_day_nobody_delivered_is_named_by_the_scan_itself(site: Site) -> None:
