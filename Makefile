@@ -56,7 +56,7 @@ bench-guarantee: install-dev ## Check the certificate's promise on simulated day
 bench-loop: install-dev ## Live 60 days of every scenario, beside fixed and notebook thresholds: DAYS=n, SCENARIOS=.. (an hour)
 	@$(BIN)/python -m tests.benchmarks.bench_loop $(if $(DAYS),--days $(DAYS)) $(SCENARIOS)
 
-bench-kills: install-dev ## Kill every step of every Dag 1,000 times at random file operations (20 minutes): KILLS=n
+bench-kills: install-dev ## Kill every step of every Dag 1,000 times at random file operations (half an hour): KILLS=n
 	@$(BIN)/python -m tests.benchmarks.bench_kills $(if $(KILLS),--kills $(KILLS))
 
 emulator: .venv/bqemulator/installed ## Install the BigQuery emulator of the tests into an environment of its own
