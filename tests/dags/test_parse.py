@@ -17,6 +17,9 @@ FILES = sorted(path.stem for path in (PROJECT_ROOT / "dags").glob("*.py"))
 HEAVY = ("great_expectations", "mlflow", "google.cloud", "sklearn", "pandas", "duckdb", "plotly", "scipy")
 DAILY = {"sample_for_review", "ingest_reviewer_labels", "recalibrate_thresholds", "hand_off_retraining"}
 STORAGE_TASKS = {
+    "gate_golden_labels",
+    "gate_appeals",
+    "gate_enforcement_log",
     "scan_scores",
     "draw_sample",
     "export_review_queue",
