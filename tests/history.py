@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,6 +21,16 @@ from include.thresholds import stage as thresholds
 from tests.places import settings_in
 
 START = date(2026, 11, 1)
+SAMPLING: tuple[Callable[[Project, date], object], ...] = (
+    sampling.gate_scores_input,
+    sampling.scan_scores,
+    sampling.gate_scores,
+    sampling.design_sample,
+    sampling.draw_sample,
+    sampling.gate_sample,
+    sampling.export_review_queue,
+)
+"""The steps of `sample_for_review`, gates among them."""
 APPROVED = Answer("Approve", "ana", "ana")
 REJECTED = Answer("Reject", "ana", "ana")
 

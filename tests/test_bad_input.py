@@ -25,6 +25,7 @@ from include.simulation.platform import Platform
 from include.simulation.scenario import load_scenario
 from include.thresholds import stage as thresholds
 from include.warehouse.base import MissingPartition, UnreadablePartition
+from tests.history import SAMPLING
 from tests.places import settings_in
 
 pytestmark = pytest.mark.slow
@@ -57,15 +58,7 @@ class Site:
         ).land_day(day)
 
     def sample(self, day: date) -> None:
-        for step in (
-            sampling.gate_scores_input,
-            sampling.scan_scores,
-            sampling.gate_scores,
-            sampling.design_sample,
-            sampling.draw_sample,
-            sampling.gate_sample,
-            sampling.export_review_queue,
-        ):
+        for step in SAMPLING:
             step(self.project, day)
 
     def ingest(self, day: date) -> None:

@@ -15,9 +15,8 @@ from include.config.load import DEFAULT_CONFIG
 from include.config.yaml_file import read_yaml, write_yaml
 from include.labels import stage as labels
 from include.retraining import stage as retraining
-from include.sampling import stage as sampling
 from include.thresholds import stage as thresholds
-from tests.history import REJECTED, History
+from tests.history import REJECTED, SAMPLING, History
 
 pytestmark = pytest.mark.slow
 
@@ -90,16 +89,7 @@ def test_the_loop_goes_on_and_the_past_is_accounted_for(
     monkeypatch.setenv("PLUMBLINE_CONFIG", str(tmp_path / "policies.yaml"))
     project, day = history.project, history.day(LAST)
 
-    sample: tuple[Callable[..., object], ...] = (
-        sampling.gate_scores_input,
-        sampling.scan_scores,
-        sampling.gate_scores,
-        sampling.design_sample,
-        sampling.draw_sample,
-        sampling.gate_sample,
-        sampling.export_review_queue,
-    )
-    for step in sample:
+    for step in SAMPLING:
         step(project, day)
     labels.gate_labels(project, day, labels.ingest_events(project, day))
     rest: tuple[Callable[..., object], ...] = (

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import pandas as pd
 
 from include.contract.cell import records
 from include.contract.schema import empty_frame
-from include.contract.tables import CELL, TABLES
+from include.contract.tables import CELL, TABLES, Column
 from include.contract.terms import Reason
-from include.files import canonical_json
 from include.project import Project
-from include.reading.values import Verdicts, stripped
+from include.reading.rows import rows_of
 from include.warehouse.base import MissingPartition, UnreadablePartition
 
 log = logging.getLogger(__name__)
 
 _LOG, _REJECTS = TABLES["enforcement_log"], TABLES["input_rejects"]
+_COUNTED = tuple(_LOG.column(name) for name in (*CELL, "action", "threshold_version"))
+_GROUPS = replace(
+    _LOG,
+    columns=(*_COUNTED, Column("n_videos", "INT64", "Rows of the log with these values", minimum=1)),
+    key=(*(column.name for column in _COUNTED), "n_videos"),  # names that differ in white space are one group
+)
 
 
 @dataclass(frozen=True)
@@ -51,36 +56,10 @@ def counted_log(project: Project, day: date) -> LogDay:
 
 def judged(counts: pd.DataFrame) -> LogDay:
     """The groups that count, and those whose values are none of the contract's. Pure."""
-    rows = counts.sort_values(list(counts.columns), ignore_index=True)
-    verdicts = Verdicts(len(rows))
-    for name in rows.columns.drop("n_videos"):
-        column, texts = _LOG.column(str(name)), rows[name].astype("str").where(rows[name].notna())
-        blank = stripped(texts).isna() if column.type == "STRING" else texts.isna()
-        verdicts.refuse(blank, Reason.MISSING_FIELD, column.name, texts.fillna(""))
-        if column.allowed:
-            verdicts.refuse(~rows[name].isin(column.allowed), Reason.NOT_ALLOWED, column.name, texts)
-        if column.minimum is not None:
-            low = (rows[name] < column.minimum).fillna(False).astype(bool)
-            verdicts.refuse(low, Reason.OUT_OF_BOUNDS, column.name, texts)
-    aside = pd.DataFrame(
-        {
-            "table_name": _LOG.name,
-            "source_file": _LOG.name,
-            "source_line": range(1, len(rows) + 1),
-            "column_name": verdicts.column,
-            "reason": verdicts.reason,
-            "detail": verdicts.detail,
-            "raw": [
-                canonical_json({name: None if pd.isna(value) else value for name, value in row.items()})
-                for row in records(rows)
-            ],
-        }
-    )[~verdicts.open]
-    return LogDay(
-        counts=rows[verdicts.open].astype({"threshold_version": "int64"}).reset_index(drop=True),
-        aside=aside.astype(empty_frame(_REJECTS).dtypes).reset_index(drop=True),
-        read=len(rows),
-    )
+    found = rows_of(_GROUPS, records(counts.sort_values(list(counts.columns))))
+    names = [name for name in _GROUPS.column_names if name != "n_videos"]
+    together = found.accepted.astype({"threshold_version": "int64", "n_videos": "int64"}).groupby(names, as_index=False)
+    return LogDay(together[["n_videos"]].sum(), found.rejects, found.read)
 
 
 def enforced(project: Project, day: date) -> pd.DataFrame | None:

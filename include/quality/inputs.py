@@ -15,9 +15,10 @@ from include.warehouse.base import Warehouse
 
 def rows_of_day(warehouse: Warehouse, table: str, day: date) -> InputDay:
     """A day of an input that arrives in rows; nothing where the platform delivers none."""
-    nothing = 0, empty_frame(TABLES["input_rejects"])
-    read, aside = warehouse.set_aside(table, day) if warehouse.delivers(table) else nothing
-    return InputDay(table, warehouse.read(table, day, day), aside, read)
+    if not warehouse.delivers(table):
+        return InputDay(table, empty_frame(TABLES[table]), empty_frame(TABLES["input_rejects"]), 0)
+    rows = warehouse.input_rows(table, day)
+    return InputDay(table, rows.accepted, rows.rejects, rows.read)
 
 
 def judge_input(warehouse: Warehouse, day: date, found: InputDay, config: Config, docs: Path) -> None:

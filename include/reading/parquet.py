@@ -40,6 +40,8 @@ def flat_rows(path: Path, limits: Limits) -> tuple[dict[str, pa.DataType], list[
             table = table.set_column(position, field.name, _as_written(table.column(position)))
         return {field.name: field.type for field in schema}, table.to_pylist()
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise Refusal(Reason.UNREADABLE_FILE, f"{printable(path.name)}: {str(error)[:300]}") from error
 
 

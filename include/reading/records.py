@@ -3,7 +3,7 @@ allowed of each.
 
 All fields stay as they were written, so that a 64-bit id never passes through a float; what they mean is for others to
 judge. What cannot be read is refused line by line, or as a file by raising Refusal; the content of a file raises
-nothing else.
+nothing else. A fault of storage is an OSError.
 
 - Text is UTF-8, with or without a byte-order mark. Lines end in LF or CRLF. Blank lines are no rows.
 - JSON Lines: one object a line. Numbers are kept as they were written; `null` and `NaN` are missing.
@@ -95,6 +95,8 @@ def _within_reach(path: Path, records: Iterator[Record]) -> Iterator[Record]:
             raise Refusal(Reason.EMPTY_FILE, f"{_name(path)}: 0 bytes")
         yield from records
     except OSError as error:
+        if error.errno is not None:  # a fault of storage says nothing of the file: a retry may heal it
+            raise
         raise Refusal(Reason.UNREADABLE_FILE, f"{_name(path)}: {printable(str(error))}") from error
 
 

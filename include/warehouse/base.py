@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from include.contract.tables import TABLES
+from include.reading.rows import Rows
 
 SQL_FOLDER = Path(__file__).with_name("sql")
 
@@ -95,7 +96,7 @@ class Warehouse(ABC):
 
         Columns are the contract's, and `ds` (datetime.date) first. Days without a partition contribute no rows.
         Nullable INT64 columns come as pandas `Int64`. Meant for small tables. Of inputs that arrive in rows, those that
-        are set aside are left out (`set_aside`). Raises UnreadablePartition for the others.
+        are set aside are left out (`input_rows`). Raises UnreadablePartition for the others.
         """
 
     @abstractmethod
@@ -133,11 +134,8 @@ class Warehouse(ABC):
         return None
 
     @abstractmethod
-    def set_aside(self, table: str, day: date) -> tuple[int, pd.DataFrame]:
-        """Of a day of an input that arrives in rows: how many were read, and those that `read` leaves out.
-
-        These have the columns of input_rejects, in the order of (source_file, source_line).
-        """
+    def input_rows(self, table: str, day: date) -> Rows:
+        """A day of an input that arrives in rows: those that count, as `read` gives them, and those set aside."""
 
     @abstractmethod
     def input_problems(self, table: str, day: date) -> pd.DataFrame:

@@ -18,6 +18,7 @@ import pandas as pd
 
 from include.contract.schema import arrow_schema, ddl
 from include.contract.tables import TABLES, Column, Table
+from include.reading.rows import Rows
 from include.warehouse.base import MissingPartition, Parameter, Warehouse, WarehouseRefused, query_text
 from include.warehouse.bigquery_jobs import Jobs
 from include.warehouse.frames import checked_rows, content_hash, to_pandas
@@ -71,10 +72,9 @@ class BigQueryWarehouse(Warehouse):
         ]
         return pa.concat_tables([schema.empty_table(), *parts])
 
-    def set_aside(self, table: str, day: date) -> tuple[int, pd.DataFrame]:
+    def input_rows(self, table: str, day: date) -> Rows:
         contract = TABLES[table]
-        found = counted_rows(contract, _of_day(self._found(contract, day, day), day))
-        return found.read, found.rejects
+        return counted_rows(contract, _of_day(self._found(contract, day, day), day)).rows
 
     def _found(self, table: Table, start: date | None, end: date | None, slice_value: str | None = None) -> pa.Table:
         """The rows as they are, with `ds` first, sorted by day and key."""

@@ -26,6 +26,7 @@ from include.files import locked, make_folder, scratch_folder, written_whole
 from include.reading.folder import Listed, day_folder, days_in, files_in, printable
 from include.reading.limits import Limits
 from include.reading.parquet import Measure, literal_parquet
+from include.reading.rows import Rows
 from include.warehouse.base import MissingPartition, Parameter, UnreadablePartition, Warehouse, query_text
 from include.warehouse.footers import Footer, inspect_parquet, read_footers
 from include.warehouse.frames import as_contract, checked_rows, content_hash, to_pandas
@@ -84,9 +85,8 @@ class DuckDBWarehouse(Warehouse):
                 with _damage_named(table, day, path):
                     yield _read_file(path, table, arrow_schema(table))
 
-    def set_aside(self, table: str, day: date) -> tuple[int, pd.DataFrame]:
-        found = self._counted(TABLES[table], day)
-        return found.read, found.rejects
+    def input_rows(self, table: str, day: date) -> Rows:
+        return self._counted(TABLES[table], day).rows
 
     def _counted(self, table: Table, day: date) -> Counted:
         return counted(table, self._listed(table, day), self._measure)

@@ -1,7 +1,8 @@
 """Inputs that arrive as small files of rows: what of a day counts, and what is set aside.
 
 Parquet files of the contract's types whose every row holds are taken as they are. Only a day with anything else in it
-is read row by row, which takes a hundred times as long and finds the faults.
+is read row by row, which takes some fifteen times as long (20,000 golden labels: 0.40 s instead of 0.03 s of processor
+time) and finds the faults.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from include.reading.parquet import Measure
 from include.reading.refusal import Refusal
 from include.reading.rows import Rows, read_rows, rows_of
 from include.warehouse.footers import read_footers
-from include.warehouse.frames import as_contract, checked_rows
+from include.warehouse.frames import as_contract, checked_rows, to_pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,11 @@ class Counted:
     content: pa.Table
     read: int
     rejects: pd.DataFrame
+
+    @property
+    def rows(self) -> Rows:
+        """The same, in pandas."""
+        return Rows(self.read, to_pandas(self.content), self.rejects)
 
 
 def counted(table: Table, listed: Listed, measure: Measure) -> Counted:
@@ -75,7 +81,9 @@ def _as_they_are(table: Table, listed: Listed, measure: Measure) -> pa.Table | N
             with footer.path.open("rb") as file, pq.ParquetFile(file) as content:
                 names = [name for name in table.column_names if name in footer.schema.names]
                 parts.append(as_contract(table, content.read(columns=names)))
-    except (Refusal, ValueError, pa.ArrowException):
+    except (Refusal, ValueError, pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         return None
     content = pa.concat_tables([arrow_schema(table).empty_table(), *parts])
     return content if _holds(table, content) else None

@@ -10,6 +10,7 @@ from datetime import date
 
 import pandas as pd
 
+from include.reading.rows import Rows
 from include.warehouse.base import Parameter, Warehouse
 
 ALWAYS_READ = frozenset({"threshold_ledger"})
@@ -61,8 +62,8 @@ class Remembered(Warehouse):
     def delivered_events(self, day: date) -> pd.DataFrame | None:
         return self.warehouse.delivered_events(day)
 
-    def set_aside(self, table: str, day: date) -> tuple[int, pd.DataFrame]:
-        return self.warehouse.set_aside(table, day)
+    def input_rows(self, table: str, day: date) -> Rows:
+        return self.warehouse.input_rows(table, day)
 
     def input_problems(self, table: str, day: date) -> pd.DataFrame:
         return self.warehouse.input_problems(table, day)

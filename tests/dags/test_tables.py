@@ -22,7 +22,7 @@ from tests.loop import FORM, LAST, Loop, approve
 
 pytestmark = pytest.mark.airflow
 
-READING = ("days", "delivers", "read", "fingerprint", "row_count", "input_problems")
+READING = ("days", "delivers", "read", "fingerprint", "row_count", "input_problems", "input_rows")
 WRITING = ("replace", "append_version")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -194,9 +196,10 @@ def account(home: Path, table: str, files: dict[str, bytes]) -> Account:
         found = ingest(raw, refused, day=DAY, sample=drawn, prior_events=prior, config=CONFIG)
         return Account(found.read, len(found.events), Counter(found.rejects["reason"]))
     warehouse = DuckDBWarehouse(home / "landing", home / "root")
-    read, rejects = warehouse.set_aside(table, DAY)
-    assert (rejects["table_name"] == table).all()
-    return Account(read, len(warehouse.read(table, DAY, DAY)), Counter(rejects["reason"]))
+    rows = warehouse.input_rows(table, DAY)
+    assert (rows.rejects["table_name"] == table).all()
+    pd.testing.assert_frame_equal(rows.accepted, warehouse.read(table, DAY, DAY).drop(columns="ds"))
+    return Account(rows.read, len(rows.accepted), Counter(rows.rejects["reason"]))
 
 
 def test_there_are_a_hundred_kinds() -> None:
@@ -339,3 +342,34 @@ def test_digits_of_a_time_beyond_microseconds_are_cut(tmp_path: Path, *, int96: 
     assert (found.accepted, found.aside.total()) == (1, int(broken))
     read = DuckDBWarehouse(tmp_path / "landing", tmp_path / "root").read("appeals")
     assert read["decided_at"].tolist() == [pd.Timestamp("2026-01-07T10:00:00.123456Z")]
+
+
+def test_groups_of_the_log_whose_names_differ_in_white_space_are_one() -> None:
+    counts = pd.DataFrame([{**LOG_ROW, "threshold_version": 7, "n_videos": n} for n in (40, 2)])
+    found = judged(counts.assign(action=["remove", " remove "]))
+    assert found.counts is not None
+    assert found.counts["n_videos"].tolist() == [42]
+    assert found.aside.empty
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+@pytest.mark.parametrize("table", GOOD)
+def test_a_fault_of_storage_is_no_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, name: str
+) -> None:
+    """It is raised, so that the task is tried again, and nothing is set aside for it."""
+
+    ending = name.rpartition(".")[2]
+    folder = tmp_path / "landing" / table / f"ds={DAY}"
+    folder.mkdir(parents=True)
+    (folder / name).write_bytes(written([GOOD[table]], ending))
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "open", broken)
+    monkeypatch.setattr(pq, "ParquetFile", broken)
+    warehouse = DuckDBWarehouse(tmp_path / "landing", tmp_path / "root")
+    read = partial(read_drops, folder) if table == "reviewer_labels" else partial(warehouse.input_rows, table, DAY)
+    with pytest.raises(OSError, match="Input/output error"):
+        read()

@@ -200,7 +200,7 @@ def test_columns_a_platform_may_leave_out_read_as_null_file_by_file(warehouse):
 def test_other_columns_may_not_be_left_out(warehouse):
     land(warehouse, "appeals", DAY, "a.csv", "event_id,video_id,policy,outcome\na,1,fraud,upheld\n")
     assert warehouse.read("appeals", DAY, DAY).empty
-    aside = warehouse.set_aside("appeals", DAY)[1]
+    aside = warehouse.input_rows("appeals", DAY).rejects
     assert set(aside["reason"]) == {"bad_columns"}
     assert aside["detail"].str.contains("decided_at").all()
 
