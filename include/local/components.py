@@ -14,8 +14,12 @@ import time
 import urllib.error
 import urllib.request
 
-_API = ("api-server",)
-_OTHERS = (("scheduler", "--skip-serve-logs"), ("dag-processor",), ("triggerer", "--skip-serve-logs"))
+_API = ("airflow", "api-server")
+_OTHERS = (
+    ("include.local.scheduler", "scheduler", "--skip-serve-logs"),
+    ("airflow", "dag-processor"),
+    ("airflow", "triggerer", "--skip-serve-logs"),
+)
 
 
 def main() -> None:
@@ -31,8 +35,8 @@ def main() -> None:
     os.killpg(0, signal.SIGTERM)
 
 
-def _start(arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "airflow", *arguments])
+def _start(module: tuple[str, ...]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", *module])
 
 
 def _answers(url: str) -> bool:
