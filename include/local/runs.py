@@ -32,7 +32,7 @@ def load_dags() -> dict[str, Any]:
 
 def run_dag(dag: Any, day: date, manager: Manager) -> Any:
     """One run of `dag` for `day`, tasks really executed one after another; the finished run. Raises RunFailed."""
-    with _answered_by(manager):
+    with _answered_by(manager), _stored_once():
         run = dag.test(
             logical_date=datetime(day.year, day.month, day.day, tzinfo=UTC), run_conf={"run_date": day.isoformat()}
         )
@@ -48,7 +48,7 @@ def run_form(dag: Any, form: dict[str, Any], manager: Manager, user: str) -> Any
     def created(**given: Any) -> Any:
         return create(**given | {"triggering_user_name": user})
 
-    with _answered_by(manager), patch.object(dagrun, "get_or_create_dagrun", created):
+    with _answered_by(manager), _stored_once(), patch.object(dagrun, "get_or_create_dagrun", created):
         run = dag.test(logical_date=None, run_conf=form)
     return _finished(dag, run, user)
 
@@ -58,6 +58,24 @@ def _finished(dag: Any, run: Any, about: str) -> Any:
         failed = sorted(ti.task_id for ti in run.get_task_instances() if ti.state == "failed")
         raise RunFailed(f"{dag.dag_id} of {about} failed in {', '.join(failed)}")
     return run
+
+
+_stored = False
+"""Whether a run of this process has stored the Dags."""
+
+
+@contextmanager
+def _stored_once() -> Iterator[None]:
+    """Within, a run does not parse all Dags and store them in the metadata database, if one of this process has."""
+    global _stored  # noqa: PLW0603  (so has the database)
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    if _stored:
+        with patch.object(DagBundlesManager, "get_all_dag_bundles", return_value=()):
+            yield
+    else:
+        yield
+        _stored = True
 
 
 @contextmanager
