@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,40 +64,70 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def shared(factory: pytest.TempPathFactory, name: str, live: Callable[[Path], None]) -> Path:
+    """A home that `live` filled: the first of pytest-xdist's processes that wants it makes it, for all of them."""
+    own = factory.getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    home = folder / name
+    with (folder / f"{name}.lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "complete").exists():
+            shutil.rmtree(home, ignore_errors=True)
+            patch.setenv("PLUMBLINE_HOME", str(home))
+            live(home)
+            (home / "complete").touch()
+    return home
+
+
 @pytest.fixture(scope="session")
 def history(dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Loop:
     """DAYS days of the daily Dags; nothing was approved yet. Tests work on copies.
 
-    The first of pytest-xdist's processes that wants it makes it, for all of them. The last day's sample and labels are
-    its Dags'; the steps of the days before are called without Airflow and gates.
+    The last day's sample and labels are its Dags'; the steps of the days before are called without Airflow and gates.
     """
     from tests.history import REJECTED
     from tests.loop import LAST, Loop
 
-    own = tmp_path_factory.getbasetemp()
-    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    home = shared / "history"
-    loop = Loop(home, dags)
-    with (shared / "history.lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if (home / "complete").exists():
-            return loop
-        shutil.rmtree(home, ignore_errors=True)
-        patch.setenv("PLUMBLINE_HOME", str(home))
+    def live(home: Path) -> None:
+        loop = Loop(home, dags)
         for index in range(LAST):
             loop.steps.run_day(index, REJECTED)
         assert len(loop.read("threshold_ledger")) == 1, "something was published"
         loop.platform.land_day(loop.day(LAST))
         loop.run("sample_for_review", LAST)
         loop.run("ingest_reviewer_labels", LAST)
-        (home / "complete").touch()
-    return loop
+
+    return Loop(shared(tmp_path_factory, "history", live), dags)
+
+
+@pytest.fixture(scope="session")
+def ended_history(history: Loop, tmp_path_factory: pytest.TempPathFactory) -> Loop:
+    """`history` and the rest of its last day, whose changes were approved. Tests that change it work on copies."""
+    from tests.loop import LAST, Loop, approve
+
+    def live(home: Path) -> None:
+        shutil.copytree(history.home / "data", home / "data")
+        loop = Loop(home, history.dags)
+        loop.run("recalibrate_thresholds", LAST, approve)
+        loop.run("hand_off_retraining", LAST)
+
+    return Loop(shared(tmp_path_factory, "ended_history", live), history.dags)
 
 
 @pytest.fixture
 def loop(history: Loop, home: Path) -> Loop:
     """A copy of `history` of the test's own."""
+    return copy_of(history, home)
+
+
+@pytest.fixture
+def ended(ended_history: Loop, home: Path) -> Loop:
+    """A copy of `ended_history` of the test's own."""
+    return copy_of(ended_history, home)
+
+
+def copy_of(loop: Loop, home: Path) -> Loop:
     from tests.loop import Loop
 
-    shutil.copytree(history.home / "data", home / "data")
-    return Loop(home, history.dags)
+    shutil.copytree(loop.home / "data", home / "data")
+    return Loop(home, loop.dags)

@@ -16,20 +16,21 @@ from include.config.yaml_file import read_yaml, write_yaml
 from include.labels import stage as labels
 from include.retraining import stage as retraining
 from include.thresholds import stage as thresholds
-from tests.history import REJECTED, SAMPLING, History
+from tests.history import SAMPLING, History
+from tests.loop import DAYS, Loop
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.airflow
 
-LAST = 5
-"""The first day without what was retired; the labels of the day before last are final then."""
+LAST = DAYS
+"""The first day without what was retired; the labels of the first days are final then."""
 
 
 @pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory) -> History:
+def before(ended_history: Loop, tmp_path_factory: pytest.TempPathFactory) -> History:
     """Days on which nothing was retired. A change to each policy was published on the way."""
-    history = History(tmp_path_factory.mktemp("before"), "calm", 6_000)
-    for index in range(LAST):
-        history.run_day(index, REJECTED)
+    home = tmp_path_factory.mktemp("before")
+    shutil.copytree(ended_history.home / "data", home, dirs_exist_ok=True)
+    history = History(home, ended_history.scenario, ended_history.videos_per_day)
     history.platform.land_day(history.day(LAST))
     return history
 

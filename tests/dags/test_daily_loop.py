@@ -26,11 +26,8 @@ def never(subject: str, body: str) -> str:
     raise AssertionError(f"nobody is to be asked {subject}")
 
 
-def test_the_loop_turns_labels_into_certified_thresholds(loop: Loop) -> None:
-    loop.run("recalibrate_thresholds", LAST, approve)
-    loop.run("hand_off_retraining", LAST)
-
-    proposals = loop.read("threshold_proposals", LAST)
+def test_the_loop_turns_labels_into_certified_thresholds(ended: Loop) -> None:
+    proposals = ended.read("threshold_proposals", LAST)
     approved = proposals[proposals["status"] == "approved"]
     assert len(approved) > 0
     assert set(approved["answered_by"]) == {"manager"}
@@ -39,29 +36,27 @@ def test_the_loop_turns_labels_into_certified_thresholds(loop: Loop) -> None:
     assert (certified["bound"] >= certified["target"]).all()
     assert (approved["proposed_remove_at"] > approved["current_remove_at"])[approved["refusal"].notna()].all()
 
-    serving = read_serving(loop.settings.thresholds)
-    ledger = loop.read("threshold_ledger")
+    serving = read_serving(ended.settings.thresholds)
+    ledger = ended.read("threshold_ledger")
     assert verify(ledger) == []
     assert serving["version"] == ledger["version"].max() >= 2
     cells = pd.DataFrame(serving["cells"]).set_index(list(CELL))
     for row in approved.to_dict("records"):
         assert cells.loc[tuple(row[name] for name in CELL), "remove_at"] == row["proposed_remove_at"]
 
-    page = (loop.settings.reports / f"{loop.day(LAST)}.html").read_text(encoding="utf-8")
+    page = (ended.settings.reports / f"{ended.day(LAST)}.html").read_text(encoding="utf-8")
     assert "manager" in page
-    assert (loop.settings.quality_docs / f"ds={loop.day(LAST)}" / "thresholds.html").exists()
-    assert len(loop.read("retraining_decisions", LAST)) > 0
+    assert (ended.settings.quality_docs / f"ds={ended.day(LAST)}" / "thresholds.html").exists()
+    assert len(ended.read("retraining_decisions", LAST)) > 0
 
 
-def test_the_same_day_run_twice_gives_identical_tables(loop: Loop) -> None:
-    """Its sample and labels were there; they are the same again after thresholds were published."""
-    for dag_id in ("recalibrate_thresholds", "hand_off_retraining"):
-        loop.run(dag_id, LAST, approve)
-    before, served = loop.fingerprints(), loop.settings.thresholds.read_bytes()
+def test_the_same_day_run_twice_gives_identical_tables(ended: Loop) -> None:
+    """Its sample and labels are the same again after thresholds were published."""
+    before, served = ended.fingerprints(), ended.settings.thresholds.read_bytes()
     for dag_id in DAILY_DAGS:
-        loop.run(dag_id, LAST, never)
-    assert loop.fingerprints() == before
-    assert loop.settings.thresholds.read_bytes() == served
+        ended.run(dag_id, LAST, never)
+    assert ended.fingerprints() == before
+    assert ended.settings.thresholds.read_bytes() == served
 
 
 def test_without_an_answer_thresholds_stay_and_it_is_recorded(loop: Loop) -> None:
@@ -206,10 +201,10 @@ def test_a_drop_of_garbage_stops_by_name_and_one_alone_stops_the_day(loop: Loop)
     assert (loop.read("label_completeness", index)["completeness"] > 0.5).any()
 
 
-def test_a_model_that_lost_recall_is_handed_over_once(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_lost_recall_is_handed_over_once(ended: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
 
-    config = loop.home / "policies.yaml"
+    config = ended.home / "policies.yaml"
     shipped = (Path(__file__).parents[2] / "include" / "config" / "policies.yaml").read_text(encoding="utf-8")
     eager = shipped.replace("recall_drop: 0.10", "recall_drop: 0.0001").replace(
         "consecutive_days: 3", "consecutive_days: 1"
@@ -217,30 +212,29 @@ def test_a_model_that_lost_recall_is_handed_over_once(loop: Loop, monkeypatch: p
     assert eager != shipped
     config.write_text(eager, encoding="utf-8")
     monkeypatch.setenv("PLUMBLINE_CONFIG", str(config))
-    loop.run("recalibrate_thresholds", LAST, approve)
     for index, recall in ((LAST + 1, 0.9), (LAST + 2, 0.5)):
-        loop.steps.label_day(index)
-        stage.measure(loop.project, loop.day(index))
-        metrics = loop.read("policy_metrics", index).drop(columns="ds")
+        ended.steps.label_day(index)
+        stage.measure(ended.project, ended.day(index))
+        metrics = ended.read("policy_metrics", index).drop(columns="ds")
         lost = metrics["metric"].map({"recall": recall, "prevalence": 0.01}).fillna(metrics["value"])
-        loop.project.warehouse.replace("policy_metrics", loop.day(index), metrics.assign(value=lost))
-    loop.run("hand_off_retraining", LAST + 2)
+        ended.project.warehouse.replace("policy_metrics", ended.day(index), metrics.assign(value=lost))
+    ended.run("hand_off_retraining", LAST + 2)
 
-    decisions = loop.read("retraining_decisions", LAST + 2)
+    decisions = ended.read("retraining_decisions", LAST + 2)
     asked = decisions[decisions["decision"] == "retrain"]
-    snapshots = loop.read("training_snapshots", LAST + 2)
+    snapshots = ended.read("training_snapshots", LAST + 2)
     assert len(snapshots) == len(asked) > 0
     assert json.loads(asked["reasons"].iloc[0])
 
     row = snapshots.iloc[0]
-    frame = pd.read_parquet(loop.settings.output / row["path"])
+    frame = pd.read_parquet(ended.settings.output / row["path"])
     assert len(frame) == row["n_rows"]
     assert (frame.loc[frame["probability_sample"], "weight"] >= 1).all()
     assert frame.loc[~frame["probability_sample"], "weight"].isna().all()
-    mlflow.set_tracking_uri(loop.settings.mlflow_tracking_uri)
+    mlflow.set_tracking_uri(ended.settings.mlflow_tracking_uri)
     run = mlflow.get_run(row["mlflow_run_id"])
     assert run.inputs.dataset_inputs[0].dataset.name == row["snapshot_id"]
     assert run.data.metrics["rows"] == row["n_rows"]
 
-    loop.run("hand_off_retraining", LAST + 2)
-    assert loop.read("training_snapshots", LAST + 2)["mlflow_run_id"].tolist() == snapshots["mlflow_run_id"].tolist()
+    ended.run("hand_off_retraining", LAST + 2)
+    assert ended.read("training_snapshots", LAST + 2)["mlflow_run_id"].tolist() == snapshots["mlflow_run_id"].tolist()

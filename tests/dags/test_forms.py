@@ -105,7 +105,8 @@ def test_a_request_holds_its_cells_until_it_expires(loop: Loop) -> None:
         daily["verdicts"].str.contains(f"the same day \\(recalibrate_ad_hoc/{run.run_id}\\)".replace("+", r"\+")).all()
     )
 
-    loop.run_day(LAST + 1)
+    loop.steps.label_day(LAST + 1)
+    loop.run("recalibrate_thresholds", LAST + 1, approve)
     held = loop.read("threshold_proposals", LAST + 1).merge(published[list(CELL)])
     changing = held[~held["status"].isin(["unchanged", "refused"])]
     assert set(changing["status"]) == {"held"}

@@ -18,7 +18,7 @@ from include.config.settings import PROJECT_ROOT, Settings
 from include.contract.tables import CELL, TABLES
 from include.ledger.chain import verify
 from include.project import open_project
-from tests.loop import DAYS, FORM, LAST, Loop, approve, nobody
+from tests.loop import DAYS, FORM, LAST, Loop, nobody
 
 pytestmark = pytest.mark.airflow
 
@@ -124,18 +124,17 @@ def test_the_demo_goes_on_where_it_was_killed_and_then_has_nothing_to_do(home: P
     assert other.stderr == "data holds a demo of scenario 'small.yaml'; `make clean` removes it\n"
 
 
-def test_a_form_filled_in_on_the_last_day_leaves_the_summary_as_it_was(loop: Loop) -> None:
-    loop.run("recalibrate_thresholds", LAST, approve)
-    state = {"scenario": loop.scenario, "start": loop.day(0).isoformat(), "done": DAYS}
-    (loop.home / "data" / "demo.json").write_text(json.dumps(state))
-    options = ("--scenario", loop.scenario, "--days", str(DAYS))
-    before = run(loop.home, *options)
+def test_a_form_filled_in_on_the_last_day_leaves_the_summary_as_it_was(ended: Loop) -> None:
+    state = {"scenario": ended.scenario, "start": ended.day(0).isoformat(), "done": DAYS}
+    (ended.home / "data" / "demo.json").write_text(json.dumps(state))
+    options = ("--scenario", ended.scenario, "--days", str(DAYS))
+    before = run(ended.home, *options)
     assert before.returncode == 0, before.stdout + before.stderr
-    assert len(re.findall(r" target 9\d% ", before.stdout)) == len(loop.read("threshold_proposals", LAST)) > 0
+    assert len(re.findall(r" target 9\d% ", before.stdout)) == len(ended.read("threshold_proposals", LAST)) > 0
 
-    loop.fill_in("recalibrate_ad_hoc", nobody, **FORM)
-    assert loop.read("threshold_proposals", LAST)["origin"].nunique() == 2
-    after = run(loop.home, *options)
+    ended.fill_in("recalibrate_ad_hoc", nobody, **FORM)
+    assert ended.read("threshold_proposals", LAST)["origin"].nunique() == 2
+    after = run(ended.home, *options)
     assert (after.returncode, after.stdout) == (0, before.stdout), after.stderr
 
 

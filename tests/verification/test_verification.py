@@ -21,14 +21,13 @@ pytestmark = pytest.mark.airflow
 
 
 @pytest.fixture(scope="module")
-def published(history: Loop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def published(ended_history: Loop, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The history, a daily approval, a manager's request on top of it, and a rollback."""
     home = tmp_path_factory.mktemp("published")
-    shutil.copytree(history.home / "data", home / "data")
+    shutil.copytree(ended_history.home / "data", home / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLUMBLINE_HOME", str(home))
-        loop = Loop(home, history.dags)
-        loop.run("recalibrate_thresholds", LAST, approve)
+        loop = Loop(home, ended_history.dags)
         goal = {"goal": "own", "precision_percent": 80, "window_days": 10, "mode": "propose"}
         loop.fill_in("recalibrate_ad_hoc", approve, **FORM | goal)
         loop.fill_in("roll_back_thresholds", lambda *_: "Roll back", version=1, reason="complaints")
