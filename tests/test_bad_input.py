@@ -465,7 +465,7 @@ def test_an_unreadable_label_line_is_refused_alone(site: Site, kind: str) -> Non
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join([*lines[:4], line.encode("latin-1") + b"\n", *lines[4:]]))
 
-    site.ingest(DAY)
+    labels.gate_labels(site.project, DAY, labels.ingest_events(site.project, DAY))
     rejects = site.project.warehouse.read("label_rejects", DAY, DAY)
     assert len(rejects) == len(others) + 1
     (found,) = rejects.query("source_file == 'labels.jsonl' and source_line == 5").to_dict("records")

@@ -78,9 +78,10 @@ def oracle(rows: pd.DataFrame, strata: pd.DataFrame, salt: int = SALT) -> pd.Dat
     salts = {name: salt_of(salt, name) for name in ("audit", "prevalence", "training")}
     chance = {name: np.zeros(len(rows)) for name in salts}
     found = {name: np.full(len(rows), "", dtype=object) for name in salts}
-    cells = rows[list(CELL)].apply(tuple, axis=1)
+    cells = np.array(["/".join(cell) for cell in rows[list(CELL)].itertuples(index=False)])
     for row in strata.to_dict("records"):
-        inside = (cells == tuple(row[name] for name in CELL)) & (bins >= row["first_bin"]) & (bins <= row["last_bin"])
+        of_cell = cells == "/".join(row[name] for name in CELL)
+        inside = of_cell & (bins >= row["first_bin"]) & (bins <= row["last_bin"])
         by_views = np.minimum(1.0, row["probability_per_view"] * rows["views"].to_numpy("float64"))
         pi = by_views if np.isnan(row["inclusion_probability"]) else row["inclusion_probability"]
         chance[row["programme"]] = np.where(inside, pi, chance[row["programme"]])
@@ -145,6 +146,7 @@ def test_programmes_hit_the_same_video_no_more_and_no_less_than_by_chance(tmp_pa
     warehouse = land(tmp_path, clean, files=1)
     both = dict.fromkeys([("audit", "prevalence"), ("audit", "training"), ("prevalence", "training")], 0)
     expected = dict.fromkeys(both, 0.0)
+    chances = {name: clean.assign(pi=_probabilities(clean, name)).set_index(KEY)["pi"] for name, _ in both}
     for salt in range(12):
         drawn = draw(warehouse, design(PI), salt)
         drawn = drawn[~drawn["stratum"].isin(["high", "remove"])]  # where pi is 1 there is nothing to see
@@ -154,8 +156,7 @@ def test_programmes_hit_the_same_video_no_more_and_no_less_than_by_chance(tmp_pa
         for one, other in both:
             both[one, other] += len(by[one].index.intersection(by[other].index))
             # Of each video drawn by the other, the probability with which this one draws it.
-            pi = clean.assign(pi=_probabilities(clean, one)).set_index(KEY)["pi"]
-            expected[one, other] += pi.reindex(by[other].index).sum()
+            expected[one, other] += chances[one].reindex(by[other].index).sum()
     for pair, count in both.items():
         assert stats.poisson.cdf(count, expected[pair]) > 1e-3, (pair, count, expected[pair])
         assert stats.poisson.sf(count - 1, expected[pair]) > 1e-3, (pair, count, expected[pair])
