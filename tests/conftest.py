@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import shutil
 import tempfile
@@ -21,6 +22,8 @@ __all__ = ["pytest_terminal_summary"]
 if TYPE_CHECKING:
     from tests.loop import Loop
 
+gc.disable()  # until all tests are imported: searching what imports make, again and again, takes seconds
+
 # How long an example takes is the machine's affair.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
@@ -30,6 +33,11 @@ if os.environ.get("CI"):
 
 _AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="plumbline-airflow-"))
 enter_airflow(_AIRFLOW_HOME)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 SLOWEST_FIRST = ("scheduler", "airflow", "slow")
