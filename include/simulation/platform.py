@@ -7,19 +7,21 @@ broken feed breaks the export of `video_scores`, not serving.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.contract.grid import reaches
-from include.contract.tables import TABLES
+from include.contract.grid import bin_of, first_bin, reaches
+from include.contract.tables import N_BINS, TABLES
 from include.simulation.enforcement import APPEAL_DAYS, actions, appeals, days_before, read_thresholds
 from include.simulation.landing import write_csv, write_json_lines, write_scores
-from include.simulation.population import ID_SHIFT, Videos, broken, content, scores, uploads
+from include.simulation.population import ID_SHIFT, Scores, Videos, broken, content, scores, uploads
 from include.simulation.reviewers import GOLDEN_DAYS, HORIZON_DAYS, answers, golden, read_queue, with_garbage
 from include.simulation.scenario import BrokenFeed, Scenario
 from include.warehouse.landing import replaced_day, write_frame
@@ -62,7 +64,7 @@ class Platform:
         self._queue = queue
         self._thresholds = thresholds
         self._truth = truth
-        self._start = start
+        self.start = start
         self._known: dict[date, _Truth] = {}
 
     def land_day(self, day: date, *, repaired: bool = False) -> DayLanded:
@@ -91,41 +93,70 @@ class Platform:
         violative_view_rate of the cell's videos; precision and recall are NaN for a version that scores nothing that
         day. Order of rows as given. Raises ValueError for a policy or market the platform does not have.
         """
+        videos, result = self._videos(day), cells_thresholds.copy()
+        for row, here, violating, scored in self._cells(videos, cells_thresholds):
+            quality = {
+                "prevalence": _ratio(violating.sum(), here.sum()),
+                "violative_view_rate": _ratio(videos.views[violating].sum(), videos.views[here].sum()),
+                "true_precision": np.nan,
+                "true_recall": np.nan,
+            }
+            if scored is not None:
+                removed = here & ~scored.missing & reaches(scored.score, float(result.loc[row, "remove_at"]))
+                right = (removed & violating).sum()
+                quality["true_precision"] = _ratio(right, removed.sum())
+                quality["true_recall"] = _ratio(right, violating.sum())
+            for name, value in quality.items():
+                result.loc[row, name] = value
+        return result
+
+    def oracle(self, day: date, cells: pd.DataFrame) -> pd.DataFrame:
+        """The best that who knows the truth of `day` could do by removal alone.
+
+        `cells`: columns policy, market, model_version, target (a precision, in (0, 1)), lowest_remove_at. Adds
+        remove_at, the lowest multiple of 0.001 from lowest_remove_at on at which removals are right as often as asked
+        (1: none is), and true_recall there, as in `true_quality`, whose errors it raises.
+        """
+        videos, result = self._videos(day), cells.assign(remove_at=1.0, true_recall=np.nan)
+        for row, here, violating, scored in self._cells(videos, cells):
+            if scored is None:
+                continue
+            bins = bin_of(scored.score[here & ~scored.missing])
+            bad = violating[here & ~scored.missing]
+            above, right = (
+                np.bincount(bins, weights=weights, minlength=N_BINS)[::-1].cumsum()[::-1] for weights in (None, bad)
+            )
+            fine = np.flatnonzero((right >= result.loc[row, "target"] * above) & (above > 0))
+            fine = fine[fine >= first_bin(float(result.loc[row, "lowest_remove_at"]))]
+            if fine.size:
+                result.loc[row, "remove_at"] = fine[0] / N_BINS
+            found = right[fine[0]] if fine.size else 0.0
+            result.loc[row, "true_recall"] = found / violating.sum() if violating.any() else np.nan
+        return result
+
+    def _cells(
+        self, videos: Videos, cells: pd.DataFrame
+    ) -> Iterator[tuple[Any, NDArray[np.bool_], NDArray[np.bool_], Scores | None]]:
+        """By row of `cells`: its index, the cell's videos, those that violate, and its scores (None: it has none)."""
         for column, allowed in (("policy", list(self._scenario.policies)), ("market", list(self._scenario.markets))):
-            if unknown := sorted(set(cells_thresholds[column]) - set(allowed)):
+            if unknown := sorted(set(cells[column]) - set(allowed)):
                 raise ValueError(f"{column}: unknown {', '.join(unknown)}; allowed: {', '.join(allowed)}")
-        videos = self._videos(day)
         markets = list(self._scenario.markets)
-        result = cells_thresholds.copy()
-        for policy, cells in cells_thresholds.groupby("policy", sort=True):
+        for policy, of_policy in cells.groupby("policy", sort=True):
             truth = content(self._scenario, videos, str(policy))
             by_version = {
                 version: scores(self._scenario, videos, str(policy), version, truth)
                 for version in self._active(str(policy), videos.index)
-                if version in set(cells["model_version"])
+                if version in set(of_policy["model_version"])
             }
-            for cell in cells.itertuples():
+            for cell in of_policy.itertuples():
                 here = videos.market == markets.index(str(cell.market))
-                violating = truth.violating & here
-                quality = {
-                    "prevalence": _ratio(violating.sum(), here.sum()),
-                    "violative_view_rate": _ratio(videos.views[violating].sum(), videos.views[here].sum()),
-                    "true_precision": np.nan,
-                    "true_recall": np.nan,
-                }
-                if (scored := by_version.get(str(cell.model_version))) is not None:
-                    removed = here & ~scored.missing & reaches(scored.score, float(str(cell.remove_at)))
-                    right = (removed & violating).sum()
-                    quality["true_precision"] = _ratio(right, removed.sum())
-                    quality["true_recall"] = _ratio(right, violating.sum())
-                for name, value in quality.items():
-                    result.loc[cell.Index, name] = value
-        return result
+                yield cell.Index, here, truth.violating & here, by_version.get(str(cell.model_version))
 
     def _videos(self, day: date) -> Videos:
-        index = (day - self._start).days
+        index = (day - self.start).days
         if index < 0:
-            raise ValueError(f"{day} is before the first simulated day, {self._start}")
+            raise ValueError(f"{day} is before the first simulated day, {self.start}")
         return uploads(self._scenario, day, index)
 
     def _active(self, policy: str, index: int) -> list[str]:
@@ -159,7 +190,7 @@ class Platform:
             if (queue := self._exported(asked_on)) is None:
                 continue
             violating = self._violating(queue["video_id"].to_numpy(), queue["policy"].to_numpy())
-            events = answers(self._scenario, queue, violating, day=asked_on, index=(asked_on - self._start).days)
+            events = answers(self._scenario, queue, violating, day=asked_on, index=(asked_on - self.start).days)
             arrived.append(events[events["arrives"] == day])
             asked.append(queue["video_id"].to_numpy())
         lines: dict[str, list[dict[str, object] | str]] = {"jsonl": [], "csv": []}
@@ -190,7 +221,7 @@ class Platform:
         decided = [pd.DataFrame(columns=list(TABLES["appeals"].column_names))]
         for removed_on in days_before(day, APPEAL_DAYS):
             path = self._landing / "enforcement_log" / f"ds={removed_on}" / "enforcement_log.parquet"
-            if removed_on < self._start or not path.exists():
+            if removed_on < self.start or not path.exists():
                 continue
             log = pd.read_parquet(path, filters=[("action", "==", "remove")])
             removed = log.drop_duplicates(["video_id", "policy"], ignore_index=True)
@@ -208,7 +239,7 @@ class Platform:
     def _exported(self, day: date) -> pd.DataFrame | None:
         """The queue exported for `day`, or None if there is none (or none worth asking)."""
         path = self._queue / f"ds={day}" / "queue.csv"
-        if day < self._start or not path.exists():
+        if day < self.start or not path.exists():
             return None
         queue = read_queue(path, self._scenario)
         return queue if len(queue) else None

@@ -252,6 +252,25 @@ def test_true_quality_is_that_of_the_landed_files(site):
         )
 
 
+def test_the_oracle_removes_as_much_as_is_right_often_enough(site):
+    """Held against the quality at every threshold."""
+    home = site("calm", videos_per_day=20_000)
+    home.land(0)
+    cells = home.read("video_scores", 0)[["policy", "market", "model_version"]].drop_duplicates(ignore_index=True)
+    asked = cells.assign(target=0.9, lowest_remove_at=0.6)
+    best = home.platform.oracle(home.day(0), asked).set_index(list(cells.columns))
+    levels = np.arange(600, 1000) / 1000
+    every = pd.concat([cells.assign(remove_at=level) for level in levels], ignore_index=True)
+    found = home.platform.true_quality(home.day(0), every)
+    assert len(best) == 9
+    for cell, own in found.groupby(list(cells.columns)):
+        right = own[own["true_precision"] >= 0.9 - 1e-12]
+        assert best.loc[cell, "remove_at"] == (right["remove_at"].min() if len(right) else 1.0)
+        expected = right.loc[right["remove_at"].idxmin(), "true_recall"] if len(right) else 0.0
+        assert best.loc[cell, "true_recall"] == pytest.approx(expected)
+    assert (best["remove_at"] < 1).sum() > 4
+
+
 def test_true_quality_refuses_unknown_names_and_days(site):
     home = site()
     cell = pd.DataFrame([{"policy": "spam", "market": "BR", "model_version": "x", "remove_at": 0.5}])
