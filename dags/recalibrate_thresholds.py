@@ -31,13 +31,14 @@ the cell its lasting thresholds back, unless anything newer was published for it
 
 ### Alarms
 
-Every published `remove_at` is held against what it promised, on the labels since and on removals overturned on appeal
+Every `remove_at` that acts is held against what it promised, on the labels since and on removals overturned on appeal
 (`threshold_watch`, and *Watch* in the report). The tests may be looked at every day; a change that keeps its promise ever
 raises an alarm with a chance of `watch.alpha`. The alarm says which evidence spoke. It lasts until the cell's `remove_at`
 changes. Then, by `watch.on_alarm`:
 
-- `ask`: the cell waits under *Required Actions* with the thresholds before the change (the initial ones, if those were
-  riskier) or what the day's own labels call for, whichever is safer. Approve. After a reject it asks again every day.
+- `ask`: the cell waits under *Required Actions* with the thresholds before the change (those that cells start with, if
+  those were riskier: in shadow mode nothing is removed) or what the day's own labels call for, whichever is safer.
+  Approve. After a reject it asks again every day.
 - `roll_back`: they are published by themselves, as a version whose reason is the alarm; in a freeze a person is asked.
 
 Appeals are watched where `appeals` name market, model_version and threshold_version of the removal and there is an
@@ -47,8 +48,7 @@ late is caught up with by the next run; appeals delivered late count once their 
 
 On call, look at the cell's newest labels and its reviewers first: a batch of wrong labels raises alarms, too, and then in
 many cells at once. If the labels are right, keep the safer thresholds; the next
-certificate finds the way back. `none_safer`: the thresholds in force are the safest known; a manager's emergency can
-raise them. If the alarm stands while the labels were wrong, correct them, and clear the days since from `ingest_reviewer_labels`,
+certificates find the way back, once several days after the alarm bear them out. If the alarm stands while the labels were wrong, correct them, and clear the days since from `ingest_reviewer_labels`,
 oldest first.
 
 ### Canaries

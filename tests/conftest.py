@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from include.local.environment import enter_airflow
+from tests.places import MOVES_SOON, configured
 from tests.untested import pytest_terminal_summary
 
 __all__ = ["pytest_terminal_summary"]
@@ -67,8 +68,10 @@ def dags() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty place for data that the settings' relative paths start from."""
+    """A place that the settings' relative paths start from, with a policies.yaml under which thresholds move soon."""
+    configured(tmp_path, MOVES_SOON)
     monkeypatch.setenv("PLUMBLINE_HOME", str(tmp_path))
+    monkeypatch.setenv("PLUMBLINE_CONFIG", "policies.yaml")
     return tmp_path
 
 
@@ -81,7 +84,9 @@ def shared(factory: pytest.TempPathFactory, name: str, live: Callable[[Path], No
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "complete").exists():
             shutil.rmtree(home, ignore_errors=True)
+            configured(home, MOVES_SOON)
             patch.setenv("PLUMBLINE_HOME", str(home))
+            patch.setenv("PLUMBLINE_CONFIG", "policies.yaml")
             live(home)
             (home / "complete").touch()
     return home
@@ -93,6 +98,8 @@ def history(dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> L
 
     The last day's sample and labels are its Dags'; the steps of the days before are called without Airflow and gates.
     """
+    from include.contract.cell import records
+    from include.contract.change import changes_of
     from tests.history import REJECTED
     from tests.loop import LAST, Loop
 
@@ -100,7 +107,8 @@ def history(dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> L
         loop = Loop(home, dags)
         for index in range(LAST):
             loop.steps.run_day(index, REJECTED)
-        assert len(loop.read("threshold_ledger")) == 1, "something was published"
+        changes = [change for row in records(loop.read("threshold_ledger")) for change in changes_of(row)]
+        assert {change.new.remove_at == change.old.remove_at for change in changes} == {True}, "a remove_at was moved"
         loop.platform.land_day(loop.day(LAST))
         loop.run("sample_for_review", LAST)
         loop.run("ingest_reviewer_labels", LAST)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
 
+from include.contract.grid import reaches
 from include.contract.tables import CELL
+from include.contract.terms import Uncertified
 from include.labels import stage as labels
 from include.project import Project, open_project
 from include.proposals.approval import Answer
@@ -43,10 +45,17 @@ class History:
     scenario: str
     videos_per_day: int
     start: date = START
+    uncertified: Uncertified | None = None
+    """Of every policy; None: as configured."""
 
     @property
     def project(self) -> Project:
-        return open_project(settings_in(self.home))
+        project = open_project(settings_in(self.home))
+        if self.uncertified is None:
+            return project
+        update = {"uncertified": self.uncertified}
+        policies = {name: policy.model_copy(update=update) for name, policy in project.config.policies.items()}
+        return replace(project, config=project.config.model_copy(update={"policies": policies}))
 
     @property
     def platform(self) -> Platform:
@@ -104,10 +113,13 @@ class History:
         truth = pd.read_parquet(self.home / "truth" / f"ds={day}" / "violating.parquet")[["video_id", "policy"]]
         marked = scores.merge(truth.assign(violating=True), on=["video_id", "policy"], how="left")
         ledger = self.project.warehouse.read("threshold_ledger", None, day - timedelta(days=1))
-        levels = {name: policy.initial.remove_at for name, policy in self.project.config.policies.items()}
+        levels = {name: policy.start.remove_at for name, policy in self.project.config.policies.items()}
         marked["remove_at"] = marked["policy"].map(levels)
         for version in ledger.sort_values("version").tail(1)["thresholds"]:
             served = pd.DataFrame(json.loads(version))[[*CELL, "remove_at"]].rename(columns={"remove_at": "served"})
             marked = marked.merge(served, on=list(CELL), how="left")
             marked["remove_at"] = marked["served"].fillna(marked["remove_at"])
-        return marked.assign(violating=marked["violating"].notna(), removed=marked["score"] >= marked["remove_at"])
+        return marked.assign(
+            violating=marked["violating"].notna(),
+            removed=reaches(marked["score"].to_numpy(), marked["remove_at"].to_numpy()),
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ import pandas as pd
 
 from include.config.declared import declared_settings
 from include.config.settings import Settings
+from include.contract.cell import Cell, cell_of
+from include.contract.grid import ThresholdPair
 from include.contract.tables import TABLES
 from include.local.runs import DAILY_DAGS, Manager, run_dag, run_form
 from include.project import Project, open_project
@@ -47,6 +50,15 @@ def reject(subject: str, body: str) -> str:
 
 def nobody(subject: str, body: str) -> None:
     return None
+
+
+def levels(cells: Iterable[Mapping[str, Any]]) -> dict[Cell, ThresholdPair]:
+    """The thresholds of cells as the ledger or the serving file lists them, where null stands for 1."""
+    found = {}
+    for item in cells:
+        pair = [1.0 if item[name] is None else item[name] for name in ("remove_at", "review_at")]
+        found[cell_of(item)] = ThresholdPair(*pair)
+    return found
 
 
 @dataclass(frozen=True)

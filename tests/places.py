@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from include.config.settings import Settings
+from include.config.settings import DEFAULT_CONFIG, Settings
+
+MOVES_SOON = {"  loosen_days: 3 ": "  loosen_days: 1 "}
+"""What of policies.yaml lets thresholds move within a few days: the certificate of a single one is enough."""
+STARTS_REMOVING = {"  uncertified: review_else_allow ": "  uncertified: remove "}
+"""Cells start with a remove_at, not in shadow mode."""
 
 
 def settings_in(folder: Path) -> Settings:
@@ -15,3 +21,16 @@ def settings_in(folder: Path) -> Settings:
         output=folder / "output",
         mlflow_tracking_uri=f"sqlite:///{folder}/mlflow.db",
     )
+
+
+def configured(folder: Path, changes: Mapping[str, str]) -> Path:
+    """policies.yaml in `folder`: the shipped one with each text of `changes`, which stands there once, replaced."""
+    text = DEFAULT_CONFIG.read_text(encoding="utf-8")
+    for shipped, here in changes.items():
+        if text.count(shipped) != 1:
+            raise ValueError(f"policies.yaml holds {shipped!r} {text.count(shipped)} times")
+        text = text.replace(shipped, here)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "policies.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file

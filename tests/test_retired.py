@@ -115,7 +115,7 @@ def test_the_loop_goes_on_and_the_past_is_accounted_for(
     assert (refused.get("retired_policy", 0) > 0) == (retire is removed)
     result = account(project, history.day(0), history.day(1))
     assert result.left_out == (["fraud"] if retire is removed else [])
-    fraud = result.means[(result.means["policy"] == "fraud") & (result.means["indicator"] == "precision")]
+    fraud = result.means[(result.means["policy"] == "fraud") & (result.means["indicator"] == "accuracy")]
     assert len(fraud) == (0 if retire is removed else 4)
     assert (fraud["videos"] > 0).all()
     assert retire is removed or fraud["labels"].sum() > 0

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from include.config.strict import Strict, broken
+from include.contract.grid import ThresholdPair
 from include.contract.tables import ALL_MARKETS, N_BINS
-from include.contract.terms import Ruling
+from include.contract.terms import Uncertified
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,9 +107,16 @@ class Policy(Strict):
     reviewer_floor: ReviewerFloor = ReviewerFloor()
     below_floor: Literal["keep", "down_weight", "leave_out"] = "keep"
     guideline_version: Text
+    uncertified: Annotated[Uncertified, Field(strict=False)] = Uncertified.REVIEW_ELSE_ALLOW
     initial: Thresholds
     limits: ThresholdLimits
     retired_after: date | None = None
+
+    @property
+    def start(self) -> ThresholdPair:
+        """The thresholds of a cell for which nothing was published yet: in shadow mode, no remove_at."""
+        shadow = self.uncertified == Uncertified.REVIEW_ELSE_ALLOW
+        return ThresholdPair(1.0 if shadow else self.initial.remove_at, self.initial.review_at)
 
     @model_validator(mode="after")
     def _some_label_is_final(self) -> Self:
@@ -245,10 +253,8 @@ class Guardrails(Strict):
     max_volume_change: Ratio
     small_change_videos: Annotated[int, Field(ge=0, le=10**9)]
     min_volume_change: Share
-    loosen_step: Annotated[float, Field(ge=SMALLEST_SHARE, le=1)]
-    loosen_after_days: Annotated[int, Field(ge=0, le=28)]
+    loosen_days: Annotated[int, Field(ge=1, le=28)]
     max_review_ratio: Ratio
-    refuted: Annotated[Ruling, Field(strict=False)]
     flood_factor: Annotated[float, Field(gt=1, le=1e6)]
     max_cells_changed: Share
     max_total_change: Ratio

@@ -70,8 +70,8 @@ class Change:
 
     @property
     def certified_bound(self) -> float | None:
-        """The certified lower bound of precision at the new remove_at; None: nothing is certified there."""
-        return None if self.certificate is None else self.certificate.get("bound")
+        """The certified lower bound of precision at the new remove_at; None: nothing is certified, or removed."""
+        return None if self.certificate is None or self.new.remove_at == 1 else self.certificate.get("bound")
 
     @classmethod
     def from_json(cls, item: Mapping[str, Any]) -> Change:

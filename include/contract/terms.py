@@ -56,10 +56,24 @@ class Ruling(Term):
     HOLD = "hold", "The thresholds in force stay."
 
 
+class Uncertified(Term):
+    """What becomes of the videos that a cell's initial remove_at would remove, until a certificate lets it remove."""
+
+    REVIEW_ELSE_ALLOW = (
+        "review_else_allow",
+        "Shadow mode: nothing is removed. They are reviewed, and what exceeds the reviewers' minutes is allowed.",
+    )
+    REVIEW_ELSE_REMOVE = (
+        "review_else_remove",
+        "They are reviewed as far as the reviewers' minutes go; the surest of them are removed, without a certificate.",
+    )
+    REMOVE = "remove", "All of them are removed, without a certificate."
+
+
 class VersionKind(Term):
     """Why a version of the ledger was published: `kind` in its column `request`."""
 
-    INITIAL = "initial", "The first version: the initial thresholds of the configuration."
+    INITIAL = "initial", "The first version: the thresholds that cells start with by the configuration."
     DAILY = "daily", "The daily run, within the guardrails or approved."
     AD_HOC = "ad_hoc", "A person asked for it, and it was within the guardrails or approved."
     ROLL_BACK = "roll_back", "A person brought an earlier version back."

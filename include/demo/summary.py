@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from include.config.declared import declared_settings
-from include.contract.cell import records
+from include.contract.cell import Cell, cell_of, records
 from include.contract.change import changes_of
 from include.contract.tables import CELL
+from include.ledger.chain import in_order
 from include.ledger.in_force import thresholds_before
 from include.ledger.publication import DAILY
 from include.local.console import shown_path
 from include.project import open_project
+from include.wording import score
 
 if TYPE_CHECKING:
     from include.simulation.platform import Platform
@@ -41,30 +43,39 @@ def describe_day(day: date, scores: int) -> str:
 
 
 def print_summary(platform: Platform, day: date) -> None:
-    """Each cell's thresholds at the start and now, what is certified, and the truth on a large simulated day.
+    """Each cell's thresholds now, what is certified and since when, and the truth on a large simulated day.
 
-    The cells, and why some keep their threshold, are the daily run's: forms of the day propose for cells of their own.
+    The cells, and why some remove no more than before, are the daily run's: forms of the day propose for cells of their
+    own.
     """
     project = open_project(declared_settings())
     proposals = project.warehouse.read("threshold_proposals", day, day, slice_value=DAILY)
     ledger = project.warehouse.read("threshold_ledger")
     now = thresholds_before(project, date.max, proposals[list(CELL)])
-    truth = platform.true_quality(day, now[[*CELL, "remove_at"]]).set_index(list(CELL))
-    certified = _certificates(ledger)
-    print(f"{'cell':<32}{'remove_at':>16}{'review_at':>16}  {'certified':<26}{'true precision':>14}{'true recall':>12}")
-    for row in now.merge(proposals, on=list(CELL), validate="one_to_one").to_dict("records"):
-        cell = tuple(row[name] for name in CELL)
-        initial = project.config.policies[row["policy"]].initial
-        found = truth.loc[cell]
-        target = f"target {project.config.policies[row['policy']].target_precision:.0%}"
+    truth = platform.true_quality(day, now[[*CELL, "remove_at"]])
+    policies = [project.config.policies[name] for name in now["policy"]]
+    asked = {
+        "target": [policy.target_precision for policy in policies],
+        "lowest_remove_at": [policy.limits.lowest_remove_at for policy in policies],
+    }
+    best = platform.oracle(day, now[list(CELL)].assign(**asked))
+    certified, earned = _certificates(ledger)
+    print(
+        f"{'cell':<32}{'remove_at':>10}{'review_at':>10}  {'certified':<24}{'since':<8}"
+        f"{'true precision':>14}{'true recall':>12}{'oracle':>8}"
+    )
+    for row, found, oracle, policy in zip(records(now), records(truth), records(best), policies, strict=True):
+        cell = cell_of(row)
+        bound = f"{certified.get(cell, 'shadow mode')}, target {policy.target_precision:.0%}"
+        since = f"day {(earned[cell] - platform.start).days + 1}" if cell in earned else ""
+        precision = "" if found["true_precision"] is None else f"{found['true_precision']:.1%}"
         print(
-            f"{' '.join(cell):<32}{initial.remove_at:>8.3f} ->{row['remove_at']:6.3f}"
-            f"{initial.review_at:>8.3f} ->{row['review_at']:6.3f}  {certified.get(cell, 'not yet') + ', ' + target:<26}"
-            f"{found['true_precision']:>14.1%}{found['true_recall']:>12.1%}"
+            f"{' '.join(cell):<32}{score(row['remove_at']):>10}{score(row['review_at']):>10}  {bound:<24}{since:<8}"
+            f"{precision:>14}{found['true_recall']:>12.1%}{oracle['true_recall']:>8.1%}"
         )
-    print("True figures: what the simulator alone knows, on a million videos of the last day.")
-    print("\nCells that keep their threshold, and why:")
-    for row in proposals[proposals["refusal"].notna()].to_dict("records"):
+    print("True figures, and the oracle's recall: what the simulator alone knows, on a million videos of the last day.")
+    print("\nCells for which nothing can be certified today, and why:")
+    for row in records(proposals[proposals["refusal"].notna()]):
         print(f"  {row['policy']} {row['market']} {row['model_version']}: {row['refusal']}")
     settings = project.settings
     handed = project.warehouse.read("training_snapshots")
@@ -79,11 +90,18 @@ def print_summary(platform: Platform, day: date) -> None:
     print(f"Quality gates: {shown_path(settings.quality_docs / 'index.html')}")
 
 
-def _certificates(ledger: pd.DataFrame) -> dict[tuple[str, ...], str]:
-    """The certified lower bound behind each cell's newest change of the thresholds shown; canaries are none."""
-    found: dict[tuple[str, ...], str] = {}
-    for version in records(ledger.sort_values("version")):
-        for change in changes_of(version):
-            if change.is_lasting:  # no bound where a refuted threshold is left, or after a rollback
-                found[change.cell] = "nothing" if change.certified_bound is None else f">= {change.certified_bound:.1%}"
-    return found
+def _certificates(ledger: pd.DataFrame) -> tuple[dict[Cell, str], dict[Cell, date]]:
+    """The certified lower bound behind each cell's remove_at, and the day of its first certificate; canaries are none.
+
+    What was taken back has no bound.
+    """
+    bounds: dict[Cell, str] = {}
+    first: dict[Cell, date] = {}
+    for version in in_order(ledger):
+        for change in (change for change in changes_of(version) if change.is_lasting):
+            if change.certified_bound is not None:
+                bounds[change.cell] = f">= {change.certified_bound:.1%}"
+                first.setdefault(change.cell, version["ds"])
+            elif change.new.remove_at != change.old.remove_at:
+                bounds[change.cell] = "nothing"
+    return bounds, first

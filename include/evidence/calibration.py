@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
+from include.contract.cell import Cell
 from include.contract.grid import bin_of
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN
@@ -54,7 +55,7 @@ def calibrate(sample: ProbabilitySample, cells: pd.DataFrame) -> pd.DataFrame:
     return frame.dropna().reset_index(drop=True)
 
 
-def curve_by_cell(sample: ProbabilitySample, cells: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], Array]:
+def curve_by_cell(sample: ProbabilitySample, cells: Sequence[Cell]) -> dict[Cell, Array]:
     """`calibrate` as one array of shape (1 + N_BINS,) per cell: no score (NaN: nothing known) first, then the bins."""
     by_model = dict(list(sample.groupby(["policy", "model_version"], sort=False)[_NUMBERS]))
     by_cell = dict(list(sample.groupby(list(CELL), sort=False)[_NUMBERS]))

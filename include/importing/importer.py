@@ -30,8 +30,8 @@ _HEADER = """\
 #
 # - Reviewer minutes are enough to draw every item in every cell, so each inclusion probability is 1.
 # - Votes arrive the day after the scores and are final that day: maturity_days is 1.
-# - Nothing is in force yet: thresholds start at 1, and loosen_step lets them take what is first certified in one step,
-#   which a person has to approve.
+# - Nothing is in force yet: thresholds start at 1, and as loosen_days is 1 they take what is first certified on the day
+#   itself, which a person has to approve.
 # - Each market is a region of its own.
 
 """
@@ -146,7 +146,7 @@ def _settings(
             "programmes": {"audit": 1.0, "prevalence": 0.0, "golden": 0.0, "training": 0.0},
         },
         "gates": settings["gates"],
-        "guardrails": {**settings["guardrails"], "loosen_step": 1.0, "freezes": []},
+        "guardrails": {**settings["guardrails"], "loosen_days": 1, "freezes": []},
         "approval": settings["approval"],
         "retraining": settings["retraining"],
     }

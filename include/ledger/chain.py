@@ -1,7 +1,7 @@
 """The threshold ledger: numbered without gaps, hash-chained, append-only. Pure: rows in, rows and findings out.
 
-The ledger is the truth; `thresholds.json` (serving.py) is a copy of its last version. Version 1 holds the initial
-thresholds of the configuration. Every later one holds those of the version before with its `changes` applied, so the
+The ledger is the truth; `thresholds.json` (serving.py) is a copy of its last version. Version 1 holds the
+thresholds that cells start with. Every later one holds those of the version before with its `changes` applied, so the
 whole history can be replayed from the changes and checked (`verify`).
 
 A change with `canary` (share, salt) acts on a share of its cell's videos only, until a later one ends it or lets it act

@@ -1,12 +1,15 @@
-"""Which thresholds are in force on a day, by the ledger."""
+"""Which thresholds are in force on a day, by the ledger, and which of them rest on a certificate."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import pandas as pd
 
 from include.config.model import Config
+from include.contract.cell import Cell, Row, cell_of, records
+from include.contract.change import changes_of
 from include.contract.tables import CELL
 from include.ledger.chain import in_order, thresholds_of
 from include.project import Project
@@ -21,7 +24,7 @@ def thresholds_in_force(ledger: pd.DataFrame, cells: pd.DataFrame, config: Confi
 
     Returns:
         One row a cell, sorted: policy, market, model_version, remove_at, review_at. A cell the ledger does not hold has
-        the policy's initial thresholds.
+        the thresholds that its policy starts with.
 
     Raises:
         ValueError: a cell whose policy is not configured.
@@ -32,8 +35,7 @@ def thresholds_in_force(ledger: pd.DataFrame, cells: pd.DataFrame, config: Confi
     for cell in sorted(set(cells[list(CELL)].itertuples(index=False, name=None))):
         if cell[0] not in config.policies:
             raise ValueError(f"policy: {cell[0]!r} of cell {cell} is not configured")
-        initial = config.policies[cell[0]].initial
-        rows.append((*cell, *known.get(cell, (initial.remove_at, initial.review_at))))
+        rows.append((*cell, *known.get(cell, config.policies[cell[0]].start)))
     return pd.DataFrame(rows, columns=[*CELL, "remove_at", "review_at"])
 
 
@@ -41,3 +43,24 @@ def thresholds_before(project: Project, day: date, cells: pd.DataFrame) -> pd.Da
     """policy, market, model_version, remove_at, review_at in force when `day` began, for each of `cells`."""
     ledger = project.warehouse.read("threshold_ledger")
     return thresholds_in_force(ledger, cells, project.config, before=day)
+
+
+def without_certificate(chain: Sequence[Row], in_force: pd.DataFrame) -> frozenset[Cell]:
+    """The cells that remove something though no certificate ever published for them allows it.
+
+    A certificate allows the remove_at it was published with and every higher one, since it tests from the top down.
+
+    Args:
+        chain: the ledger in order.
+        in_force: as of `thresholds_in_force`.
+    """
+    lowest: dict[Cell, float] = {}
+    for row in chain:
+        for change in changes_of(row):
+            if change.certified_bound is not None:
+                lowest[change.cell] = min(change.new.remove_at, lowest.get(change.cell, 1.0))
+    return frozenset(
+        cell_of(row)
+        for row in records(in_force)
+        if row["remove_at"] < 1 and row["remove_at"] < lowest.get(cell_of(row), 1.0)
+    )

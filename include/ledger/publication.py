@@ -42,7 +42,7 @@ from include.project import Project
 
 PublicationOutcome = Literal["published", "already_published", "nothing_to_publish", "superseded", "refused"]
 
-INITIAL_REASON = "initial thresholds of the configuration"
+INITIAL_REASON = "the thresholds that cells start with"
 _ATTEMPTS = 20
 
 
@@ -255,12 +255,12 @@ def _append(project: Project, row: Row) -> bool:
 
 
 def _first_version(config: Config, act: Act, now: datetime) -> Row:
-    """Version 1: the initial thresholds of every configured cell."""
+    """Version 1: the thresholds that every configured cell starts with."""
     return next_version(
         None,
         day=act.day,
         changes=[],
-        thresholds=listed(initial_thresholds(config)),
+        thresholds=listed(starting_thresholds(config)),
         proposal_ids=[],
         evidence={},
         code_version=__version__,
@@ -273,10 +273,10 @@ def _first_version(config: Config, act: Act, now: datetime) -> Row:
     )
 
 
-def initial_thresholds(config: Config) -> Acting:
-    """The initial thresholds of every configured cell."""
+def starting_thresholds(config: Config) -> Acting:
+    """The thresholds that every configured cell starts with."""
     return {
-        (name, market, version): _initial(name, config)
+        (name, market, version): config.policies[name].start
         for name, policy in config.policies.items()
         for version in policy.model_versions
         for market in config.markets
@@ -329,7 +329,7 @@ def _conflicts(chain: Sequence[Row], proposals: pd.DataFrame, act: Act, config: 
     refused = {}
     for proposal in records(proposals):
         cell, identity = cell_of(proposal), proposal["proposal_id"]
-        in_force = levels.get(cell, _initial(proposal["policy"], config))
+        in_force = levels.get(cell, config.policies[proposal["policy"]].start)
         assumed = (proposal["current_remove_at"], proposal["current_review_at"])
         if in_force != assumed:
             refused[identity] = (
@@ -349,7 +349,7 @@ def _change(proposal: Mapping[str, Any], before: Mapping[Cell, ThresholdPair], c
     share = plain(proposal["canary_share"])
     return Change(
         cell,
-        old=before.get(cell, _initial(proposal["policy"], config)),
+        old=before.get(cell, config.policies[proposal["policy"]].start),
         new=ThresholdPair(proposal["proposed_remove_at"], proposal["proposed_review_at"]),
         origin=proposal["origin"],
         certificate={name: plain(proposal[name]) for name in certificate},
@@ -357,8 +357,3 @@ def _change(proposal: Mapping[str, Any], before: Mapping[Cell, ThresholdPair], c
         proposal_id=proposal["proposal_id"],
         canary=None if share is None else Bucket(share, salt_of(proposal["proposal_id"], "canary")),
     )
-
-
-def _initial(policy: str, config: Config) -> ThresholdPair:
-    initial = config.policies[policy].initial
-    return ThresholdPair(initial.remove_at, initial.review_at)

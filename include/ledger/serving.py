@@ -32,7 +32,7 @@ def serving_document(row: Mapping[str, Any], config: Config) -> Document:
         "hash": row["hash"],
         "ds": plain(row["ds"]),
         "policies": {
-            name: {"no_score": policy.no_score, "default": _served(policy.initial.model_dump())}
+            name: {"no_score": policy.no_score, "default": _served(policy.start._asdict())}
             for name, policy in sorted(config.policies.items())
         },
         "cells": [_served(cell) for cell in json.loads(row["thresholds"])],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 
-from include.contract.cell import Cell, records
+from include.config.model import Config
+from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.change import changes_of
 from include.contract.grid import first_bin
 from include.contract.tables import CELL
@@ -29,14 +30,17 @@ class Background:
 
     Attributes:
         usual_removals: by cell, videos a day at or above the remove_at in force, mean of the days before.
-        tightened: by cell, the day of the last version that raised remove_at.
+        certified: by cell, the lowest remove_at that the days before certified, the newest first, None where a day
+            certified none; as many days as are known without a gap.
+        uncertified: the cells whose remove_at in force no certificate ever allowed.
         contested: by policy, what became of earlier removals; None: the platform delivers no appeals.
         emergency: whether a person asks for the changes as an emergency.
         alarms: by cell, what the watch on published changes asks for.
     """
 
     usual_removals: Mapping[Cell, float] = field(default_factory=dict)
-    tightened: Mapping[Cell, date] = field(default_factory=dict)
+    certified: Mapping[Cell, Sequence[float | None]] = field(default_factory=dict)
+    uncertified: frozenset[Cell] = frozenset()
     contested: Mapping[str, ContestedRemovals] | None = None
     emergency: bool = False
     alarms: Mapping[Cell, Alarm] = field(default_factory=dict)
@@ -60,13 +64,35 @@ def mean_removals(days: Iterable[pd.Series]) -> dict[Cell, float]:
     return pd.concat(found).groupby(level=list(CELL)).mean().to_dict() if found else {}
 
 
-def last_tightened(ledger: pd.DataFrame) -> dict[Cell, date]:
-    """By cell, the day of the last version that raised its remove_at. `ledger`: ds, version, changes."""
-    found: dict[Cell, date] = {}
-    for version in records(ledger.sort_values("version")):
-        for change in changes_of(version):
-            if change.is_lasting and change.new.remove_at > change.old.remove_at:
-                found[change.cell] = version["ds"]
+def certified_before(
+    proposals: pd.DataFrame, chain: Sequence[Row], config: Config, *, day: date
+) -> dict[Cell, list[float | None]]:
+    """Background.certified: what the daily runs before `day` certified, for the goals that are asked for now.
+
+    A day counts only after the last version that raised the cell's remove_at without a certificate: what an alarm or a
+    person took back has to be certified anew.
+
+    Args:
+        proposals: threshold_proposals of the daily runs before `day`, with ds.
+        chain: the ledger in order, up to the day before.
+    """
+    taken_back = {
+        change.cell: version["ds"]
+        for version in chain
+        for change in changes_of(version)
+        if change.is_lasting and change.new.remove_at > change.old.remove_at and change.certified_bound is None
+    }
+    by_day = {(row["ds"], cell_of(row)): row for row in records(proposals)}
+    found: dict[Cell, list[float | None]] = {}
+    for cell in {cell for _, cell in by_day if cell[0] in config.policies}:
+        policy, levels = config.policies[cell[0]], []
+        for back in range(1, config.guardrails.loosen_days):
+            row = by_day.get((before := day - timedelta(days=back), cell))
+            if row is None or (cell in taken_back and before <= taken_back[cell]):
+                break
+            same = (row["target"], row["confidence"]) == (policy.target_precision, policy.confidence)
+            levels.append(row["certified_remove_at"] if same else None)
+        found[cell] = levels
     return found
 
 

@@ -3,7 +3,8 @@
 Each guardrail gives one named verdict with its reason and numbers; the worst verdict counts. Guardrails know nothing of
 how a change came about, so the daily run, a manager's request and a rollback are all judged alike, and again after an
 approval. They tighten fast and loosen slowly: a threshold whose labels say that it misses its target is raised at once
-and however far, a threshold falls in steps, not soon after it was raised, and not for a change too small to matter.
+and however far, a threshold falls no lower than several days in a row certify, and not for a change too small to
+matter. What no certificate allows is not removed, and reviewing needs none.
 
 **Emergencies** always ask a person, and what would hold another change (a freeze, a flood, want of evidence) then asks
 as well, because the person is there to overrule it. Order and limits hold even then.
@@ -44,10 +45,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Alarm:
-    """What the watch says of a cell: why, the thresholds to go back to (None: none safer is known), without asking?"""
+    """What the watch says of a cell: why, the safer thresholds to go back to, and whether without asking."""
 
     reason: str
-    safe: ThresholdPair | None
+    safe: ThresholdPair
     by_itself: bool
 
 
@@ -68,16 +69,14 @@ class CellChange:
         cell: policy, market, model_version.
         day: the day the change rests on; it acts from the next day on.
         old, new: thresholds in force and proposed.
-        certified: the lowest remove_at for which the target precision is certified; None: nothing is, and the change
-            leaves a remove_at that the cell's own labels refute.
+        certified: the lowest remove_at for which the target precision is certified; None: none is.
+        steady: the lowest remove_at that each of the days asked for certifies; None: on one of them nothing was.
         labels: labels at or above new.remove_at in the certificate's population.
-        precision_now: precision at old.remove_at in that population; where nothing is certified, in the cell, its
-            upper end one-sided at the policy's confidence.
+        precision_now: precision at old.remove_at in that population; where nothing is certified, in the cell.
         target: the precision asked for.
         removes_before, removes_after, reviews_before, reviews_after: videos a day in this cell.
         removes_usual: videos a day at or above old.remove_at, mean of the week before; None: no such day.
         queue: of the market, with the other cells' changes of the day carried out.
-        tightened_on: the day of the last version that raised the cell's remove_at; None: none did.
         emergency: whether a person asked for the change as an emergency.
         alarm: what the watch says of old.remove_at; of a change that raises it alone.
     """
@@ -87,6 +86,7 @@ class CellChange:
     old: ThresholdPair
     new: ThresholdPair
     certified: float | None
+    steady: float | None
     labels: int
     precision_now: ShareEstimate
     target: float
@@ -96,7 +96,6 @@ class CellChange:
     reviews_after: int
     removes_usual: float | None
     queue: Queue
-    tightened_on: date | None = None
     emergency: bool = False
     alarm: Alarm | None = None
 
@@ -117,8 +116,12 @@ class CellChange:
     @property
     def goes_back(self) -> bool:
         """Whether it rests on the alarm alone: no evidence of the day's own tightens as far."""
-        safe = None if self.alarm is None else self.alarm.safe
-        return safe is not None and self.certified is None and self.new.remove_at == safe.remove_at
+        return self.alarm is not None and self.certified is None and self.new.remove_at == self.alarm.safe.remove_at
+
+    @property
+    def withdraws(self) -> bool:
+        """Whether it takes back a remove_at as nothing is certified, and for no other reason."""
+        return self.certified is None and self.alarm is None and self.new.remove_at > self.old.remove_at
 
 
 def verdicts_on(change: CellChange, limits: ThresholdLimits, config: Guardrails) -> list[Verdict]:
@@ -126,11 +129,10 @@ def verdicts_on(change: CellChange, limits: ThresholdLimits, config: Guardrails)
     verdicts = [
         _ordering(change),
         _limits(change, limits),
-        _ground(change, config),
+        _ground(change),
         _min_evidence(change, config),
         _worth_a_version(change, config),
-        _loosen_step(change, config),
-        _loosen_wait(change, config),
+        _steady(change, config),
         _volume_change(change, config),
         _review_queue(change),
         _flood(change, config),
@@ -187,7 +189,8 @@ def breaker(changes: Sequence[tuple[CellChange, Ruling]], config: Guardrails) ->
     """What speaks against all of a day's changes that would publish by themselves; None: nothing does.
 
     Each of them may be within its own limits. That many of them come together is what a broken feed or a bad batch of
-    labels looks like. What answers an alarm is not among them.
+    labels looks like. Only what moves remove_at by a certificate is among them: what answers an alarm or takes back
+    what nothing allows makes removals safer, and what is reviewed is bounded by the reviewers' minutes.
 
     Args:
         changes: of every cell of the day, with what its own guardrails say.
@@ -195,7 +198,10 @@ def breaker(changes: Sequence[tuple[CellChange, Ruling]], config: Guardrails) ->
     alone = [
         change
         for change, outcome in changes
-        if outcome == Ruling.PUBLISH and change.new != change.old and change.alarm is None
+        if outcome == Ruling.PUBLISH
+        and change.new.remove_at != change.old.remove_at
+        and change.certified is not None
+        and change.alarm is None
     ]
     before = sum(change.removes_before for change, _ in changes)
     moved = sum(change.removes_after - change.removes_before for change in alone)
@@ -232,12 +238,12 @@ def _limits(change: CellChange, limits: ThresholdLimits) -> Verdict:
     return Verdict("limits", Ruling.PUBLISH, "both thresholds are within their limits")
 
 
-def _ground(change: CellChange, config: Guardrails) -> Verdict:
+def _ground(change: CellChange) -> Verdict:
     """What the new remove_at rests on."""
     if change.goes_back and change.alarm is not None:
         reason = f"{change.alarm.reason}; {change.new.remove_at:g} was in force before, or is the initial one"
         return Verdict("watch", Ruling.PUBLISH if change.alarm.by_itself else Ruling.ASK, reason)
-    return _refuted(change, config) if change.certified is None else _certified(change)
+    return _uncertified(change) if change.certified is None else _certified(change)
 
 
 def _certified(change: CellChange) -> Verdict:
@@ -247,23 +253,23 @@ def _certified(change: CellChange) -> Verdict:
     return Verdict("certified", Ruling.PUBLISH, f"remove_at {new:g} is not below {certified:g}, the lowest certified")
 
 
-def _refuted(change: CellChange, config: Guardrails) -> Verdict:
-    """Nothing is certified, so only a tighter threshold than one that is known to be wrong can be better."""
-    now, old, new = change.precision_now, change.old.remove_at, change.new.remove_at
-    if new <= old or now.value is None or now.high >= change.target:
-        return Verdict("refuted", Ruling.HOLD, f"nothing is certified, and no label refutes remove_at {old:g}")
-    reason = (
-        f"urgent: {now.n} labels of the cell put precision at remove_at {old:g} at {now.value:.3f}, at most "
-        f"{now.high:.3f}, below the target of {change.target:g}; {new:g} is the lowest from there on that its labels "
-        "do not refute, nor do they certify it"
-    )
-    return Verdict("refuted", config.refuted, reason)
+def _uncertified(change: CellChange) -> Verdict:
+    """Nothing is certified, so nothing more may be removed than is now."""
+    old, new = change.old.remove_at, change.new.remove_at
+    if new < old:
+        return Verdict("certified", Ruling.HOLD, f"nothing is certified, so remove_at does not fall from {old:g}")
+    if new > old:
+        reason = (
+            f"remove_at rises from {old:g} to {new:g}: nothing is certified, and no certificate ever allowed {old:g}"
+        )
+        return Verdict("certified", Ruling.PUBLISH, reason)
+    return Verdict("certified", Ruling.PUBLISH, "remove_at stays, and reviewing needs no certificate")
 
 
 def _min_evidence(change: CellChange, config: Guardrails) -> Verdict:
     reason = f"{change.labels} labels at or above {change.new.remove_at:g}; {config.min_labels} are asked for"
     if change.certified is None:
-        return Verdict("min_evidence", Ruling.PUBLISH, f"{reason} to certify it, not to leave one that is refuted")
+        return Verdict("min_evidence", Ruling.PUBLISH, f"{reason} of what is certified, and nothing is")
     enough = change.new.remove_at == change.old.remove_at or change.labels >= config.min_labels
     return Verdict("min_evidence", Ruling.PUBLISH if enough else Ruling.HOLD, reason)
 
@@ -283,28 +289,23 @@ def _worth_a_version(change: CellChange, config: Guardrails) -> Verdict:
         return Verdict("min_volume_change", Ruling.PUBLISH, f"{reason}; {least:.1%} of either is worth a change")
     if change.tightens_at_once(config):
         return Verdict("min_volume_change", Ruling.PUBLISH, f"{reason}; small, but the target is missed now")
+    if change.withdraws:
+        return Verdict("min_volume_change", Ruling.PUBLISH, f"{reason}; small, but no certificate allows it")
     return Verdict("min_volume_change", Ruling.HOLD, f"{reason}; below {least:.1%} of both, thresholds stay")
 
 
-def _loosen_step(change: CellChange, config: Guardrails) -> Verdict:
-    """Loosen slowly: remove_at may fall by a share of the way to what is certified, or by one histogram bin."""
-    fall = change.old.remove_at - change.new.remove_at
-    if fall <= 0 or change.certified is None:
-        return Verdict("loosen_step", Ruling.PUBLISH, "remove_at does not fall")
-    way = change.old.remove_at - change.certified
-    most = max(config.loosen_step * way, 0.001)
-    reason = f"remove_at falls by {fall:.3f}; at most {most:.3f} of the {way:.3f} to what is certified needs nobody"
-    return Verdict("loosen_step", Ruling.PUBLISH if fall <= most + _TOLERANCE else Ruling.ASK, reason)
-
-
-def _loosen_wait(change: CellChange, config: Guardrails) -> Verdict:
-    """What was tightened for cause is not loosened while the same labels are still most of the window."""
-    raised = change.tightened_on
-    if change.new.remove_at >= change.old.remove_at or raised is None:
-        return Verdict("loosen_wait", Ruling.PUBLISH, "remove_at does not fall, or was never raised")
-    days = (change.day - raised).days
-    reason = f"remove_at was raised {days} days before, on {raised}; it may fall after {config.loosen_after_days}"
-    return Verdict("loosen_wait", Ruling.PUBLISH if days > config.loosen_after_days else Ruling.HOLD, reason)
+def _steady(change: CellChange, config: Guardrails) -> Verdict:
+    """The moment to loosen is chosen among many days, which favours lucky ones: several in a row must bear it out."""
+    if change.new.remove_at >= change.old.remove_at:
+        return Verdict("steady", Ruling.PUBLISH, "remove_at does not fall")
+    days = config.loosen_days
+    if change.steady is None:
+        return Verdict("steady", Ruling.ASK, f"remove_at falls, and not every one of the last {days} days certified it")
+    reason = f"every one of the last {days} days certified {change.steady:g}"
+    low = change.new.remove_at < change.steady - _TOLERANCE
+    return Verdict(
+        "steady", Ruling.ASK if low else Ruling.PUBLISH, f"{reason}; remove_at falls to {change.new.remove_at:g}"
+    )
 
 
 def _volume_change(change: CellChange, config: Guardrails) -> Verdict:
@@ -317,6 +318,8 @@ def _volume_change(change: CellChange, config: Guardrails) -> Verdict:
         )
     if ratio <= config.max_volume_change:
         return Verdict("volume_change", Ruling.PUBLISH, f"{moved}; up to {config.max_volume_change:.0%} needs nobody")
+    if change.withdraws:
+        return Verdict("volume_change", Ruling.PUBLISH, f"{moved}; what no certificate allows is not removed")
     if change.tightens_at_once(config):
         return Verdict(
             "volume_change",

@@ -1,17 +1,24 @@
-"""One cell on its way to a proposal: what is certified, refuted or under alarm, and the thresholds that follow; pure.
+"""One cell on its way to a proposal: what is certified or under alarm, and the thresholds that follow; pure.
 
-**remove_at** is the lowest threshold whose precision is certified, or a step towards it (`guardrails.loosen_step`) when
-that means removing more. A step ends on a threshold of the same fixed-sequence search, cut off there, so what is
-proposed carries a certificate of its own and no multiplicity is paid.
+**remove_at** is the lowest threshold whose precision is certified, where that means removing less. Where it means
+removing more, it falls only to the highest of the certificates of several days in a row (`guardrails.loosen_days`): the
+first day on which a lower threshold is certified is a lucky day more often than others, and one that every day bears
+out is not. It ends on a threshold of the same fixed-sequence search, cut off there, so what is proposed carries a
+certificate of its own and no multiplicity is paid.
 
-**Alarms.** Where the watch says that a published remove_at breaks its promise (`watch`), the thresholds to go back to
-take the place of what is proposed, unless that is at least as safe: the day's own certificate, or the lowest threshold
-its labels do not refute. Both look at other labels: the watch at those since the change, however many days that is.
+**Earned autonomy.** A remove_at that no certificate ever allowed, as the configuration may let cells start with, and
+that the day's labels do not certify either, is withdrawn unless the policy's `uncertified` says that it stays.
+
+**Alarms.** Where the watch says that a remove_at breaks its promise (`watch`), the thresholds to go back to take the
+place of what is proposed, unless that is at least as safe. Both look at other labels: the watch at those since the
+change, however many days that is.
+
+**review_at** is settled for all cells of a market together (`review_queue`).
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -22,8 +29,8 @@ from include.config.model import Config, Policy
 from include.contract.cell import Cell
 from include.contract.grid import ThresholdPair, first_bin
 from include.contract.tables import N_BINS
-from include.contract.terms import Ruling
-from include.forecasts.forecast import ShareEstimate, precision_at, volumes
+from include.contract.terms import Ruling, Uncertified
+from include.forecasts.forecast import precision_at, volumes
 from include.proposals.guardrails import Alarm, Verdict
 from include.proposals.populations import (
     Certifier,
@@ -31,7 +38,6 @@ from include.proposals.populations import (
     certify_precision,
     lacks_labels,
     supported_by_own_labels,
-    two_sided,
 )
 
 
@@ -39,8 +45,16 @@ from include.proposals.populations import (
 class Plan:
     """One cell on its way to a proposal.
 
-    `refuted`: precision at the remove_at in force, where the cell's labels refute it and nothing can be certified.
-    `alarm`: what the watch says of the remove_at in force; `new` then raises it.
+    Attributes:
+        answer: of precision, and whom it speaks for.
+        aim: of a certificate of the cell's own.
+        evidence: the certificate at the proposed remove_at.
+        new: what is proposed; its review_at is the one in force until the market's queue is settled.
+        recall_at: the highest review_at at which recall is certified; None: at none.
+        steady: the highest of the lowest certified remove_at of the days that bear a lower one out; None: nothing was
+            certified on one of them.
+        withdrawn: whether remove_at rises as nothing allows it.
+        alarm: what the watch says of the remove_at in force; `new` then raises it.
     """
 
     cell: Cell
@@ -48,22 +62,26 @@ class Plan:
     old: ThresholdPair
     sample: pd.DataFrame
     histogram: pd.DataFrame
-    answer: PopulationDecision  # precision
-    aim: Aim  # of a certificate of the cell's own
-    evidence: Decision  # the certificate at the proposed remove_at
+    answer: PopulationDecision
+    aim: Aim
+    evidence: Decision
     new: ThresholdPair
     notes: list[Verdict]
-    refuted: ShareEstimate | None = None
+    recall_at: float | None = None
+    steady: float | None = None
+    withdrawn: bool = False
     alarm: Alarm | None = None
 
     @property
-    def certified(self) -> bool:
-        return self.answer.decision.threshold is not None
+    def certified(self) -> float | None:
+        """The lowest remove_at that the day's labels certify; None: none."""
+        threshold = self.answer.decision.threshold
+        return None if threshold is None else on_edge(threshold)
 
     @property
     def proposes(self) -> bool:
-        """Whether there are thresholds to judge: certified ones, or tighter ones than those refuted or under alarm."""
-        return self.certified or self.refuted is not None or self.alarm is not None
+        """Whether there is a change to judge."""
+        return self.certified is not None or self.new != self.old
 
     def review_minutes(self, pair: ThresholdPair) -> float:
         return volumes(self.histogram, pair, self.policy.no_score).reviews * self.policy.minutes_per_label
@@ -78,65 +96,72 @@ def plan_cell(
     answer: Certifier,
     aim: Aim,
     config: Config,
+    earlier: Sequence[float | None],
+    at_once: bool,
+    allowed: bool,
 ) -> Plan:
-    """`aim`: the cell's own."""
+    """What the labels say of one cell.
+
+    Args:
+        aim: the cell's own.
+        earlier: the lowest certified remove_at of the days before, the newest first, None for a day without.
+        at_once: whether to propose what the day certifies, whatever the days before say; the guardrails then tell.
+        allowed: whether a certificate once allowed the remove_at in force, or there is none in force.
+    """
     policy = config.policies[cell[0]]
     precision = supported_by_own_labels(answer(cell[1], "precision"), old, sample, aim, config)
-    decision, basis = precision.decision, Verdict("reviewer_error", Ruling.PUBLISH, precision.aim.reason)
-    if decision.threshold is None:
-        refuted = _refuted(sample, old.remove_at, aim, policy, config)
-        if refuted is not None:
-            own, basis = (
-                PopulationDecision(decision, "cell", sample, aim),
-                Verdict("reviewer_error", Ruling.PUBLISH, aim.reason),
-            )
-            evidence, new = _tightened(own, old, policy)
-            return Plan(cell, policy, old, sample, histogram, own, aim, evidence, new, [basis], refuted=refuted)
+    decision = precision.decision
     recall, goal = answer(cell[1], "recall"), f"recall of removal and review of {policy.target_recall:g}"
-    if decision.threshold is None:
-        if recall.decision.threshold is None and not lacks_labels(recall, config):
-            both = f"{decision.refusal}; {goal} cannot be certified either ({recall.decision.refusal})"
-            decision = replace(decision, refusal=both)
-        notes = [Verdict("certificate", Ruling.HOLD, f"{decision.refusal}; the thresholds in force stay"), basis]
-        return Plan(cell, policy, old, sample, histogram, precision, aim, decision, old, notes)
-    evidence = _step(old.remove_at, precision, config.guardrails.loosen_step)
-    remove_at = on_edge(evidence.threshold)
-    if recall.decision.threshold is None:
-        review_at = old.review_at
-        note = f"{goal} cannot be certified ({recall.decision.refusal}); review_at starts from the one in force"
+    recall_at = None if recall.decision.threshold is None else on_edge(recall.decision.threshold)
+    if recall_at is None:
+        found = f"{goal} cannot be certified ({recall.decision.refusal})"
     else:
-        review_at = on_edge(recall.decision.threshold)
-        note = f"{goal} is certified at {review_at:g} for {recall.population}"
-    new = ThresholdPair(remove_at, min(review_at, remove_at))
-    notes = [basis, Verdict("recall_goal", Ruling.PUBLISH, note)]
-    return Plan(cell, policy, old, sample, histogram, precision, aim, evidence, new, notes)
+        found = f"{goal} is certified at {recall_at:g} for {recall.population}"
+    notes = [
+        Verdict("reviewer_error", Ruling.PUBLISH, precision.aim.reason),
+        Verdict("recall_goal", Ruling.PUBLISH, found),
+    ]
+    plan = Plan(cell, policy, old, sample, histogram, precision, aim, decision, old, notes, recall_at)
+    if plan.certified is not None:
+        days = config.guardrails.loosen_days
+        known = [plan.certified, *earlier[: days - 1]]
+        plan.steady = None if None in known or len(known) < days else max(level for level in known if level is not None)
+        return _towards(plan, plan.certified, known, at_once)
+    if recall_at is None and not lacks_labels(recall, config):
+        both = f"{decision.refusal}; {goal} cannot be certified either ({recall.decision.refusal})"
+        plan.evidence = replace(decision, refusal=both)
+    stays = f"{plan.evidence.refusal}; the remove_at in force stays"
+    if old.remove_at == 1:
+        stays = f"{plan.evidence.refusal}; shadow mode: nothing is removed until something is certified"
+    elif not allowed and policy.uncertified != Uncertified.REMOVE:
+        plan.new, plan.withdrawn = ThresholdPair(1.0, old.review_at), True
+        stays = f"{plan.evidence.refusal}; no certificate ever allowed the remove_at in force"
+    notes.insert(0, Verdict("certificate", Ruling.PUBLISH, stays))
+    return plan
 
 
-def _refuted(own: pd.DataFrame, remove_at: float, aim: Aim, policy: Policy, config: Config) -> ShareEstimate | None:
-    """Precision at `remove_at`, where enough of the cell's own labels say that it is below the target."""
-    found = precision_at(own, remove_at, level=two_sided(policy.confidence))
-    return found if found.n >= config.guardrails.min_labels and found.high < aim.refuted_below else None
-
-
-def _tightened(own: PopulationDecision, old: ThresholdPair, policy: Policy) -> tuple[Decision, ThresholdPair]:
-    """The lowest remove_at above a refuted one, from the initial one on, that no label refutes; what is known of it."""
-    first = max(first_bin(old.remove_at) + 1, first_bin(policy.initial.remove_at))
-    for edge in range(min(first, N_BINS), N_BINS + 1):
-        found = precision_at(own.sample, edge / N_BINS, level=two_sided(policy.confidence))
-        if found.high >= own.aim.refuted_below:
-            break
-    estimate = None if found.value is None else float(own.aim.true_estimate(found.value))
-    evidence = replace(own.decision, estimate=estimate, bound=None, method=None, n=found.n)
-    return evidence, ThresholdPair(edge / N_BINS, old.review_at)
+def _towards(plan: Plan, certified: float, known: Sequence[float | None], at_once: bool) -> Plan:
+    """`plan`, whose remove_at goes to what is certified: all the way up, but down only as far as every day allows."""
+    now, wanted = plan.old.remove_at, certified
+    if certified < now and not at_once:
+        wanted = now if plan.steady is None else min(plan.steady, now)
+        if wanted > certified:
+            before = ", ".join("none" if level is None else f"{level:g}" for level in known[1:]) or "nothing"
+            says = f"the day's labels certify {certified:g}, those of the days before: {before}; remove_at falls to "
+            says += "what each day certifies" if wanted < now else "what each day certifies, and so stays"
+            plan.notes.append(Verdict("certificate", Ruling.PUBLISH, says))
+    if certified < wanted < 1:
+        stepped = certify_precision(plan.answer.sample, plan.answer.aim, wanted)
+        wanted = now
+        if stepped.threshold is not None and stepped.threshold <= now:
+            plan.evidence, wanted = stepped, on_edge(stepped.threshold)
+    plan.new = ThresholdPair(wanted, min(plan.old.review_at, wanted))
+    return plan
 
 
 def under_alarm(plan: Plan, alarm: Alarm) -> Plan:
     """`plan`, or the way back to what the alarm calls safe where that is safer."""
-    tightens = plan.proposes and plan.new.remove_at > plan.old.remove_at
-    if alarm.safe is None and not tightens:
-        stays = "no safer thresholds are known: neither those before it nor the initial ones"
-        return replace(plan, notes=[*plan.notes, Verdict("watch", Ruling.HOLD, f"{alarm.reason}; {stays}")])
-    if alarm.safe is None or (tightens and plan.new.remove_at >= alarm.safe.remove_at):
+    if plan.new.remove_at > plan.old.remove_at and plan.new.remove_at >= alarm.safe.remove_at:
         return replace(plan, alarm=alarm)
     own = replace(plan.answer, population="cell", sample=plan.sample, aim=plan.aim)
     found = precision_at(plan.sample, alarm.safe.remove_at)
@@ -149,24 +174,9 @@ def under_alarm(plan: Plan, alarm: Alarm) -> Plan:
         evidence=evidence,
         new=alarm.safe,
         notes=[basis],
-        refuted=None,
+        withdrawn=False,
         alarm=alarm,
     )
-
-
-def _step(current: float, answer: PopulationDecision, loosen_step: float) -> Decision:
-    """The certificate at the proposed remove_at: all the way up, but only a step of the way down.
-
-    The step ends where the same search, cut off at the step, ends. If that search tests nothing below the threshold in
-    force, all that is certified is proposed, and the loosen_step guardrail asks a person.
-    """
-    certified = answer.decision
-    way = first_bin(current) - first_bin(on_edge(certified.threshold))
-    if way <= 1:
-        return certified
-    lowest = first_bin(current) - max(math.floor(way * loosen_step + 1e-9), 1)
-    stepped = certify_precision(answer.sample, answer.aim, lowest / N_BINS)
-    return stepped if stepped.threshold is not None and stepped.threshold < current else certified
 
 
 def on_edge(threshold: float | None) -> float:

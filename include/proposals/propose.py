@@ -22,11 +22,12 @@ from include.contract.grid import ThresholdPair, first_bin
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, TABLES
 from include.contract.terms import ProposalStatus, Ruling
+from include.evidence.calibration import curve_by_cell
 from include.files import canonical_json, digest_of
 from include.forecasts.forecast import ContestedRemovals, forecast, precision_at
 from include.proposals.background import Background
 from include.proposals.guardrails import CellChange, Queue, Verdict, breaker, overall, proposal_status, verdicts_on
-from include.proposals.plan import Plan, on_edge, plan_cell, under_alarm
+from include.proposals.plan import Plan, plan_cell, under_alarm
 from include.proposals.populations import (
     aim_of,
     certifier,
@@ -79,6 +80,7 @@ def propose(
         )
         for policy, version in sorted(set(current[["policy", "model_version"]].itertuples(index=False, name=None)))
     }
+    curves = curve_by_cell(sample, sorted(set(current[list(CELL)].itertuples(index=False, name=None))))
     plans = []
     for row in current.sort_values(list(CELL)).to_dict("records"):
         cell = (row["policy"], row["market"], row["model_version"])
@@ -90,6 +92,9 @@ def propose(
             answer=answers[cell[0], cell[2]],
             aim=aim_of(golden, config, cell),
             config=config,
+            earlier=background.certified.get(cell, ()),
+            at_once=origin != DAILY,
+            allowed=cell not in background.uncertified,
         )
         alarm = background.alarms.get(cell)
         plans.append(plan if alarm is None else under_alarm(plan, alarm))
@@ -103,7 +108,7 @@ def propose(
     judged = []
     for market in sorted({plan.cell[1] for plan in plans}):
         local = [plan for plan in plans if plan.cell[1] == market]
-        queue = fit_queue(local, config, market, (other_minutes or {}).get(market, 0.0))
+        queue = fit_queue(local, curves, config, market, (other_minutes or {}).get(market, 0.0))
         judged += [_judged(plan, queue, config, day, background) for plan in local]
     changes = [(done.change, overall(done.verdicts)) for done in judged if done.change is not None]
     tripped = breaker(changes, config.guardrails)
@@ -116,7 +121,8 @@ def propose(
         rows.append(_row(done, identity, config))
     frame = pd.DataFrame(rows, columns=list(TABLES["threshold_proposals"].column_names))
     frame = frame.astype({**dict.fromkeys(_COUNTS, "Int64"), "estimate": float, "bound": float})
-    frame = frame.astype(dict.fromkeys(("proposed_remove_at", "proposed_review_at", "canary_share"), float))
+    levels = ("proposed_remove_at", "proposed_review_at", "certified_remove_at", "canary_share")
+    frame = frame.astype(dict.fromkeys(levels, float))
     return frame.sort_values(list(CELL), ignore_index=True)
 
 
@@ -149,9 +155,10 @@ def _judged(plan: Plan, queue: Queue, config: Config, day: date, background: Bac
         day=day,
         old=plan.old,
         new=plan.new,
-        certified=on_edge(plan.answer.decision.threshold) if plan.certified else None,
+        certified=plan.certified,
+        steady=plan.steady,
         labels=plan.evidence.n,
-        precision_now=plan.refuted or precision_at(plan.answer.sample, plan.old.remove_at),
+        precision_now=precision_at(plan.answer.sample, plan.old.remove_at),
         target=plan.answer.aim.expected,  # as precision_now is, on reviewers' labels
         removes_before=effect["removes"]["before"],
         removes_after=effect["removes"]["after"],
@@ -159,7 +166,6 @@ def _judged(plan: Plan, queue: Queue, config: Config, day: date, background: Bac
         reviews_after=effect["reviews"]["after"],
         removes_usual=background.usual_removals.get(plan.cell),
         queue=queue,
-        tightened_on=background.tightened.get(plan.cell),
         emergency=background.emergency,
         alarm=plan.alarm,
     )
@@ -190,13 +196,14 @@ def _row(done: _Judged, identity: Mapping[str, str], config: Config) -> dict[str
         "proposal_id": digest_of({**values, **identity})[:16],
         "origin": identity["origin"],
         **values,
-        "method": decision.method,
+        "method": decision.method if decision.refusal is None else None,
         "estimate": decision.estimate,
-        "bound": decision.bound,
+        "bound": decision.bound if decision.refusal is None else None,
         "basis": "consensus" if plan.answer.aim.errors is None else "golden",
         "n": decision.n,
         "refusal": decision.refusal,
         "labels_needed": decision.labels_needed,
+        "certified_remove_at": plan.certified,
         "removes_before": effect["removes"]["before"],
         "removes_after": effect["removes"]["after"] if plan.proposes else None,
         "reviews_before": effect["reviews"]["before"],

@@ -417,7 +417,7 @@ def thresholds(proposals: pd.DataFrame, config: Config) -> list[Judged]:
     limits = {name: policy.limits for name, policy in config.policies.items()}
     has_remove, has_refusal = proposals["proposed_remove_at"].notna(), proposals["refusal"].notna()
     rows = proposals.assign(
-        # What labels refute may be left without a certificate for what is above it, and only for that.
+        # Without a certificate remove_at may stay, or rise.
         lowest_uncertified=proposals["current_remove_at"].where(has_remove & has_refusal, 0.0),
         lowest_remove_at=_by_policy(proposals, {name: limit.lowest_remove_at for name, limit in limits.items()}),
         lowest_review_at=_by_policy(proposals, {name: limit.lowest_review_at for name, limit in limits.items()}),
@@ -439,8 +439,7 @@ def thresholds(proposals: pd.DataFrame, config: Config) -> list[Judged]:
         at_least(
             "proposed_remove_at",
             "lowest_uncertified",
-            description="proposed_remove_at without a certificate is above the one in force",
-            strict=True,
+            description="proposed_remove_at without a certificate is not below the one in force",
         ),
         at_least(
             "proposed_remove_at",

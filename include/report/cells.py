@@ -239,13 +239,18 @@ def _without_score(bins: pd.DataFrame) -> str:
 def _summary(row: dict[str, Any]) -> str:
     now, new = row["current_remove_at"], row["proposed_remove_at"]
     move = "moves" if row["status"] in PUBLISHED else "would move"
-    if row["refusal"] and new is not None:
+    why = (row["refusal"] or "").rstrip(".")
+    if why and new is not None and new != now:
         return (
-            f"Automatic removal {move} from {wording.score(now)}, which the cell's labels refute, up to "
-            f"{wording.score(new)}, which they do not. Nothing is certified: {row['refusal'].rstrip('.')}."
+            f"Automatic removal {move} from {wording.score(now)} to {wording.score(new)}. Nothing is certified: {why}."
         )
-    if row["refusal"]:
-        return f"Automatic removal stays at {wording.score(now)}: {row['refusal'].rstrip('.')}."
+    if now == 1 and new in (None, now):
+        if row["certified_remove_at"] is not None:
+            found = wording.score(row["certified_remove_at"])
+            why = f"{found} and above is certified today, but not on enough days in a row"
+        return f"Shadow mode: nothing is removed automatically, what would be is reviewed. {why[:1].upper()}{why[1:]}."
+    if why:
+        return f"Automatic removal stays at {wording.score(now)}: {why}."
     if new is None or row["bound"] is None:
         return f"Automatic removal stays at {wording.score(now)}."
     certificate = (

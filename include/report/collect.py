@@ -19,6 +19,7 @@ from include.evidence.enforcement import enforced
 from include.evidence.sample import labelled_sample
 from include.ledger.canaries import canaries
 from include.ledger.chain import in_order
+from include.ledger.in_force import without_certificate
 from include.project import Project
 from include.proposals.populations import aim_of
 from include.report.data import CURVE_COLUMNS, SAMPLE_COUNT_COLUMNS, ReportData
@@ -39,6 +40,8 @@ def report_data(project: Project, day: date, *, origin: str = DAILY, title: str 
     start = window_start(project, day)
     metrics = warehouse.read("policy_metrics", start, day)
     appeals = warehouse.read("appeals", day, day)
+    chain = in_order(warehouse.read("threshold_ledger", None, day - timedelta(days=1)))
+    levels = proposals[proposals["origin"] == origin].rename(columns={"current_remove_at": "remove_at"})
     return ReportData(
         day=day,
         config=project.config,
@@ -59,7 +62,8 @@ def report_data(project: Project, day: date, *, origin: str = DAILY, title: str 
         watch=warehouse.read("threshold_watch", day, day),
         appeals=appeals if warehouse.delivers("appeals") else None,
         enforcement=enforced(project, day),
-        canaries=canaries(in_order(warehouse.read("threshold_ledger", None, day - timedelta(days=1)))),
+        canaries=canaries(chain),
+        uncertified=without_certificate(chain, levels[[*CELL, "remove_at"]]),
         origin=origin,
         title=title,
     )

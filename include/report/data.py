@@ -43,6 +43,7 @@ class ReportData:
     appeals: `appeals` of the day; None: the platform delivers none.
     enforcement: ENFORCEMENT_COLUMNS; `enforcement_log` of the day, counted. None: the platform delivers none.
     canaries: what acted on a share of a cell's videos that day.
+    uncertified: the cells that removed something though no certificate ever allowed it.
 
     Raises ValueError naming frame and column where a column is missing, and frame, column and value where a
     proposal or a stratum belongs to a policy or market that the configuration does not know.
@@ -68,6 +69,7 @@ class ReportData:
     appeals: pd.DataFrame | None = None
     enforcement: pd.DataFrame | None = None
     canaries: Mapping[Cell, Canary] = field(default_factory=dict)
+    uncertified: frozenset[Cell] = frozenset()
     origin: str = DAILY
     title: str = ""
 

@@ -92,7 +92,7 @@ def by_hand(data: ReportData) -> list[PageTable]:
 
 def refusals(data: ReportData, rows: list[dict[str, Any]]) -> Section:
     """The cells that cannot be certified, with the labels that would decide them."""
-    refused = [row for row in rows if row["status"] == ProposalStatus.REFUSED]
+    refused = [row for row in rows if row["refusal"] is not None]
     lines = []
     for row in refused:
         policy = data.config.policies[row["policy"]]
@@ -106,7 +106,7 @@ def refusals(data: ReportData, rows: list[dict[str, Any]]) -> Section:
             )
         )
     remark = (
-        "No precision could be certified for these cells with the labels there are. Their thresholds stay as they are."
+        "No precision could be certified for these cells with the labels there are. None removes more than before."
         if refused
         else "Every cell could be certified."
     )

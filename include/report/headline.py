@@ -44,7 +44,7 @@ class Tile:
 
 
 def tiles(rows: list[dict[str, Any]]) -> list[Tile]:
-    """How many cells changed, wait, were stopped, cannot be certified, were kept."""
+    """How many cells changed, wait, were stopped, cannot be certified, were kept; and how many are in shadow mode."""
 
     def number(statuses: tuple[str, ...]) -> int:
         return sum(row["status"] in statuses for row in rows)
@@ -58,8 +58,13 @@ def tiles(rows: list[dict[str, Any]]) -> list[Tile]:
     )
     if number((ProposalStatus.WHAT_IF,)):
         groups = (("Only asked what if", (ProposalStatus.WHAT_IF,), "info"), *groups)
+    shadows = sum(row["current_remove_at"] == 1 for row in rows)
     return [
-        Tile(label, wording.count(n := number(statuses)), kind if n else "plain") for label, statuses, kind in groups
+        *(
+            Tile(label, wording.count(n := number(statuses)), kind if n else "plain")
+            for label, statuses, kind in groups
+        ),
+        *([Tile("In shadow mode", wording.count(shadows), "info")] if shadows else []),
     ]
 
 

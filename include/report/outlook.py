@@ -32,7 +32,6 @@ ALARM_ACTIONS = {
     "ask": "a person is asked about safer thresholds",
     "roll_back": "it goes back to safer thresholds by itself",
     "end_canary": "the canary ends, the thresholds before it act on all videos",
-    "none_safer": "no safer thresholds are known: look at the labels, or ask for a goal by hand",
 }
 
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from include import wording
-from include.report import cells, decisions, figures, headline, operations, outlook, reviewers
+from include.report import autonomy, cells, decisions, figures, headline, operations, outlook, reviewers
 from include.report.data import ReportData
 
 _HERE = Path(__file__).parent
@@ -48,6 +48,7 @@ def build_report(data: ReportData) -> str:
         loads=bars,
         load_table=operations.load_table(bars),
         sections=[
+            autonomy.autonomy(data, listed),
             outlook.watch(data),
             outlook.forecasts(data),
             operations.labels(data),

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import pandas as pd
 
+from include.config.model import Config
 from include.contract.tables import CELL, TABLES
 from include.evidence.accepted import accepted, window_start
 from include.evidence.calibration import calibrate
@@ -59,7 +60,8 @@ def design_sample(project: Project, day: date) -> None:
     histogram = project.warehouse.read("score_histogram", day, day)
     cells = histogram[list(CELL)].drop_duplicates(ignore_index=True)
     calibration = calibrate(labelled_sample(project, day - timedelta(days=1)), cells)
-    strata = design(histogram, thresholds_before(project, day, cells), calibration, project.config)
+    in_force = thresholds_before(project, day, cells)
+    strata = design(histogram, _with_shadows(in_force, project.config), calibration, project.config)
     golden = golden_design(_golden_pool(project, day), project.config)
     strata = strata if golden.empty else pd.concat([strata, golden], ignore_index=True)
     project.warehouse.replace("sampling_design", day, strata)
@@ -104,6 +106,13 @@ def export_review_queue(project: Project, day: date) -> None:
     log.info("Exported %d reviews, %.0f reviewer minutes, to %s", len(queue), minutes, folder)
     if nobody := len(drawn.drop_duplicates(["video_id", "policy"])) - len(queue):
         log.warning("%d videos are not asked: everybody on the roster has answered them before", nobody)
+
+
+def _with_shadows(in_force: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """The thresholds, and for a cell that removes nothing what it would start to remove: labels are needed there."""
+    shadow = in_force["policy"].map({name: policy.initial.remove_at for name, policy in config.policies.items()})
+    would = shadow.where(shadow > in_force["review_at"], in_force["review_at"])
+    return in_force.assign(remove_at=in_force["remove_at"].where(in_force["remove_at"] < 1, would))
 
 
 def _golden_pool(project: Project, day: date) -> pd.DataFrame:

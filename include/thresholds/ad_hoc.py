@@ -169,7 +169,7 @@ def request_proposals(project: Project, stored: Mapping[str, Any], ledger: pd.Da
         day=day,
         origin=stored["origin"],
         other_minutes=_other_minutes(project, histogram, in_force, chosen),
-        background=background(project, day, chosen, emergency=request.emergency),
+        background=background(under, day, chosen, ledger=ledger, emergency=request.emergency),
     )
     chain = in_order(ledger)
     held = overrides(chain)

@@ -15,7 +15,7 @@ from include.contract.terms import VersionKind
 from include.evidence.fingerprints import config_digest
 from include.ledger.chain import TABLE, acting_after, acting_of
 from include.ledger.overrides import lifting
-from include.ledger.publication import initial_thresholds
+from include.ledger.publication import starting_thresholds
 from include.project import Project
 from include.thresholds import ad_hoc, roll_back
 from include.thresholds.stage import daily_proposals
@@ -36,7 +36,7 @@ def decision_problems(project: Project, chain: Sequence[Row], version: int) -> l
         if evidence.get(name, digest) != digest
     ]
     if request["kind"] == VersionKind.INITIAL:
-        expected = initial_thresholds(project.config)
+        expected = starting_thresholds(project.config)
         actual = acting_of(row)
     elif request["kind"] in (VersionKind.DAILY, VersionKind.AD_HOC):
         return problems + _proposal_problems(_proposed(project, request, version), row)

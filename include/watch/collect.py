@@ -29,14 +29,14 @@ Rows = Mapping[tuple[Cell, int], Mapping[str, Any]]
 
 
 def watch_rows(project: Project, day: date, in_force: pd.DataFrame) -> pd.DataFrame:
-    """threshold_watch of `day`: what changed remove_at in the cells of `in_force` (as thresholds_before), and canaries.
+    """threshold_watch of `day`: every remove_at that acts in a cell of `in_force` (as thresholds_before), and canaries.
 
     It goes on from the last earlier day on which the same version was watched, and counts the days that became final
     since, each once.
     """
     chain = in_order(project.warehouse.read(TABLE, None, day - timedelta(days=1)))
-    cells = set(in_force[list(CELL)].itertuples(index=False, name=None))
-    items = [item for item in watched_changes(chain) if item.cell in cells]
+    levels = {cell_of(row): ThresholdPair(row["remove_at"], row["review_at"]) for row in records(in_force)}
+    items = watched_changes(chain, levels)
     if not items:
         return empty_frame(_TABLE)
     earlier = _earlier(project, min(item.rests_on for item in items), day)
@@ -64,7 +64,7 @@ def alarms(rows: pd.DataFrame) -> dict[Cell, Alarm]:
     return {
         cell_of(row): Alarm(
             row["reason"],
-            ThresholdPair(row["safe_remove_at"], row["safe_review_at"]) if row["action"] != "none_safer" else None,
+            ThresholdPair(row["safe_remove_at"], row["safe_review_at"]),
             row["action"] == "roll_back",
         )
         for row in records(rows[rows["alarm"].astype(bool) & (rows["share"] == 1)])
@@ -107,18 +107,17 @@ def _labels(row: Mapping[str, Any], draws: pd.DataFrame, *, limit: float, final:
 
 def _finished(row: Mapping[str, Any], config: Config) -> dict[str, Any]:
     """The row with what follows from its wealth."""
-    wealth, initial = row["wealth"], config.policies[row["policy"]].initial
+    wealth = row["wealth"]
     appeals, contested = row["appeals"], row["appeals"].contested
     bar = alarm_at(config.watch.alpha, appeals=appeals.through is not None)
     spoke = [_labels_say(row, bar)] if wealth.highest >= bar else []
     spoke += [_appeals_say(row, bar)] if contested.highest >= bar else []
     alarm = bool(spoke)
     if row["share"] < 1:
-        safe, known = row["before"], "end_canary"
+        safe, action = row["before"], "end_canary"
     else:
-        safe = safer(row["remove_at"], row["before"], ThresholdPair(initial.remove_at, initial.review_at))
-        known = "none_safer" if safe is None else config.watch.on_alarm
-    action = known if alarm else "none"
+        safe = safer(row["remove_at"], row["before"], config.policies[row["policy"]].start)
+        action = config.watch.on_alarm
     return {
         **row,
         "n": wealth.n,
@@ -134,9 +133,9 @@ def _finished(row: Mapping[str, Any], config: Config) -> dict[str, Any]:
         "highest_appeals_e_value": contested.highest,
         "alarm_at": bar,
         "alarm": alarm,
-        "action": action,
-        "safe_remove_at": None if safe is None else safe.remove_at,
-        "safe_review_at": None if safe is None else safe.review_at,
+        "action": action if alarm else "none",
+        "safe_remove_at": safe.remove_at,
+        "safe_review_at": safe.review_at,
         "reason": _words(row, spoke) if alarm else None,
     }
 

@@ -1,8 +1,8 @@
-"""Which published changes are watched, and what an alarm goes back to. Pure."""
+"""Which remove_at are watched, and what an alarm goes back to. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -15,12 +15,12 @@ from include.ledger.canaries import canaries
 
 @dataclass(frozen=True)
 class WatchedChange:
-    """The change that brought a remove_at that acts.
+    """The change that brought a remove_at that acts, or the first version, for a remove_at that cells start with.
 
     Attributes:
-        version, rests_on: the version and its day; the change acts from the day after.
+        version, rests_on: the version and its day; it acts from the day after.
         remove_at: acts since then.
-        before: thresholds of the cell before that day.
+        before: thresholds of the cell before that day; of one that it started with, the same without a remove_at.
         target: precision its certificate promised; None: it had none.
         share: of the cell's videos it acts on; below 1 for a canary.
     """
@@ -34,15 +34,22 @@ class WatchedChange:
     share: float = 1.0
 
 
-def watched_changes(chain: Sequence[Row]) -> list[WatchedChange]:
-    """By cell, the last change of remove_at that outlived its day; and the canaries. What never changed is not watched.
+def watched_changes(chain: Sequence[Row], in_force: Mapping[Cell, ThresholdPair]) -> list[WatchedChange]:
+    """By cell, the last change of remove_at that outlived its day, or what it started with; and the canaries.
 
-    What began as a canary and acts on all videos now is watched since it began.
+    What began as a canary and acts on all videos now is watched since it began. Where nothing is removed, nothing is
+    watched.
 
     Args:
         chain: the ledger in order, up to the day before that on which is looked.
+        in_force: the thresholds of each cell.
     """
-    found: dict[Cell, WatchedChange] = {}
+    found = {
+        cell: WatchedChange(
+            cell, chain[0]["version"], chain[0]["ds"], pair.remove_at, ThresholdPair(1.0, pair.review_at), None
+        )
+        for cell, pair in (in_force.items() if chain else ())
+    }
     days = {row["version"]: row["ds"] for row in chain}
     for _, rows in groupby(chain, key=lambda row: row["ds"]):
         first: dict[Cell, ThresholdPair] = {}
@@ -58,7 +65,7 @@ def watched_changes(chain: Sequence[Row]) -> list[WatchedChange]:
                     cell, since, days[since], change.new.remove_at, first[cell], change.promised_precision
                 )
     return [
-        *found.values(),
+        *(item for cell, item in found.items() if cell in in_force and item.remove_at < 1),
         *(
             WatchedChange(
                 cell,
@@ -70,10 +77,15 @@ def watched_changes(chain: Sequence[Row]) -> list[WatchedChange]:
                 canary.share,
             )
             for cell, canary in canaries(chain).items()
+            if cell in in_force
         ),
     ]
 
 
-def safer(remove_at: float, before: ThresholdPair, initial: ThresholdPair) -> ThresholdPair | None:
-    """The thresholds an alarm goes back to: those before the change or, if riskier, the initial ones. Never looser."""
-    return next((pair for pair in (before, initial) if pair.remove_at > remove_at), None)
+def safer(remove_at: float, before: ThresholdPair, start: ThresholdPair) -> ThresholdPair:
+    """The thresholds an alarm goes back to: never looser ones.
+
+    Those before the change; if these were riskier, those that cells start with; if these are, too, no remove_at.
+    """
+    nothing = ThresholdPair(1.0, before.review_at)
+    return next(pair for pair in (before, start, nothing) if pair.remove_at > remove_at)

@@ -13,6 +13,7 @@ import yaml
 
 from include.accountability.__main__ import Account, PeriodError, account, main, write
 from include.contract.tables import CELL
+from include.contract.terms import Uncertified
 from include.report.collect import report_data
 from include.report.page import build_report
 from include.simulation.scenario import SCENARIOS
@@ -34,7 +35,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     sure = {name: {"sensitivity": 1.0, "specificity": 1.0} for name in calm["reviewers"]}
     scenario = home / "sure.yaml"
     scenario.write_text(yaml.safe_dump({"extends": "calm", "description": "sure", "reviewers": sure}), encoding="utf-8")
-    found = History(home, str(scenario), videos_per_day=16_000)
+    found = History(home, str(scenario), videos_per_day=16_000, uncertified=Uncertified.REMOVE)
     for index in range(DAYS):
         if index <= LAST or index == DAYS - 1:
             found.run_day(index)

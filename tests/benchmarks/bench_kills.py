@@ -234,12 +234,12 @@ def missed_by_ingestion(project: Project, about: date | FormRun, given: Sequence
 
 
 def request(day: date, mode: str) -> FormRun:
-    """Somebody asks what fewer wrongful removals would take, or for it."""
+    """Somebody asks what a lower precision would bring, or for it."""
     form = {
         "policies": list(POLICIES),
         "markets": list(MARKETS[:1]),
-        "goal": "half_as_many_wrongful_removals",
-        "precision_percent": None,
+        "goal": "own",
+        "precision_percent": 60,
         "window_days": None,
         "mode": mode,
         "emergency": False,
@@ -308,9 +308,10 @@ def policies() -> dict[str, Any]:
     settings["policies"] = {name: settings["policies"][name] for name in POLICIES}
     settings["markets"] = {name: settings["markets"][name] for name in MARKETS}
     settings["defaults"] |= {"maturity_days": 1, "initial": {"remove_at": 0.8, "review_at": 0.7}}
+    settings["defaults"]["uncertified"] = "remove"
     settings["policies"]["fraud"]["initial"] = {"remove_at": 0.99, "review_at": 0.8}
     settings["canary"] = {"steps": [0.1], "days_per_step": 1}
-    settings["guardrails"] |= {"loosen_after_days": 1, "max_volume_change": 0.3}
+    settings["guardrails"] |= {"loosen_days": 1, "max_volume_change": 0.3}
     settings["retraining"] |= {"recall_drop": 0.0001, "consecutive_days": 1, "reference_days": 3, "min_labels": 50}
     return settings
 

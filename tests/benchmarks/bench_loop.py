@@ -1,9 +1,11 @@
 """The closed loop on simulated platforms: what it achieves and costs in two months, beside two simpler ways.
 
 Every scenario is lived once, day after day, with the real steps, the real gates and a scripted manager who approves.
-Three ways to set thresholds act on the same videos, scores and truth:
+Four ways to set thresholds act on the same videos, scores and truth:
 
 - **Plumbline**: the ledger's. On a day a gate fails the thresholds stay, and nobody repairs the feed;
+- **oracle**: knows the truth. The lowest remove_at at which removals are right as often as asked, and the scores that
+  hold most violating videos a minute reviewed, as far as the minutes for the review queue go;
 - **fixed**: the configuration's initial thresholds, for ever, which need no labels;
 - **notebook**: every day, without guardrails, the lowest remove_at whose weighted precision in the window's labels
   looks right, and the highest review_at whose weighted recall does. Its labels are those Plumbline drew, gated and
@@ -11,8 +13,10 @@ Three ways to set thresholds act on the same videos, scores and truth:
 
 A threshold chosen on a day acts from the next day on. **Below target** is judged on the population the day's videos are
 drawn from (a million videos, of a day on which the same events and model versions are active), not on the few dozen
-removals of one cell and day, which fall short by chance alone. All else is counted on the day's own videos. Where two
-model versions score, each is counted by itself.
+removals of one cell and day, which fall short by chance alone; a cell that removes nothing is not below. All else is
+counted on the day's own videos, the quality of removal and review once more on the days from SETTLED on alone. Where
+two model versions score, each is counted by itself. **Loosenings** are published changes that lower remove_at; one
+misses if the true precision at the new one is below target on the first day it acts.
 
 Fails if, where nothing shifts, the share of cell-days below target among the cells with a certified remove_at exceeds
 1 - confidence beyond Monte-Carlo error. Thresholds stand for days and windows overlap, so the days of one window count
@@ -25,7 +29,6 @@ Run on every scenario for as many days as the default, it replaces its table in 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -41,14 +44,17 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 from scipy.stats import binom
 
 from include.certificates.certify import Goal
 from include.config.model import Config
+from include.contract.cell import cell_of, records
 from include.contract.tables import CELL, N_BINS
 from include.evidence.sample import labelled_sample
 from include.labels import stage as labels
-from include.ledger.in_force import thresholds_before
+from include.ledger.chain import in_order
+from include.ledger.in_force import thresholds_before, without_certificate
 from include.project import Project
 from include.quality.gate import GateFailed
 from include.sampling import stage as sampling
@@ -64,11 +70,16 @@ DAYS: Final = 60
 VIDEOS_PER_DAY: Final = 20_000
 POPULATION: Final = 1_000_000
 WEEK: Final = 7
+SETTLED: Final = 20
+"""From this day on a cell has had its time to earn a certificate."""
 CHANCE_OF_FALSE_ALARM: Final = 0.001
 
 OURS: Final = "Plumbline"
+ORACLE: Final = "oracle"
 FIXED: Final = "fixed"
 NOTEBOOK: Final = "notebook"
+
+WAYS: Final = (OURS, ORACLE, FIXED, NOTEBOOK)
 
 Cell = tuple[str, str, str]
 Levels = dict[Cell, tuple[float, float]]
@@ -91,7 +102,7 @@ class Tally:
     def precision(self, remove_at: float) -> float:
         """Of removal; NaN where nothing is removed."""
         k = _edge(remove_at)
-        return float(self.violating[k] / self.videos[k]) if self.videos[k] else float("nan")
+        return float(self.violating[k] / self.videos[k]) if self.videos[k] and k < N_BINS else float("nan")
 
 
 def tally(scenario: Scenario, index: int) -> dict[Cell, Tally]:
@@ -202,9 +213,10 @@ def measured(project: Project, world: World, days: int) -> pd.DataFrame:
     for index in range(days):
         day = START + timedelta(days=index)
         there, truth = tally(world.scenario, index), world.truth(index)
-        in_force, certified = _in_force(project, day, list(there)), _certified(project, day)
+        in_force, certified = _in_force(project, day, list(there)), _certified(project, day, list(there))
         initial = {cell: _initial(cell, project.config) for cell in there}
-        for way, levels in ((OURS, in_force), (FIXED, initial), (NOTEBOOK, initial | notebook)):
+        best = oracle(there, truth, project.config)
+        for way, levels in ((OURS, in_force), (ORACLE, best), (FIXED, initial), (NOTEBOOK, initial | notebook)):
             for cell, here in there.items():
                 effect = _effect(cell, here, truth[cell], levels[cell], project.config)
                 rows.append({"day": index, "way": way, **effect, "certified": way == OURS and cell in certified})
@@ -264,20 +276,59 @@ def recalibrated(project: Project, day: date, cells: Sequence[Cell]) -> Levels:
     return found
 
 
+def oracle(here: dict[Cell, Tally], truth: dict[Cell, Tally], config: Config) -> Levels:
+    """The best thresholds for a day, by cell, for who knows the truth.
+
+    Args:
+        here: the day's videos, which the reviewers' minutes are counted on.
+        truth: the population they are drawn from, by which quality is judged.
+    """
+    found: Levels = {}
+    for market in {market for _, market, _ in here}:
+        cells = [cell for cell in here if cell[1] == market]
+        setting = config.markets[market]
+        room = setting.reviewer_minutes * (1 - config.sampling.minutes_share) * config.guardrails.max_review_ratio
+        bins, remove = [], {}
+        for number, cell in enumerate(cells):
+            policy, true = config.policies[cell[0]], truth[cell]
+            lowest = _edge(policy.limits.lowest_remove_at)
+            with np.errstate(invalid="ignore"):
+                right = true.violating[:N_BINS] / true.videos[:N_BINS] >= policy.target_precision
+            enough = np.flatnonzero(right[lowest:])
+            remove[cell] = lowest + int(enough[0]) if len(enough) else N_BINS
+            each = policy.minutes_per_label
+            room -= here[cell].unscored[0] * each if policy.no_score == "review" else 0.0
+            videos = np.diff(-here[cell].videos, append=0.0)
+            hits, of = np.diff(-true.violating, append=0.0), np.diff(-true.videos, append=0.0)
+            hits[N_BINS - 1] += hits[N_BINS]
+            of[N_BINS - 1] += of[N_BINS]
+            videos[N_BINS - 1] += videos[N_BINS]
+            # By chance a bin may hold more than those above it; what is reviewed is one stretch of scores.
+            rising = isotonic_regression(hits[:N_BINS] / np.maximum(of[:N_BINS], 1.0), weights=of[:N_BINS] + 1e-9).x
+            for edge in range(_edge(policy.limits.lowest_review_at), remove[cell]):
+                bins.append((-rising[edge] / each, -edge, number, videos[edge] * each))
+        review = dict(remove)
+        for _, edge, number, minutes in sorted(bins):
+            if minutes > room:
+                break
+            room -= minutes
+            review[cells[number]] = min(review[cells[number]], -edge)
+        found |= {cell: (remove[cell] / N_BINS, review[cell] / N_BINS) for cell in cells}
+    return found
+
+
 def _in_force(project: Project, day: date, cells: Sequence[Cell]) -> Levels:
     levels = thresholds_before(project, day, pd.DataFrame(cells, columns=list(CELL)))
     pairs = levels[["remove_at", "review_at"]].itertuples(index=False, name=None)
     return dict(zip(levels[list(CELL)].itertuples(index=False, name=None), pairs, strict=True))
 
 
-def _certified(project: Project, day: date) -> set[Cell]:
-    """The cells whose remove_at in force when `day` began was certified when it was published."""
-    ledger = project.warehouse.read("threshold_ledger", None, day - timedelta(days=1)).sort_values("version")
-    found: dict[Cell, bool] = {}
-    for changes in ledger["changes"]:
-        for change in json.loads(changes):
-            found[tuple(change[name] for name in CELL)] = change["certificate"]["method"] is not None
-    return {cell for cell, certified in found.items() if certified}
+def _certified(project: Project, day: date, cells: Sequence[Cell]) -> set[Cell]:
+    """The cells that remove by a certificate when `day` begins."""
+    chain = in_order(project.warehouse.read("threshold_ledger", None, day - timedelta(days=1)))
+    levels = thresholds_before(project, day, pd.DataFrame(cells, columns=list(CELL)))
+    removing = levels[levels["remove_at"] < 1]
+    return {cell_of(row) for row in records(removing)} - without_certificate(chain, removing)
 
 
 def _initial(cell: Cell, config: Config) -> tuple[float, float]:
@@ -289,7 +340,9 @@ def _effect(cell: Cell, here: Tally, truth: Tally, levels: tuple[float, float], 
     """What the thresholds do to a cell's videos of a day."""
     policy = config.policies[cell[0]]
     remove, review = map(_edge, levels)
-    reviewed = np.array([here.videos[review] - here.videos[remove], here.violating[review], here.views[review]])
+    removed, right = (0.0, 0.0) if remove == N_BINS else (here.videos[remove], here.violating[remove])
+    sent = 0.0 if review == N_BINS else here.videos[review]
+    reviewed = np.array([sent - removed, here.violating[review] if sent else 0.0, here.views[review] if sent else 0.0])
     if policy.no_score == "review":
         reviewed = reviewed + here.unscored
     precision = truth.precision(levels[0])
@@ -299,13 +352,19 @@ def _effect(cell: Cell, here: Tally, truth: Tally, levels: tuple[float, float], 
         "review_at": levels[1],
         "precision": precision,
         "below": precision < policy.target_precision,
-        "removed": here.videos[remove],
-        "right": here.violating[remove],
+        "removed": removed,
+        "right": right,
         "found": reviewed[1],
         "violating": here.violating[0] + here.unscored[1],
         "views_left": here.views[0] + here.unscored[2] - reviewed[2],
         "minutes": reviewed[0] * policy.minutes_per_label,
     }
+
+
+def loosened(own: pd.DataFrame) -> str:
+    """How many of the changes that lower remove_at miss the target at once; `own`: a way's rows by cell and day."""
+    fell = own.groupby(list(CELL))["remove_at"].diff() < 0
+    return f"{own.loc[fell, 'below'].mean():.1%} of {fell.sum()}" if fell.any() else "none"
 
 
 def recovery(own: pd.DataFrame, first: int, cells: Sequence[Cell]) -> str:
@@ -324,9 +383,9 @@ def table(name: str, life: Life, config: Config) -> tuple[list[list[str]], bool]
     cells = sorted(set(life.days[list(CELL)].itertuples(index=False, name=None)))
     first, concerned = life.world.concerned(cells)
     sure = life.days[life.days["certified"] & life.days["precision"].notna()]
-    for way in (OURS, FIXED, NOTEBOOK):
+    for way in WAYS:
         own = life.days[life.days["way"] == way].sort_values([*CELL, "day"])
-        days, violating = own["day"].nunique(), own["violating"].sum()
+        days, violating, later = own["day"].nunique(), own["violating"].sum(), own[own["day"] >= SETTLED]
         moved = own.groupby(list(CELL))[["remove_at", "review_at"]].diff().fillna(0.0).ne(0).any(axis=1).sum()
         minutes = own.groupby(["day", "market"], as_index=False)["minutes"].sum()
         staffed = minutes["market"].map(
@@ -337,15 +396,18 @@ def table(name: str, life: Life, config: Config) -> tuple[list[list[str]], bool]
             [
                 name,
                 way,
-                f"{own.loc[own['precision'].notna(), 'below'].mean():.1%}",
+                f"{own['below'].mean():.1%}",
                 f"{sure['below'].mean():.1%} of {len(sure):,}" if way == OURS and len(sure) else "",
                 f"{own['right'].sum() / violating:.3f}",
                 f"{own['found'].sum() / violating:.3f}",
+                f"{later['right'].sum() / later['violating'].sum():.3f}" if len(later) else "",
+                f"{later['found'].sum() / later['violating'].sum():.3f}" if len(later) else "",
                 f"{(own['removed'] - own['right']).sum() / days:.1f}",
                 f"{own['views_left'].sum() / days:,.0f}",
                 f"{own['minutes'].sum() / days:,.0f}",
                 f"{over.mean():.0%}",
                 f"{moved:,}",
+                loosened(own),
                 recovery(own, first, concerned),
             ]
         )
@@ -368,11 +430,14 @@ HEADER: Final = [
     "of certified cell-days",
     "recall of removal",
     "with review",
+    f"recall of removal from day {SETTLED} on",
+    f"with review from day {SETTLED} on",
     "wrongful removals a day",
     "violative views left a day",
     "review minutes a day",
     "queue over its minutes",
     "changes",
+    "loosenings that miss",
     "days to recover",
 ]
 
@@ -383,18 +448,22 @@ DOCUMENTED: Final = {
     "wrongful removals a day": "wrongful removals a day",
     "recall of removal": "recall of removal",
     "with review": "recall with review",
+    f"recall of removal from day {SETTLED} on": f"recall of removal from day {SETTLED} on",
+    f"with review from day {SETTLED} on": f"with review from day {SETTLED} on",
     "violative views left a day": "violative views left a day, thousands",
     "review minutes a day": "review minutes a day",
     "changes": "changes",
+    "loosenings that miss": "loosenings that miss",
 }
 """The columns of docs/measured.md, by those of HEADER."""
 
 
 def documented_row(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The row of docs/measured.md of a scenario's three rows: Plumbline / fixed / notebook."""
+    """The row of docs/measured.md of a scenario's rows: Plumbline / oracle / fixed / notebook."""
     columns = {name: list(cells) for name, cells in zip(HEADER, zip(*rows, strict=True), strict=True)}
     columns["cell-days below target"] = [cell.removesuffix("%") for cell in columns["cell-days below target"]]
-    columns["of certified cell-days"] = [columns["of certified cell-days"][0].partition(" of ")[0]]
+    for name in ("of certified cell-days", "loosenings that miss"):
+        columns[name] = [columns[name][0].partition(" of ")[0]]
     views = columns["violative views left a day"]
     columns["violative views left a day"] = [f"{round(int(cell.replace(',', '')) / 1000):,}" for cell in views]
     return [columns["scenario"][0], *(" / ".join(columns[name]) for name in DOCUMENTED)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,11 +19,13 @@ from tests.benchmarks.bench_loop import (
     FIXED,
     HEADER,
     NOTEBOOK,
+    ORACLE,
     OURS,
     Life,
     World,
     breaks_promise,
     live,
+    loosened,
     recovery,
     table,
 )
@@ -34,14 +37,18 @@ VIDEOS = 8_000
 
 
 class Hasty(History):
-    """Labels are final a day later, so that days are few, and the initial thresholds are plainly too low."""
+    """Labels are final a day later, so that days are few, and the initial thresholds are plainly too low. Half of what
+    is asked otherwise is certified by a few of them.
+    """
 
     @property
     def project(self) -> Project:
-        project = super().project
-        update = {"maturity_days": 1, "initial": Thresholds(remove_at=0.8, review_at=0.8)}
+        project, update = super().project, dict[str, Any]()
+        update |= {"maturity_days": 1, "initial": Thresholds(remove_at=0.8, review_at=0.8)}
+        update |= {"target_precision": 0.6, "confidence": 0.6}
         policies = {name: policy.model_copy(update=update) for name, policy in project.config.policies.items()}
-        return replace(project, config=project.config.model_copy(update={"policies": policies}))
+        at_once = project.config.guardrails.model_copy(update={"loosen_days": 1, "min_labels": 5})
+        return replace(project, config=project.config.model_copy(update={"policies": policies, "guardrails": at_once}))
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +69,14 @@ def of(life: Life, way: str) -> pd.DataFrame:
     return life.days[life.days["way"] == way].sort_values([*CELL, "day"], ignore_index=True)
 
 
-def test_thresholds_move_where_the_initial_ones_are_wrong(life: Life) -> None:
-    """Fails if the loop stops recalibrating, or recalibrates the wrong way."""
+def test_cells_earn_the_right_to_remove(life: Life) -> None:
+    """Fails if the loop stops recalibrating, or if a cell removes without a certificate."""
     ours, fixed = of(life, OURS), of(life, FIXED)
     last = ours["day"] == DAYS - 1
-    moved = last & (ours["remove_at"] > fixed["remove_at"])
-    assert moved.sum() >= 3
-    assert fixed.loc[moved, "below"].all()
-    assert (ours.loc[moved, "precision"] > fixed.loc[moved, "precision"]).all()
+    assert (ours.loc[ours["day"] == 0, "remove_at"] == 1).all()
+    assert (ours["certified"] == (ours["remove_at"] < 1)).all()
+    assert ours.loc[last, "certified"].sum() >= 3
+    assert (ours.loc[last, "review_at"] != fixed.loc[last, "review_at"]).sum() >= 3
     assert (of(life, NOTEBOOK).loc[last, "remove_at"] != fixed.loc[last, "remove_at"]).any()
     assert len(ours) == len(fixed) == len(of(life, NOTEBOOK)) == 9 * DAYS
 
@@ -107,11 +114,36 @@ def test_effects_are_the_platforms_own(history: History, life: Life) -> None:
 
 def test_the_table_has_a_row_a_way(history: History, life: Life) -> None:
     rows, _ = table("small", life, history.project.config)
-    assert [row[1] for row in rows] == [OURS, FIXED, NOTEBOOK]
+    assert [row[1] for row in rows] == [OURS, ORACLE, FIXED, NOTEBOOK]
     assert {len(row) for row in rows} == {len(HEADER)}
     changes = HEADER.index("changes")
     assert int(rows[0][changes]) > 0
-    assert rows[1][changes] == "0"
+    assert rows[2][changes] == "0"
+
+
+def test_the_oracle_removes_as_much_as_is_right_often_enough_within_the_minutes(history: History, life: Life) -> None:
+    best, config = of(life, ORACLE), history.project.config
+    assert not best["below"].any()
+    removing = best[best["remove_at"] < 1]
+    assert len(removing) > 9
+    for row in removing.to_dict("records"):
+        policy = config.policies[row["policy"]]
+        truth = life.world.truth(row["day"])[row["policy"], row["market"], row["model_version"]]
+        lower = round(row["remove_at"] - 0.001, 3)
+        assert lower < policy.limits.lowest_remove_at or truth.precision(lower) < policy.target_precision
+    minutes = best.groupby(["day", "market"], as_index=False)["minutes"].sum()
+    for market, taken in zip(minutes["market"], minutes["minutes"], strict=True):
+        room = config.markets[market].reviewer_minutes * (1 - config.sampling.minutes_share)
+        assert 0.9 * room < taken <= room
+    assert best["found"].sum() > of(life, FIXED)["found"].sum()
+
+
+def test_a_loosening_misses_if_it_is_below_target_on_its_first_day() -> None:
+    cell = dict(zip(CELL, ("violence", "IN", "violence-v3"), strict=True))
+    levels = [(1.0, False), (0.9, True), (0.9, True), (0.95, False), (0.94, False)]
+    own = pd.DataFrame([{**cell, "day": n, "remove_at": at, "below": below} for n, (at, below) in enumerate(levels)])
+    assert loosened(own) == "50.0% of 2"
+    assert loosened(own[own["remove_at"] > 0.96]) == "none"
 
 
 def test_a_promise_is_broken_only_beyond_chance() -> None:

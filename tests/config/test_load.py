@@ -183,7 +183,7 @@ def test_a_mistake_in_the_defaults_is_named_once_and_there(tmp_path: Path, raw: 
     assert refusal(tmp_path, raw).splitlines() == [
         "2 value(s) cannot be used",
         "  defaults.consensus (line 10): Input should be 'majority', 'one_coin' or 'dawid_skene' (found 'loudest')",
-        "  defaults.initial.review_at (line 20): review_at 0.95 is above remove_at 0.9",
+        "  defaults.initial.review_at (line 21): review_at 0.95 is above remove_at 0.9",
     ]
 
 
@@ -297,6 +297,7 @@ def test_a_changed_file_is_read_again(tmp_path: Path, raw: dict[str, Any]) -> No
 
 
 def test_the_environment_says_which_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLUMBLINE_CONFIG")
     assert config_path() == DEFAULT_CONFIG
     monkeypatch.setenv("PLUMBLINE_CONFIG", "mine/policies.yaml")
     assert config_path() == home / "mine" / "policies.yaml"

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from include.config.settings import PROJECT_ROOT
 from include.contract.change import Bucket, Change
 from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL
@@ -19,6 +18,7 @@ from include.ledger.publication import Act, publish_changes
 from include.ledger.serving import read_serving
 from include.verification.decision import decision_problems
 from tests.loop import LAST, Loop, reject
+from tests.places import MOVES_SOON, STARTS_REMOVING, configured
 
 pytestmark = pytest.mark.airflow
 
@@ -32,15 +32,12 @@ def change(cell: tuple[str, str, str], remove_at: float) -> Change:
 
 
 @pytest.fixture
-def begun(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> Loop:
+def begun(loop: Loop) -> Loop:
     """A ledger in which the first day began two canaries; labels since then are there on LAST."""
     assert isinstance(loop.settings.warehouse, Path)
-    config = loop.home / "policies.yaml"
-    shipped = (PROJECT_ROOT / "include" / "config" / "policies.yaml").read_text(encoding="utf-8")
-    config.write_text(
-        shipped.replace("steps: []", "steps: [0.01, 0.10]").replace("per_step: 3", "per_step: 1"), encoding="utf-8"
+    configured(
+        loop.home, MOVES_SOON | STARTS_REMOVING | {"steps: []": "steps: [0.01, 0.10]", "per_step: 3": "per_step: 1"}
     )
-    monkeypatch.setenv("PLUMBLINE_CONFIG", str(config))
     shutil.rmtree(loop.settings.warehouse / "threshold_ledger")
     loop.settings.thresholds.unlink()
     assert loop.settings.anchor is not None

@@ -18,6 +18,7 @@ from include.config.settings import PROJECT_ROOT, Settings
 from include.contract.tables import CELL, TABLES
 from include.ledger.chain import verify
 from include.project import open_project
+from include.wording import score
 from tests.loop import DAYS, FORM, LAST, Loop, nobody
 
 pytestmark = pytest.mark.airflow
@@ -103,7 +104,7 @@ def test_the_demo_goes_on_where_it_was_killed_and_then_has_nothing_to_do(home: P
     assert len(proposals) == 9
     for row in proposals.to_dict("records"):
         cell = " ".join(row[name] for name in CELL)
-        line = rf"^{cell} .*0\.980 -> ?{row['current_remove_at']:.3f} .*target 9\d% +\d+\.\d% +\d+\.\d%$"
+        line = rf"^{cell} +{score(row['current_remove_at'])} .*target 9\d% .* \d+\.\d% +\d+\.\d%$"
         assert re.search(line, resumed.stdout, re.MULTILINE), cell
     report = re.search(r"^Report: (.+)$", resumed.stdout, re.MULTILINE)
     assert report is not None

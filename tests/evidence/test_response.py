@@ -93,8 +93,8 @@ def about(days: int, video: int, status: str = "final") -> dict[str, Any]:
 def test_draws_old_enough_to_be_final_and_their_answers():
     drawn = pd.DataFrame(
         [
-            drawn_on(14, 1),  # before the window
-            drawn_on(13, 2),
+            drawn_on(28, 1),  # before the window
+            drawn_on(27, 2),
             drawn_on(3, 3),
             drawn_on(2, 4),  # not yet mature
             drawn_on(5, 5),  # never answered
@@ -106,7 +106,7 @@ def test_draws_old_enough_to_be_final_and_their_answers():
             drawn_on(5, 10, policy="retired"),
         ]
     )
-    consensus = pd.DataFrame([about(14, 1), about(13, 2), about(3, 3), about(2, 4, "provisional"), about(4, 9)])
+    consensus = pd.DataFrame([about(28, 1), about(27, 2), about(3, 3), about(2, 4, "provisional"), about(4, 9)])
     found = mature_draws(drawn, consensus, day=DAY, config=CONFIG)
     assert list(found["video_id"]) == [2, 3, 5, 8, 9]
     assert list(found["p_violating"].notna()) == [True, True, False, False, True]

@@ -207,17 +207,17 @@ def test_before_there_is_anything_the_sample_is_empty(project: Project) -> None:
 
 def test_thresholds_in_force_are_those_of_the_days_before(project: Project) -> None:
     cells = pd.DataFrame([{"policy": "violence", "market": "BR", "model_version": "violence-v3"}])
-    initial = project.config.policies["violence"].initial
+    start = project.config.policies["violence"].start
 
     def remove_at(day: date) -> float:
         (value,) = thresholds_before(project, day, cells)["remove_at"]
         return float(value)
 
-    assert remove_at(DAY) == initial.remove_at
-    change = proposal("p1", remove_at=0.91, review_at=0.5)
+    assert remove_at(DAY) == start.remove_at == 1.0
+    change = proposal("p1", remove_at=0.91, review_at=0.5, current=tuple(start))
     act = Act(day=DAY, requester="test", reason="test", request={"kind": "daily"})
     publish(project, pd.DataFrame([change]), act, datetime(2026, 11, 21, tzinfo=UTC))
-    assert remove_at(DAY) == initial.remove_at
+    assert remove_at(DAY) == start.remove_at == 1.0
     assert remove_at(DAY + timedelta(days=1)) == 0.91
 
 

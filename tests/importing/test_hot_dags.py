@@ -163,7 +163,7 @@ def test_perspective_gets_a_certified_threshold_of_its_own_on_each_platform(hot:
 def test_perspective_is_told_how_many_labels_a_higher_target_lacks(hot: Hot) -> None:
     target = 0.9
     for platform, row in hot.proposed_at(target, "perspective").items():
-        assert row["proposed_remove_at"] is None
+        assert row["certified_remove_at"] is None
         needed = row["labels_needed"]
         assert f"needs about {needed} more labels" in row["refusal"]
         assert f"precision of at least {target:g}" in row["refusal"]
@@ -183,7 +183,7 @@ def test_davidson_is_refused_by_name_and_nothing_is_removed_by_it(hot: Hot) -> N
     proposed = hot.proposed("davidson")
     assert set(proposed) == set(PLATFORMS)
     for platform, row in proposed.items():
-        assert row["status"] == "refused"
+        assert row["certified_remove_at"] is None
         assert f"precision of at least {TARGET:g}" in row["refusal"]
         assert hot.published()["davidson", platform]["remove_at"] is None
         enough = hot.project.config.guardrails.min_labels
@@ -196,7 +196,7 @@ def test_davidson_is_refused_at_any_target_above_what_it_can_reach(hot: Hot, pla
     best = hot.best_precision("davidson", platform)
     for target in (best + 0.005, 0.6, 0.95):
         row = hot.proposed_at(target, "davidson")[platform]
-        assert row["proposed_remove_at"] is None
+        assert row["certified_remove_at"] is None
         assert "is out of reach at any threshold" in row["refusal"]
         assert f"best estimate {best:.4g} " in row["refusal"]
     reachable = hot.proposed_at(0.2, "davidson")[platform]

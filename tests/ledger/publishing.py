@@ -10,12 +10,22 @@ import pandas as pd
 
 from include.config.load import load_config
 from include.contract.tables import CELL
+from include.contract.terms import Uncertified
 from include.ledger.in_force import thresholds_in_force
 from include.ledger.publication import Act, PublishResult, publish
 from include.project import Project, open_project
 from tests.places import settings_in
 
-CONFIG = load_config()
+LOADED = load_config()
+CONFIG = LOADED.model_copy(
+    update={
+        "policies": {
+            name: policy.model_copy(update={"uncertified": Uncertified.REMOVE})
+            for name, policy in LOADED.policies.items()
+        }
+    }
+)
+"""Cells start with a remove_at, so that there is something to move from."""
 DAY = date(2026, 11, 10)
 NOW = datetime(2026, 11, 11, 3, 0, 0, 250, tzinfo=UTC)
 BR, DE = (("violence", market, "violence-v3") for market in ("BR", "DE"))

@@ -18,7 +18,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from include.config.settings import DEFAULT_CONFIG
 from include.contract.cell import cell_of, records
 from include.contract.tables import CELL
 from include.ledger.chain import in_order, verify
@@ -26,8 +25,10 @@ from include.local.environment import airflow_environment, passwords
 from include.local.runs import DAILY_DAGS
 from include.local.server import start, stop
 from include.orchestration.assets import PUSHED_LABELS
+from include.wording import score
 from tests.history import History
-from tests.loop import DAYS, FORM
+from tests.loop import DAYS, FORM, levels
+from tests.places import MOVES_SOON, configured
 from tests.waiting import HANG, wait_for
 
 pytestmark = pytest.mark.scheduler
@@ -147,15 +148,12 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, His
     for index in range(DAYS - 1):
         history.label_day(index)
     history.platform.land_day(last)
-    config = DEFAULT_CONFIG.read_text(encoding="utf-8")
-    for shipped, here in (
-        ("max_volume_change: 0.10 ", "max_volume_change: 0.01 "),
-        ("small_change_videos: 20 ", "small_change_videos: 0 "),
-        ("initial: {remove_at: 0.98,", "initial: {remove_at: 0.85,"),
-    ):
-        assert shipped in config
-        config = config.replace(shipped, here)
-    (home / "policies.yaml").write_text(config, encoding="utf-8")
+    asking = {
+        "max_volume_change: 0.10 ": "max_volume_change: 0.01 ",
+        "small_change_videos: 20 ": "small_change_videos: 0 ",
+        "initial: {remove_at: 0.98,": "initial: {remove_at: 0.85,",
+    }
+    configured(home, MOVES_SOON | asking)
     airflow_home = home / "airflow"
     place = {"PLUMBLINE_HOME": str(home), "PLUMBLINE_CONFIG": "policies.yaml", **patience(airflow_home)}
     prepare = "from include.local.metadata import apply_settings, migrate; migrate(); apply_settings()"
@@ -241,7 +239,7 @@ def test_the_daily_changes_are_approved_through_the_api(airflow: tuple[Api, Hist
     heading, line, *rows = body.split("\n\n")[0].splitlines()
     assert (heading, line) == ("| cell | remove_at | each day |", "|---|---|---|")
     for row, shown in zip(waiting, rows, strict=True):
-        assert shown.startswith(f"| {' '.join(cell_of(row))} | {row['current_remove_at']:.3f} → ")
+        assert shown.startswith(f"| {' '.join(cell_of(row))} | {score(row['current_remove_at'])} → ")
         assert " removals (" in shown
 
     approver.answer(run, "ask_for_approval", "Approve")
@@ -380,10 +378,8 @@ def test_a_rollback_is_cancelled_and_another_confirmed_through_the_api(airflow: 
     run = api.finished(confirmed)
     assert run["state"] == "success"
     assert run["note"].startswith(f"Rolled back to version 1, as version {newest['version'] + 1}. thresholds.json ")
-    assert (served(history)["version"], served(history)["cells"]) == (
-        newest["version"] + 1,
-        json.loads(first["thresholds"]),
-    )
+    now = served(history)
+    assert (now["version"], levels(now["cells"])) == (newest["version"] + 1, levels(json.loads(first["thresholds"])))
     last = versions(history)[-1]
     assert (last["requester"], last["reason"]) == ("admin", "complaints")
 

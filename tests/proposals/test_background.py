@@ -6,12 +6,14 @@ import json
 from datetime import date
 
 import pandas as pd
+import pytest
 
+from include.config.load import load_config
 from include.contract.change import Change
 from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL
 from include.forecasts.forecast import ContestedRemovals
-from include.proposals.background import contested_removals, last_tightened, mean_removals, removals_at
+from include.proposals.background import certified_before, contested_removals, mean_removals, removals_at
 
 ONE, OTHER, NEW = ("fraud", "BR", "v1"), ("fraud", "DE", "v1"), ("fraud", "IN", "v2")
 
@@ -30,20 +32,45 @@ def test_removals_of_the_week_are_counted_at_the_thresholds_in_force_today():
     assert mean_removals([]) == {}
 
 
-def test_the_last_version_that_raised_a_threshold_counts():
-    def version(number: int, day: int, cell: tuple[str, str, str], old: float, new: float) -> dict[str, object]:
-        change = Change(cell, ThresholdPair(old, 0.5), ThresholdPair(new, 0.5), "daily")
-        return {"version": number, "ds": date(2026, 11, day), "changes": json.dumps([change.to_json()])}
+CONFIG = load_config()
+TODAY = date(2026, 11, 10)
 
-    ledger = pd.DataFrame(
-        [
-            version(4, 5, ONE, 0.97, 0.96),
-            version(2, 3, ONE, 0.95, 0.96),
-            version(3, 4, ONE, 0.96, 0.97),
-            version(5, 6, OTHER, 0.97, 0.9),
-        ]
-    )
-    assert last_tightened(ledger) == {ONE: date(2026, 11, 4)}
+
+def proposals(levels: dict[int, float | None], cell=ONE, target: float | None = None) -> pd.DataFrame:
+    """What the daily runs certified, by day of November."""
+    policy = CONFIG.policies[cell[0]]
+    goals = {"target": target or policy.target_precision, "confidence": policy.confidence}
+    days = [
+        {"ds": date(2026, 11, day), **dict(zip(CELL, cell, strict=True)), **goals, "certified_remove_at": level}
+        for day, level in levels.items()
+    ]
+    return pd.DataFrame(days)
+
+
+@pytest.mark.parametrize(
+    ("levels", "found"),
+    [
+        ({9: 0.9, 8: 0.8}, [0.9, 0.8]),
+        ({9: 0.9, 8: 0.8, 7: 0.7}, [0.9, 0.8]),
+        ({9: None, 8: 0.8}, [None, 0.8]),
+        ({8: 0.8}, []),
+        ({9: 0.9, 7: 0.8}, [0.9]),
+    ],
+)
+def test_the_days_before_count_as_far_as_they_are_known_without_a_gap(levels, found):
+    assert certified_before(proposals(levels), [], CONFIG, day=TODAY) == {ONE: found}
+
+
+def test_days_with_another_goal_certify_nothing_for_this_one():
+    assert certified_before(proposals({9: 0.9, 8: 0.8}, target=0.5), [], CONFIG, day=TODAY) == {ONE: [None, None]}
+
+
+@pytest.mark.parametrize(("bound", "found"), [(None, [0.9]), (0.91, [0.9, 0.8])])
+def test_what_was_taken_back_without_a_certificate_has_to_be_certified_anew(bound, found):
+    certificate = {"target": 0.9, "bound": bound}
+    change = Change(ONE, ThresholdPair(0.8, 0.5), ThresholdPair(0.95, 0.5), "daily", certificate=certificate)
+    chain = [{"version": 2, "ds": date(2026, 11, 8), "changes": json.dumps([change.to_json()])}]
+    assert certified_before(proposals({9: 0.9, 8: 0.8}), chain, CONFIG, day=TODAY) == {ONE: found}
 
 
 def test_overturned_appeals_are_counted_once_against_the_removals_of_their_policy():

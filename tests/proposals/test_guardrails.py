@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 
 import pytest
 
@@ -32,10 +32,8 @@ CONFIG = Guardrails(
     max_volume_change=0.1,
     small_change_videos=20,
     min_volume_change=0.01,
-    loosen_step=0.5,
-    loosen_after_days=3,
+    loosen_days=3,
     max_review_ratio=1.0,
-    refuted=Ruling.ASK,
     flood_factor=2.0,
     max_cells_changed=0.5,
     max_total_change=0.15,
@@ -43,13 +41,13 @@ CONFIG = Guardrails(
 )
 FINE = ShareEstimate(0.97, 0.94, 0.99, 200, 180.0)
 MISSED = ShareEstimate(0.90, 0.85, 0.94, 200, 180.0)
-REFUTED = ShareEstimate(0.90, 0.85, 0.9499, 200, 180.0)
 CHANGE = CellChange(
     cell=("fraud", "DE", "fraud-v2"),
     day=DAY,
     old=ThresholdPair(0.98, 0.8),
     new=ThresholdPair(0.94, 0.7),
     certified=0.9,
+    steady=0.94,
     labels=100,
     precision_now=FINE,
     target=0.95,
@@ -61,7 +59,9 @@ CHANGE = CellChange(
     queue=Queue(before=800, after=900, available=900),
 )
 TIGHTER = replace(CHANGE, new=ThresholdPair(0.99, 0.8), certified=0.99, removes_after=600)
-UNCERTIFIED = replace(TIGHTER, certified=None, precision_now=REFUTED, labels=3)
+WITHDRAWN = replace(TIGHTER, certified=None, steady=None, new=ThresholdPair(1.0, 0.8), labels=3, removes_after=0)
+"""Nothing is certified, and no certificate ever allowed the remove_at in force."""
+REVIEWS_MORE = replace(WITHDRAWN, new=ThresholdPair(0.98, 0.7), removes_after=1000)
 SMALL = replace(CHANGE, removes_after=1009, reviews_after=504)
 BEFORE_FREEZE = date(2026, 11, 26)
 """A change that rests on this day acts on the first day of the freeze."""
@@ -79,8 +79,7 @@ def test_a_change_at_every_limit_publishes_by_itself():
         "certified",
         "min_evidence",
         "min_volume_change",
-        "loosen_step",
-        "loosen_wait",
+        "steady",
         "volume_change",
         "review_queue",
         "flood",
@@ -100,9 +99,10 @@ def test_a_change_at_every_limit_publishes_by_itself():
         (replace(CHANGE, labels=29), "min_evidence", "hold"),
         (replace(CHANGE, labels=30), "min_evidence", "publish"),
         (replace(CHANGE, labels=29, new=ThresholdPair(0.98, 0.7)), "min_evidence", "publish"),
-        (replace(CHANGE, new=ThresholdPair(0.939, 0.7)), "loosen_step", "ask"),
-        (replace(CHANGE, old=ThresholdPair(0.901, 0.7), new=ThresholdPair(0.9, 0.7)), "loosen_step", "publish"),
-        (TIGHTER, "loosen_step", "publish"),
+        (replace(CHANGE, new=ThresholdPair(0.939, 0.7)), "steady", "ask"),
+        (replace(CHANGE, steady=None), "steady", "ask"),
+        (TIGHTER, "steady", "publish"),
+        (replace(TIGHTER, steady=None), "steady", "publish"),
         (replace(CHANGE, removes_after=1101), "volume_change", "ask"),
         (replace(CHANGE, removes_after=899), "volume_change", "ask"),
         (replace(CHANGE, removes_before=10, removes_after=30), "volume_change", "publish"),
@@ -129,9 +129,6 @@ def test_a_change_at_every_limit_publishes_by_itself():
             "publish",
         ),
         (replace(SMALL, precision_now=MISSED), "min_volume_change", "hold"),
-        (replace(CHANGE, tightened_on=DAY - timedelta(days=3)), "loosen_wait", "hold"),
-        (replace(CHANGE, tightened_on=DAY - timedelta(days=4)), "loosen_wait", "publish"),
-        (replace(TIGHTER, tightened_on=DAY - timedelta(days=1)), "loosen_wait", "publish"),
         (replace(CHANGE, removes_usual=500.0), "flood", "publish"),
         (replace(CHANGE, removes_usual=499.0), "flood", "hold"),
         (replace(CHANGE, removes_usual=2000.0), "flood", "publish"),
@@ -147,12 +144,14 @@ def test_a_change_at_every_limit_publishes_by_itself():
         (replace(CHANGE, day=date(2026, 11, 30)), "freeze", "publish"),
         (replace(CHANGE, day=BEFORE_FREEZE, cell=("fraud", "BR", "fraud-v2")), "freeze", "publish"),
         (replace(CHANGE, day=BEFORE_FREEZE, cell=("violence", "DE", "v")), "freeze", "publish"),
-        (UNCERTIFIED, "refuted", "ask"),
-        (UNCERTIFIED, "min_evidence", "publish"),
-        (UNCERTIFIED, "volume_change", "publish"),
-        (replace(UNCERTIFIED, precision_now=replace(REFUTED, high=0.95)), "refuted", "hold"),
-        (replace(UNCERTIFIED, new=ThresholdPair(0.98, 0.7)), "refuted", "hold"),
-        (replace(UNCERTIFIED, new=ThresholdPair(0.97, 0.7)), "refuted", "hold"),
+        (WITHDRAWN, "certified", "publish"),
+        (WITHDRAWN, "min_evidence", "publish"),
+        (WITHDRAWN, "volume_change", "publish"),
+        (replace(WITHDRAWN, removes_before=3, reviews_after=500), "min_volume_change", "publish"),
+        (replace(WITHDRAWN, day=BEFORE_FREEZE), "freeze", "hold"),
+        (REVIEWS_MORE, "certified", "publish"),
+        (replace(REVIEWS_MORE, queue=Queue(800, 901, 900)), "review_queue", "ask"),
+        (replace(WITHDRAWN, new=ThresholdPair(0.97, 0.7)), "certified", "hold"),
     ],
 )
 def test_each_guardrail(change, name, outcome):
@@ -186,13 +185,9 @@ def test_equal_thresholds_are_unchanged_whatever_the_verdicts():
     assert proposal_status(same, [Verdict("any", Ruling.HOLD, "")]) == "unchanged"
 
 
-@pytest.mark.parametrize("outcome", ["hold", "ask", "publish"])
-def test_the_config_says_what_becomes_of_a_refuted_threshold(outcome):
-    verdicts = verdicts_on(UNCERTIFIED, LIMITS, CONFIG.model_copy(update={"refuted": outcome}))
-    assert overall(verdicts) == outcome
-    reason = next(verdict.reason for verdict in verdicts if verdict.name == "refuted")
-    for number in ("200 labels", "0.98", "0.900", "at most 0.950", "0.99"):
-        assert number in reason
+def test_what_no_certificate_allows_is_withdrawn_without_asking_and_reviewing_needs_no_certificate():
+    for change in (WITHDRAWN, REVIEWS_MORE):
+        assert overall(verdicts_on(change, LIMITS, CONFIG)) == "publish"
 
 
 def test_a_change_not_worth_a_version_leaves_the_cell_unchanged():
@@ -248,7 +243,7 @@ def test_many_changes_at_once_are_put_to_a_person(changes, tripped):
 
 
 ALARM = Alarm("alarm: 1 in 3 is wrong", safe=ThresholdPair(0.99, 0.8), by_itself=False)
-BACK = replace(UNCERTIFIED, alarm=ALARM, precision_now=FINE)
+BACK = replace(TIGHTER, certified=None, steady=None, labels=3, alarm=ALARM)
 
 
 def test_the_way_back_from_an_alarm_asks_or_goes_by_itself_whatever_it_moves():
@@ -256,7 +251,7 @@ def test_the_way_back_from_an_alarm_asks_or_goes_by_itself_whatever_it_moves():
     found = {verdict.name: verdict for verdict in verdicts_on(crowded, LIMITS, CONFIG)}
     assert found["watch"].outcome == "ask"
     assert ALARM.reason in found["watch"].reason
-    assert "refuted" not in found
+    assert "certified" not in found
     by_itself = verdicts_on(replace(crowded, alarm=replace(ALARM, by_itself=True)), LIMITS, CONFIG)
     assert overall(by_itself) == "publish"
 
@@ -282,4 +277,9 @@ def test_no_alarm_publishes_what_is_out_of_order_or_below_its_limit():
 def test_the_breaker_leaves_answers_to_alarms_alone():
     back = replace(BACK, alarm=replace(ALARM, by_itself=True), removes_before=1000, removes_after=100)
     assert breaker([(back, Ruling.PUBLISH), (back, Ruling.PUBLISH)], CONFIG) is None
-    assert breaker([(replace(back, alarm=None), Ruling.PUBLISH)] * 2, CONFIG) is not None
+    assert breaker([(replace(back, alarm=None, certified=0.99), Ruling.PUBLISH)] * 2, CONFIG) is not None
+
+
+@pytest.mark.parametrize("change", [WITHDRAWN, REVIEWS_MORE])
+def test_the_breaker_leaves_alone_what_removes_no_more_than_before(change):
+    assert breaker([(change, Ruling.PUBLISH)] * 4, CONFIG) is None

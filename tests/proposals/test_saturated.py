@@ -12,6 +12,7 @@ from include.config.load import load_config
 from include.contract.grid import bin_of
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL
+from include.proposals.background import Background
 from include.proposals.propose import propose
 from include.quality import suites
 from include.quality.gate import run_gate
@@ -33,20 +34,22 @@ def proposed(remove_at: float) -> pd.DataFrame:
     counts = {"bin": bins.index, "n_videos": bins.to_numpy() * 10, "n_views": bins.to_numpy() * 10}
     histogram = pd.concat([pd.DataFrame({**cell, **counts}) for cell in cells])
     in_force = pd.DataFrame([{**cell, "remove_at": remove_at, "review_at": 0.8} for cell in cells])
-    return propose(ProbabilitySample(sample), histogram, in_force, CONFIG, day=DAY)
+    background = Background(uncertified=frozenset({SATURATED, BELOW}))
+    return propose(ProbabilitySample(sample), histogram, in_force, CONFIG, day=DAY, background=background)
 
 
-def test_a_refuted_threshold_rises_to_none_and_nothing_is_removed_any_more() -> None:
+def test_what_no_certificate_allows_rises_to_none_and_nothing_is_removed_any_more() -> None:
     row = proposed(0.98).set_index("market").loc["BR"]
     assert (row["proposed_remove_at"], row["removes_before"], row["removes_after"]) == (1.0, 900, 0)
+    assert row["status"] == "within_limits"
 
 
 @pytest.mark.parametrize("remove_at", [0.98, 1.0])
-def test_a_cell_that_removes_nothing_is_held_by_name_and_stops_nobody(remove_at: float) -> None:
+def test_a_cell_that_removes_nothing_is_named_and_stops_nobody(remove_at: float) -> None:
     rows = proposed(remove_at)
     outcome = run_gate("thresholds", DAY, suites.thresholds(rows, CONFIG))
     assert outcome.passed, outcome.failures
+    assert (rows["proposed_remove_at"] == 1.0).all()
+    assert rows["refusal"].notna().all()
     if remove_at == 1.0:
-        assert set(rows["status"]) == {"refused"}
-        assert rows["proposed_remove_at"].isna().all()
-        assert rows["verdicts"].str.contains("the thresholds in force stay").all()
+        assert rows["verdicts"].str.contains("shadow mode: nothing is removed").all()

@@ -465,7 +465,7 @@ BROKEN_PROPOSALS = [
     (6, "bound", 0.8999, ("bound reaches its target", "1 of 5", "bound=0.8999", "target=0.9")),
     (8, "bound", None, ("null_columns=bound", "1 of 5 certified rows")),
     (10, "n", 0, ("column n", "1 of 5 certified rows", "n=0")),
-    (0, "refusal", "too few labels", ("without a certificate is above the one in force", "1 of 12")),
+    (0, "refusal", "too few labels", ("without a certificate is not below the one in force", "1 of 12")),
     (1, "refusal", None, ("a proposed_remove_at or a refusal", "1 of 12", "answers=0")),
     (3, "policy", "gambling", ("every policy is configured", "1 of 12", "policy=gambling")),
     (5, "market", "FR", ("every market is configured", "1 of 12", "market=FR")),
@@ -492,9 +492,11 @@ def test_thresholds(broken_proposals: GateOutcome, words: tuple[str, ...]):
     some_failure(broken_proposals.failures, "threshold_proposals", *words)
 
 
-def test_a_refuted_threshold_may_be_left_upwards_without_a_certificate():
+@pytest.mark.parametrize("remove_at", [0.98, 0.99, 1.0])
+def test_without_a_certificate_remove_at_may_stay_or_rise(remove_at: float):
     proposals = frames.threshold_proposals()
-    proposals.loc[0, ["refusal", "proposed_remove_at", "bound", "method"]] = ["nothing certified", 0.99, None, None]
+    columns = ["refusal", "proposed_remove_at", "bound", "method"]
+    proposals.loc[0, columns] = ["nothing certified", remove_at, None, None]
     assert not propose(proposals).failures
 
 

@@ -20,6 +20,7 @@ from scipy.stats import beta
 
 from include import wording
 from include.config.load import load_config
+from include.contract.cell import by_cell, cell_of, records
 from include.contract.change import Bucket, Change
 from include.contract.grid import ThresholdPair
 from include.contract.schema import empty_frame
@@ -650,13 +651,36 @@ def test_a_cell_shows_its_metrics_forecast_and_guardrails(page: _Page):
     assert "would move from 0.980" in page.text["cells"]
 
 
-def test_leaving_a_refuted_threshold_is_not_called_certified(data: ReportData):
-    refuted = data.proposals.iloc[:1].assign(
-        refusal="too few labels", bound=None, method=None, status="awaiting_approval"
+def test_taking_back_what_nothing_allows_is_not_called_certified(data: ReportData):
+    taken = data.proposals.iloc[:1].assign(
+        refusal="too few labels", bound=None, method=None, status="awaiting_approval", proposed_remove_at=1.0
     )
-    text = _Page(build_report(replace(data, proposals=refuted.assign(proposed_remove_at=0.99)))).text["cells"]
-    assert "would move from 0.980, which the cell's labels refute, up to 0.990" in text
-    assert "Nothing is certified: too few labels." in text
+    page = _Page(build_report(replace(data, proposals=taken, uncertified=frozenset({cell_of(records(taken)[0])}))))
+    assert "would move from 0.980 to none. Nothing is certified: too few labels." in page.text["cells"]
+    assert [row[1] for row in page.rows["autonomy"][1:]] == ["Uncertified"]
+
+
+def test_shadow_mode_is_told_with_what_becomes_of_the_videos(data: ReportData):
+    """Of the videos from 0.98 on, those from the review_at in force on are reviewed, the others are allowed."""
+    shadow = data.proposals.iloc[:1].assign(
+        current_remove_at=1.0, proposed_remove_at=None, refusal="too few labels", bound=None, status="refused"
+    )
+    cell = cell_of(records(shadow)[0])
+    histogram = by_cell(data.histogram)[cell]
+    would = int(histogram.loc[histogram["bin"] >= 980, "n_videos"].sum())
+    first = int(histogram.loc[histogram["bin"] >= 990, "n_videos"].sum())
+    assert 0 < first < would
+    for review_at, reviewed in ((0.8, would), (0.99, first)):
+        page = _Page(build_report(replace(data, proposals=shadow.assign(current_review_at=review_at))))
+        (row,) = page.rows["autonomy"][1:]
+        counts = [f"{n:,}" for n in (would, reviewed, would - reviewed, 0)]
+        assert row[1:] == ["Shadow mode", *counts]
+    assert "Shadow mode: nothing is removed automatically, what would be is reviewed." in page.text["cells"]
+    assert "Too few labels." in page.text["cells"]
+    certified = shadow.assign(certified_remove_at=0.95, refusal=None)
+    text = _Page(build_report(replace(data, proposals=certified))).text["cells"]
+    assert "0.950 and above is certified today, but not on enough days in a row" in text
+    assert "Every cell removes by a certificate." in _Page(build_report(data)).text["autonomy"]
 
 
 def test_forecasts_are_set_against_what_happened(data: ReportData, page: _Page):

@@ -256,7 +256,7 @@ def test_what_the_budget_cannot_afford_is_said():
     few = design(histogram([cell], FALLING), thresholds([cell]), NO_CURVE, config(BR=2))
     action = few[few["reason"].str.contains("candidate action region")]
     assert action["reason"].str.contains("not afforded: a certificate of this cell alone").all()
-    assert action["reason"].str.contains("in 14 days, 45 needed").all()  # .95 ** 45 < .1
+    assert action["reason"].str.contains("in 28 days, 45 needed").all()  # .95 ** 45 < .1
     # Hardly anything is removed, so equal probabilities cannot give removed videos a fifth of the labels.
     high = design(histogram([cell], FALLING), thresholds([cell], 0.99), curve([cell], np.full(1000, 0.9)), config())
     assert high["reason"].str.contains("labels of removed videos").any()

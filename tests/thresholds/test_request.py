@@ -61,7 +61,7 @@ def test_goals(goal: str, percent: float | None, targets: dict[str, float]) -> N
     assert {name: under.policies[name].target_precision for name in targets} == targets
     assert under.policies["violence"].window_days == 5
     assert under.policies["pornography"] == CONFIG.policies["pornography"]
-    assert CONFIG.policies["violence"].window_days == 14
+    assert CONFIG.policies["violence"].window_days == 28
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def roll_back(project: Project, version: int, answer: Answer = YES) -> str:
 
 def test_a_rollback_is_a_new_version_with_the_thresholds_of_the_old_one(project):
     heading, _, columns, _, row = text(project, 1).splitlines()
-    assert heading.startswith("ana wants version 1 of 2026-11-10 (initial thresholds of the configuration) back: compl")
+    assert heading.startswith("ana wants version 1 of 2026-11-10 (the thresholds that cells start with) back: compl")
     assert columns.count("|") == row.count("|") == 4
     assert row == "| violence BR violence-v3 | 0.930 → 0.980 | 0.700 → 0.800 |"
 

@@ -16,6 +16,7 @@ from include.contract.tables import CELL
 from include.ledger.chain import in_order
 from include.verification.__main__ import findings, main
 from tests.loop import FORM, LAST, Loop, approve
+from tests.places import MOVES_SOON, configured
 
 pytestmark = pytest.mark.airflow
 
@@ -25,8 +26,10 @@ def published(ended_history: Loop, tmp_path_factory: pytest.TempPathFactory) -> 
     """The history, a daily approval, a manager's request on top of it, and a rollback."""
     home = tmp_path_factory.mktemp("published")
     shutil.copytree(ended_history.home / "data", home / "data")
+    configured(home, MOVES_SOON)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLUMBLINE_HOME", str(home))
+        patch.setenv("PLUMBLINE_CONFIG", "policies.yaml")
         loop = Loop(home, ended_history.dags)
         goal = {"goal": "own", "precision_percent": 80, "window_days": 10, "mode": "propose"}
         loop.fill_in("recalibrate_ad_hoc", approve, **FORM | goal)
@@ -61,14 +64,14 @@ def test_a_changed_byte_of_the_serving_file_is_found(
 ) -> None:
     path = loop.settings.thresholds
     content = bytearray(path.read_bytes())
-    at = content.index(b'"remove_at": 0.98') + len('"remove_at": 0.9')
-    content[at : at + 1] = b"9"
+    at = content.index(b'"review_at": 0.8') + len('"review_at": 0.')
+    content[at : at + 1] = b"7"
     path.write_bytes(content)
     (problem,) = findings(loop.project, None)[1]
     line = content[:at].count(b"\n") + 1
     assert problem.startswith(f"thresholds.json: byte {at}, in line {line}, is ")
-    assert "0.99" in problem.split(" should be ")[0]
-    assert "0.98" in problem.split(" should be ")[1]
+    assert "0.7" in problem.split(" should be ")[0]
+    assert "0.8" in problem.split(" should be ")[1]
 
     monkeypatch.setattr(sys, "argv", ["verify-ledger"])
     with pytest.raises(SystemExit) as ended:
@@ -137,14 +140,10 @@ def _changes(loop: Loop, version: int) -> list[dict[str, str]]:
     return list(json.loads(rows.loc[rows["version"] == version, "changes"].iloc[0]))
 
 
-def test_another_configuration_and_a_version_that_does_not_exist_are_named(
-    loop: Loop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_configuration_and_a_version_that_does_not_exist_are_named(loop: Loop) -> None:
     assert findings(loop.project, 99)[1] == [
         f"version 99 does not exist; the ledger holds 1 to {of_kind(loop, 'roll_back')}"
     ]
-    shipped = (Path(__file__).parents[2] / "include" / "config" / "policies.yaml").read_text(encoding="utf-8")
-    (loop.home / "policies.yaml").write_text(shipped.replace("target_precision: 0.95", "target_precision: 0.93"))
-    monkeypatch.setenv("PLUMBLINE_CONFIG", "policies.yaml")
+    configured(loop.home, MOVES_SOON | {"target_precision: 0.95": "target_precision: 0.93"})
     problems = findings(loop.project, of_kind(loop, "daily"))[1]
     assert any("policies.yaml has changed since; the decision rests on one of SHA-256" in p for p in problems)

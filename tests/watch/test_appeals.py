@@ -15,9 +15,9 @@ from include.contract.tables import CELL
 from include.ledger.publication import Act, publish_changes
 from include.proposals.guardrails import Alarm
 from include.watch import appeals
-from include.watch.collect import alarms, watch_rows
+from include.watch.collect import alarms
 from tests.ledger.publishing import BR, CONFIG, DAY, DE, INITIAL, NOW, carry_out, project_in, proposal
-from tests.watch.test_collect import CELLS, MATURITY, drawn, watched_on
+from tests.watch.test_collect import MATURITY, drawn, watch, watched_on
 
 OLD, NEW = 1, 2
 """The versions before and after the change watched, which rests on DAY."""
@@ -75,12 +75,12 @@ def project(tmp_path):
     return project
 
 
-def run(project, days_later, labels=()):
+def run(project, days_later, labels=(), version=None):
     if labels:
         return watched_on(project, day_of(days_later), labels)
-    rows = watch_rows(project, day_of(days_later), CELLS)
+    rows = watch(project, day_of(days_later))
     project.warehouse.replace("threshold_watch", day_of(days_later), rows)
-    return rows.iloc[0]
+    return (rows if version is None else rows[rows["version"] == version]).iloc[0]
 
 
 def test_overturned_appeals_alone_raise_the_alarm_while_labels_are_fine(project) -> None:
@@ -205,7 +205,7 @@ def test_a_canary_counts_nothing_before_it_acts_on_all_videos(tmp_path) -> None:
         removed(project, later, *counts)
     decided(project, 1, [appeal(1)])
     decided(project, 2, [appeal(2), appeal(3, version=3)])
-    found = run(project, 1)
+    found = run(project, 1, version=NEW)
     assert (found["share"], found["removals"], found["overturned"]) == (0.1, 0, 0)
     assert found["appeals_remark"] == "nothing counts before it acts on all videos"
     moved(project, 1, INITIAL.remove_at, 0.95, continues=NEW)

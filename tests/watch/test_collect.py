@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 
 from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL
+from include.ledger.in_force import thresholds_before
 from include.proposals.guardrails import Alarm
 from include.watch.collect import alarms, watch_rows
-from tests.ledger.publishing import BR, CONFIG, DAY, INITIAL, carry_out, project_in, proposal
+from tests.ledger.publishing import BR, CONFIG, DAY, INITIAL, LOADED, carry_out, project_in, proposal
 
 CELLS = pd.DataFrame([BR], columns=list(CELL))
 MATURITY = CONFIG.policies["violence"].maturity_days
@@ -24,12 +26,12 @@ def passed(project, gate, day):
     project.warehouse.replace("quality_results", day, pd.DataFrame([row]), slice_value=gate)
 
 
-def drawn(project, days_later, right, wrong):
+def drawn(project, days_later, right, wrong, score=0.97):
     """Draws of a day, all above the new remove_at, and so many of them right."""
     day = DAY + timedelta(days=days_later)
     ids = [1000 * days_later + i for i in range(right + wrong)]
     shared: dict[str, Any] = dict(zip(CELL, BR, strict=True)) | {"design_id": "d", "programme": "audit", "stratum": "s"}
-    shared |= {"region": "remove", "score": 0.97, "views": 10, "permanent_random": 0.0}
+    shared |= {"region": "remove", "score": score, "views": 10, "permanent_random": 0.0}
     shared |= {"programme_probability": 0.1, "inclusion_probability": 0.1}
     rows = pd.DataFrame([{"video_id": i, "sample_id": str(i), **shared} for i in ids])
     project.warehouse.replace("review_sample", day, rows)
@@ -46,10 +48,14 @@ def drawn(project, days_later, right, wrong):
     return [{"video_id": i, "p_violating": float(n < right), **answers} for n, i in enumerate(ids)]
 
 
+def watch(project, day):
+    return watch_rows(project, day, thresholds_before(project, day, CELLS))
+
+
 def watched_on(project, day, consensus):
     project.warehouse.replace("label_consensus", day, pd.DataFrame(consensus))
     passed(project, "consensus", day)
-    rows = watch_rows(project, day, CELLS)
+    rows = watch(project, day)
     project.warehouse.replace("threshold_watch", day, rows)
     return rows.iloc[0]
 
@@ -70,9 +76,9 @@ def test_each_day_counts_once_when_it_is_final_and_an_alarm_asks_for_what_was_be
     assert found[1]["estimate"] == pytest.approx(38 / 40)
     assert found[1]["e_value"] < 1 + 1e-9
     assert [row["through"] for row in found] == [DAY, *(DAY + timedelta(days=n) for n in (1, 2, 3))]
-    assert dict(watch_rows(project, days[3], CELLS).iloc[0]) == dict(found[3])
+    assert dict(watch(project, days[3]).iloc[0]) == dict(found[3])
 
-    again = watch_rows(project, days[3] + timedelta(days=40), CELLS).iloc[0]
+    again = watch(project, days[3] + timedelta(days=40)).iloc[0]
     assert again["n"] == 65, "days that left the window stay counted"
     assert again["alarm"]
 
@@ -99,7 +105,16 @@ def test_a_new_change_is_watched_from_nothing(project) -> None:
     assert (row["version"], row["n"], row["alarm"], row["limit"]) == (3, 0, False, 0.95)
 
 
-def test_cells_that_never_changed_are_not_watched(tmp_path) -> None:
+def test_a_remove_at_that_a_cell_started_with_is_watched_since_the_first_version(tmp_path) -> None:
     project = project_in(tmp_path)
     carry_out(project, [])
-    assert watch_rows(project, DAY + timedelta(days=5), CELLS).empty
+    labels = drawn(project, 0, 0, 20, 0.99) + drawn(project, 1, 5, 30, 0.99)
+    row = watched_on(project, DAY + timedelta(days=MATURITY + 1), labels)
+    assert (row["version"], row["remove_at"], row["n"], row["limit"]) == (1, INITIAL.remove_at, 35, 0.95)
+    assert (row["alarm"], row["safe_remove_at"]) == (True, 1.0), "nothing is known to be safer than to remove nothing"
+
+
+def test_a_cell_that_removes_nothing_is_not_watched(tmp_path) -> None:
+    project = replace(project_in(tmp_path), config=LOADED)
+    carry_out(project, [])
+    assert watch(project, DAY + timedelta(days=5)).empty
