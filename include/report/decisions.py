@@ -116,7 +116,8 @@ def refusals(data: ReportData, rows: list[dict[str, Any]]) -> Section:
 
 
 def _threshold_row(row: dict[str, Any]) -> tuple[Value, ...]:
-    certified = row["refusal"] is None and row["bound"] is not None
+    removes = (row["current_remove_at"] if row["proposed_remove_at"] is None else row["proposed_remove_at"]) < 1
+    certified = removes and row["refusal"] is None and row["bound"] is not None
     return (
         cell_value(cell_of(row)),
         status_badge(row),

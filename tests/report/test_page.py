@@ -678,7 +678,9 @@ def test_shadow_mode_is_told_with_what_becomes_of_the_videos(data: ReportData):
     assert "Shadow mode: nothing is removed automatically, what would be is reviewed." in page.text["cells"]
     assert "Too few labels." in page.text["cells"]
     certified = shadow.assign(certified_remove_at=0.95, refusal=None)
-    text = _Page(build_report(replace(data, proposals=certified))).text["cells"]
+    page = _Page(build_report(replace(data, proposals=certified.assign(bound=0.96))))
+    text = page.text["cells"]
+    assert "at least 96" not in page.text["thresholds"], "nothing is removed that it would speak for"
     assert "0.950 and above is certified today, but not on enough days in a row" in text
     assert "Every cell removes by a certificate." in _Page(build_report(data)).text["autonomy"]
 
