@@ -34,13 +34,21 @@ def anchor(folder: Path, chain: Sequence[Row]) -> None:
                 os.fsync(file.fileno())
 
 
-def anchor_problems(folder: Path, chain: Sequence[Row], *, newest_only: bool = False) -> list[str]:
+def newest_noted(folder: Path) -> int:
+    """The newest version noted; 0: none is."""
+    return max(_noted(folder), default=0)
+
+
+def anchor_problems(folder: Path, chain: Sequence[Row], *, newest: int | None = None) -> list[str]:
     """Where the chain is not the one that was noted, each naming the version.
 
-    The newest hash covers all before it, so `newest_only` finds another chain and a cut end as well, and says less.
+    Args:
+        newest: compare this noted version alone, found before the chain was read: others may publish meanwhile. Its
+            hash covers all before it, so that another chain and a cut end are found as well, and less is said. None:
+            compare all; 0: none.
     """
     hashes, problems = {row["version"]: row["hash"] for row in chain}, []
-    for version in _noted(folder)[-1:] if newest_only else _noted(folder):
+    for version in _noted(folder) if newest is None else [newest] if newest else []:
         path = _file(folder, version)
         try:
             noted = json.loads(path.read_text(encoding="utf-8"))["hash"]

@@ -23,7 +23,7 @@ from include.contract.change import DAILY, Bucket, Change, changes_of
 from include.contract.grid import ThresholdPair
 from include.contract.salts import salt_of
 from include.contract.terms import PUBLISHED, ProposalStatus, VersionKind
-from include.ledger.anchor import anchor, anchor_problems
+from include.ledger.anchor import anchor, anchor_problems, newest_noted
 from include.ledger.chain import (
     TABLE,
     Acting,
@@ -183,13 +183,14 @@ def read_chain(project: Project) -> list[Row]:
         served = None
     except LedgerError as error:
         raise LedgerError(f"{error}. {_BY_HAND}") from error
+    noted = 0 if project.settings.anchor is None else newest_noted(project.settings.anchor)
     rows = project.warehouse.read(TABLE)
     problems = verify(rows)
     if problems:
         raise LedgerError(f"{TABLE}: " + "; ".join(problems))
     chain = in_order(rows)
     if project.settings.anchor is not None and (
-        elsewhere := anchor_problems(project.settings.anchor, chain, newest_only=True)
+        elsewhere := anchor_problems(project.settings.anchor, chain, newest=noted)
     ):
         raise LedgerError(f"{TABLE} is not what was noted in {project.settings.anchor}: {'; '.join(elsewhere)}")
     if served is None:

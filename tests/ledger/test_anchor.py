@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -108,3 +109,20 @@ def test_any_number_of_decisions_is_recomputed(project: Project) -> None:
         held, problems = findings(project, None, last)
         said = pd.Series([*held, *problems])
         assert [n for n in (1, 2, 3) if said.str.startswith(f"version {n}: ").any()] == recomputed
+
+
+def test_a_version_published_while_the_ledger_is_read_is_no_tampering(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else publishes, and notes it, between the reading of the ledger and its comparison."""
+    read, waiting = project.warehouse.read, [proposal("p9", remove_at=0.96, current=(0.93, 0.7))]
+
+    def slow(table: str, *given: Any, **named: Any) -> pd.DataFrame:
+        rows = read(table, *given, **named)
+        if table == "threshold_ledger" and waiting:
+            carry_out(project, [waiting.pop()], DAY + timedelta(days=2), now=NOW + timedelta(days=2))
+        return rows
+
+    monkeypatch.setattr(type(project.warehouse), "read", lambda _, *given, **named: slow(*given, **named))
+    assert [row["version"] for row in read_chain(project)] == [1, 2, 3]
+    assert [row["version"] for row in read_chain(project)] == [1, 2, 3, 4]
