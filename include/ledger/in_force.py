@@ -12,6 +12,7 @@ from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.change import changes_of
 from include.contract.tables import CELL
 from include.ledger.chain import in_order, thresholds_of
+from include.ledger.overrides import overrides
 from include.project import Project
 
 
@@ -48,7 +49,9 @@ def thresholds_before(project: Project, day: date, cells: pd.DataFrame) -> pd.Da
 def without_certificate(chain: Sequence[Row], in_force: pd.DataFrame) -> frozenset[Cell]:
     """The cells that remove something though no certificate ever published for them allows it.
 
-    A certificate allows the remove_at it was published with and every higher one, since it tests from the top down.
+    A certificate allows the remove_at it was published with and every higher one, since it tests from the top down. One
+    of a change that was made to expire allows nothing beyond that change's own time, as it may have been for a lower
+    goal.
 
     Args:
         chain: the ledger in order.
@@ -57,10 +60,11 @@ def without_certificate(chain: Sequence[Row], in_force: pd.DataFrame) -> frozens
     lowest: dict[Cell, float] = {}
     for row in chain:
         for change in changes_of(row):
-            if change.certified_bound is not None:
+            if change.certified_bound is not None and row["expires_on"] is None:
                 lowest[change.cell] = min(change.new.remove_at, lowest.get(change.cell, 1.0))
+    held = overrides(chain)
     return frozenset(
-        cell_of(row)
+        cell
         for row in records(in_force)
-        if row["remove_at"] < 1 and row["remove_at"] < lowest.get(cell_of(row), 1.0)
+        if row["remove_at"] < lowest.get(cell := cell_of(row), 1.0) and cell not in held
     )

@@ -241,7 +241,7 @@ def _limits(change: CellChange, limits: ThresholdLimits) -> Verdict:
 def _ground(change: CellChange) -> Verdict:
     """What the new remove_at rests on."""
     if change.goes_back and change.alarm is not None:
-        reason = f"{change.alarm.reason}; {change.new.remove_at:g} was in force before, or is the initial one"
+        reason = f"{change.alarm.reason}; {change.new.remove_at:g} was in force before, or is what cells start with"
         return Verdict("watch", Ruling.PUBLISH if change.alarm.by_itself else Ruling.ASK, reason)
     return _uncertified(change) if change.certified is None else _certified(change)
 

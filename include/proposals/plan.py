@@ -147,8 +147,8 @@ def _towards(plan: Plan, certified: float, known: Sequence[float | None], at_onc
         wanted = now if plan.steady is None else min(plan.steady, now)
         if wanted > certified:
             before = ", ".join("none" if level is None else f"{level:g}" for level in known[1:]) or "nothing"
-            says = f"the day's labels certify {certified:g}, those of the days before: {before}; remove_at falls to "
-            says += "what each day certifies" if wanted < now else "what each day certifies, and so stays"
+            goes = "falls no lower than each of them certifies" if wanted < now else "stays until each of them is lower"
+            says = f"the day's labels certify {certified:g}, those of the days before: {before}; remove_at {goes}"
             plan.notes.append(Verdict("certificate", Ruling.PUBLISH, says))
     if certified < wanted < 1:
         stepped = certify_precision(plan.answer.sample, plan.answer.aim, wanted)

@@ -67,9 +67,11 @@ def fit_queue(plans: list[Plan], curves: Mapping[Cell, Array], config: Config, m
     available = staffed * config.guardrails.max_review_ratio
     before = others + sum(plan.review_minutes(plan.old) for plan in plans)
     fixed = others + sum(plan.review_minutes(ThresholdPair(1.0, 1.0)) for plan in plans)
-    for plan, taken in zip(plans, _taken(plans, curves, available * FILL - fixed), strict=True):
-        if plan.withdrawn and plan.policy.uncertified == Uncertified.REVIEW_ELSE_REMOVE and taken is not None:
-            _remove_the_surest(plan, taken)
+    shared = [plan.withdrawn and plan.policy.uncertified == Uncertified.REVIEW_ELSE_REMOVE for plan in plans]
+    if any(shared):
+        for plan, some, taken in zip(plans, shared, _taken(plans, curves, available * FILL - fixed), strict=True):
+            if some and taken is not None:
+                _remove_the_surest(plan, taken)
     standing = [_standing(plan) for plan in plans]
     total = others + sum(plan.review_minutes(pair) for plan, pair in zip(plans, standing, strict=True))
     kept = IDLE * available <= total <= available and all(
@@ -93,10 +95,14 @@ def _standing(plan: Plan) -> ThresholdPair:
     return ThresholdPair(plan.new.remove_at, min(plan.old.review_at, plan.new.remove_at))
 
 
+def _videos(plan: Plan) -> Array:
+    """The cell's videos by bin, shape (N_BINS,); those without a score are left out."""
+    scored, videos = plan.histogram[plan.histogram["bin"] >= 0], np.zeros(N_BINS)
+    videos[scored["bin"].to_numpy()] = scored["n_videos"].to_numpy()
+    return videos
+
+
 def _stretch(plan: Plan, curve: Array) -> _Stretch:
-    videos = np.zeros(N_BINS)
-    bins = plan.histogram["bin"].to_numpy()
-    videos[bins[bins >= 0]] = plan.histogram["n_videos"].to_numpy()[bins >= 0]
     each, end = plan.policy.minutes_per_label, first_bin(plan.new.remove_at)
     lowest = first_bin(plan.policy.limits.lowest_review_at)
     order = np.ones(N_BINS, dtype=np.int64)
@@ -104,7 +110,7 @@ def _stretch(plan: Plan, curve: Array) -> _Stretch:
         shadow = first_bin(plan.policy.initial.remove_at)
         order[shadow:] = 0
         lowest = min(lowest, shadow)
-    return _Stretch(videos * each, curve[1:] / each, order, min(lowest, end), end)
+    return _Stretch(_videos(plan) * each, curve[1:] / each, order, min(lowest, end), end)
 
 
 def _taken(plans: list[Plan], curves: Mapping[Cell, Array], room: float) -> list[int | None]:
@@ -157,10 +163,7 @@ def _remove_the_surest(plan: Plan, taken: int) -> None:
     Args:
         taken: the lowest bin that the minutes suffice for, the surest first.
     """
-    start = first_bin(plan.policy.initial.remove_at)
-    bins, videos = plan.histogram["bin"].to_numpy(), plan.histogram["n_videos"].to_numpy()
-    counts = np.zeros(N_BINS)
-    counts[bins[bins >= 0]] = videos[bins >= 0]
+    start, counts = first_bin(plan.policy.initial.remove_at), _videos(plan)
     room = counts[max(taken, start) :].sum()
     edge = start + int(np.searchsorted(np.cumsum(counts[start:]), room, side="right"))
     level = max(edge / N_BINS, plan.old.remove_at)

@@ -9,16 +9,18 @@ from include.contract.cell import by_cell, cell_of
 from include.contract.grid import ThresholdPair
 from include.forecasts.forecast import volumes
 from include.report.data import ReportData
+from include.report.decisions import rows_shown
 from include.report.parts import PageTable, Section, Value, cell_value
 
 
 def autonomy(data: ReportData, rows: list[dict[str, Any]]) -> Section:
     """The cells that have not earned a certificate yet, and what becomes of the videos they would remove."""
     histograms, lines = by_cell(data.histogram), []
-    for row in rows:
+    waiting = [row for row in rows if row["current_remove_at"] == 1 or cell_of(row) in data.uncertified]
+    for row in rows_shown(data, waiting):
         cell, policy = cell_of(row), data.config.policies[row["policy"]]
         shadow = row["current_remove_at"] == 1
-        if not (shadow or cell in data.uncertified) or cell not in histograms:
+        if cell not in histograms:
             continue
         start = policy.initial.remove_at
         would = volumes(histograms[cell], ThresholdPair(min(start, row["current_remove_at"]), 1.0), "allow").removes
@@ -36,11 +38,12 @@ def autonomy(data: ReportData, rows: list[dict[str, Any]]) -> Section:
             )
         )
     remark = (
-        "These cells have no certificate yet. In shadow mode nothing is removed automatically: what would be is "
+        f"{wording.count(len(waiting))} of {wording.plural(len(rows), 'cell')} without a certificate. "
+        "In shadow mode nothing is removed automatically: what would be is "
         "reviewed, most surely violating first, and what exceeds the reviewers' minutes is allowed. A cell leaves "
         "shadow mode once each of several days in a row certifies a threshold. What is removed without a certificate "
         "is so by the configuration (uncertified)."
-        if lines
+        if waiting
         else "Every cell removes by a certificate."
     )
     headings = ("Cell", "Mode", "Would be removed a day", "of them reviewed", "allowed", "removed, uncertified")

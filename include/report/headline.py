@@ -58,14 +58,10 @@ def tiles(rows: list[dict[str, Any]]) -> list[Tile]:
     )
     if number((ProposalStatus.WHAT_IF,)):
         groups = (("Only asked what if", (ProposalStatus.WHAT_IF,), "info"), *groups)
-    shadows = sum(row["current_remove_at"] == 1 for row in rows)
-    return [
-        *(
-            Tile(label, wording.count(n := number(statuses)), kind if n else "plain")
-            for label, statuses, kind in groups
-        ),
-        *([Tile("In shadow mode", wording.count(shadows), "info")] if shadows else []),
-    ]
+    counted = [(label, number(statuses), kind) for label, statuses, kind in groups]
+    if shadows := sum(row["current_remove_at"] == 1 for row in rows):
+        counted.append(("In shadow mode", shadows, "info"))
+    return [Tile(label, wording.count(n), kind if n else "plain") for label, n, kind in counted]
 
 
 def headline(rows: list[dict[str, Any]]) -> str:

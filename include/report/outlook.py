@@ -36,10 +36,10 @@ ALARM_ACTIONS = {
 
 
 def watch(data: ReportData) -> Section:
-    """Whether published changes keep what they promised."""
+    """Whether what removes keeps what it promised."""
     title = "Watch"
     if data.watch is None or data.watch.empty:
-        return Section("watch", title, "No remove_at in force was published yet, so there is no promise to watch.")
+        return Section("watch", title, "No cell removes anything automatically yet, so there is no promise to watch.")
     rows = [
         (
             cell_value((row["policy"], row["market"], row["model_version"])),

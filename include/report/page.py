@@ -48,7 +48,7 @@ def build_report(data: ReportData) -> str:
         loads=bars,
         load_table=operations.load_table(bars),
         sections=[
-            autonomy.autonomy(data, listed),
+            autonomy.autonomy(data, rows),
             outlook.watch(data),
             outlook.forecasts(data),
             operations.labels(data),

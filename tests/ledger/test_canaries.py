@@ -34,7 +34,7 @@ from include.thresholds.ad_hoc import request_proposals
 from include.thresholds.request import Request
 from include.verification.decision import decision_problems
 from include.watch.canary_step import canary_finding
-from tests.ledger.publishing import BR, CONFIG, DAY, DE, carry_out, in_force, project_in, proposal, rows_of
+from tests.ledger.publishing import BR, CONFIG, DAY, DE, LOADED, carry_out, in_force, project_in, proposal, rows_of
 from tests.warehouse.reference import permanent_hash
 from tests.watch.test_collect import drawn, passed
 
@@ -266,6 +266,31 @@ def test_a_canary_waits_while_a_proposal_would_change_its_cell_and_in_a_freeze(p
     assert stage.advance_canaries(project, day).startswith("published")
 
 
+def test_what_no_certificate_allows_is_withdrawn_the_day_after_an_upgrade_and_what_one_allows_stays(tmp_path):
+    """A ledger whose cells started with a remove_at, under the shipped rule that they may not."""
+    project = project_in(tmp_path)
+    carry_out(project, [proposal("p1", DE)])
+    label(project, 1, right=0, wrong=3)
+    day, upgraded = DAY + timedelta(days=1), replace(project, config=LOADED)
+    row = of_br(stage.daily_proposals(upgraded, day))
+    assert (row["current_remove_at"], row["proposed_remove_at"], row["status"]) == (0.98, 1.0, "within_limits")
+    assert "no certificate ever allowed" in row["verdicts"]
+    assert kept(of_br(stage.daily_proposals(project, day))) == 0.98, "as configured, it stays"
+    carry_out(project, [proposal("p2")])
+    assert kept(of_br(stage.daily_proposals(upgraded, day))) == 0.95
+
+
+def test_a_request_on_the_day_of_a_cells_first_certificate_knows_it(tmp_path):
+    """The ledger of that day counts for a request, where the daily run starts from the day before."""
+    project = project_in(tmp_path)
+    label(project, 1, right=0, wrong=3)
+    day, upgraded = DAY + timedelta(days=1), replace(project, config=LOADED)
+    carry_out(project, [proposal("p3", current=(0.98, 0.8))], day)
+    asked = Request(("violence",), ("BR",), {"violence": 0.95}, None, True, False, "complaints", None)
+    stored = {"origin": "run", "day": day.isoformat(), **asked.to_json()}
+    assert kept(of_br(request_proposals(upgraded, stored, rows_of(project)))) == 0.95
+
+
 def test_the_daily_run_leaves_a_cell_with_a_canary_alone(project):
     for n in range(1, 10):
         label(project, n, right=20, wrong=0)
@@ -299,6 +324,12 @@ def test_a_remove_at_that_rises_does_not_wait_for_a_canary(project):
     row = of_br(stage.daily_proposals(project, DAY + timedelta(days=9)))
     assert row["proposed_remove_at"] > row["current_remove_at"] == 0.96, "no label lies below 0.97"
     assert '"canary"' not in row["verdicts"]
+
+
+def kept(row: Any) -> float:
+    """The remove_at of a proposal that leaves it."""
+    assert pd.isna(row["proposed_remove_at"]) or row["proposed_remove_at"] == row["current_remove_at"]
+    return row["current_remove_at"]
 
 
 def of_br(rows: pd.DataFrame) -> Any:

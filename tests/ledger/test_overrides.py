@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from include.contract.tables import CELL
 from include.ledger.chain import in_order, verify
+from include.ledger.in_force import without_certificate
 from include.ledger.overrides import lifting, overrides
 from include.ledger.publication import Act, publish_changes
 from include.project import Project
@@ -28,6 +30,23 @@ def override(project: Project, identity: str, remove_at: float, current: tuple[f
     change = proposal(identity, remove_at=remove_at, current=current, origin=identity)
     result = carry_out(project, [change], kind="ad_hoc", requester="ana", reason="election", expires_on=until)
     assert result.outcome == "published"
+
+
+def test_a_certificate_allows_its_remove_at_and_higher_ones_for_as_long_as_it_lasts(project):
+    def uncertified(*levels: float) -> set[float]:
+        cells = [{**dict(zip(CELL, BR, strict=True)), "remove_at": at, "review_at": 0.5} for at in levels]
+        chain = in_order(rows_of(project))
+        return {at for at, cell in zip(levels, cells, strict=True) if without_certificate(chain, pd.DataFrame([cell]))}
+
+    assert uncertified(0.5, 0.98, 1.0) == {0.5, 0.98}, "what a cell started with has none; nothing needs none"
+    carry_out(project, [proposal("p1") | {"bound": None}])
+    assert uncertified(0.95, 1.0) == {0.95}, "a change that rests on no certificate"
+    carry_out(project, [proposal("p2", remove_at=0.94, current=(0.95, 0.7))], DAY + timedelta(days=1))
+    assert uncertified(0.93, 0.94, 0.99) == {0.93}
+    override(project, "a", 0.9, (0.94, 0.7))
+    assert uncertified(0.9) == set(), "while it holds the cell"
+    lift(project, LAST)
+    assert uncertified(0.9, 0.94) == {0.9}
 
 
 def lift(project: Project, day: date):

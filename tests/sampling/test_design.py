@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,8 +13,10 @@ from hypothesis import strategies as st
 from include.config.load import load_config
 from include.config.model import Config
 from include.contract.tables import CELL, TABLES
+from include.ledger.in_force import thresholds_before
 from include.sampling.allocation import inclusion_probabilities, neyman, share_out
 from include.sampling.design import design
+from tests.history import History
 
 NO_CURVE = pd.DataFrame({name: [] for name in (*CELL, "bin", "p_violating")})
 CELLS = [
@@ -378,3 +382,15 @@ GOOD = histogram(CELLS[-2:], FALLING)
 def test_bad_input_is_refused_by_name(population, limits, known, message):
     with pytest.raises(ValueError, match=message):
         design(population, limits, known, config())
+
+
+def test_in_shadow_mode_what_would_be_removed_is_drawn_as_what_is_removed(tmp_path: Path) -> None:
+    history = History(tmp_path, "calm", videos_per_day=5_000)
+    history.label_day(0)
+    project, day = history.project, history.day(0)
+    rows = project.warehouse.read("sampling_design", day, day)
+    cells = rows[list(CELL)].drop_duplicates()
+    assert (thresholds_before(project, day, cells)["remove_at"] == 1).all()
+    removed = rows[(rows["region"] == "remove") & (rows["programme"] == "audit")]
+    assert (removed["first_bin"] >= 980).all()
+    assert removed["expected_labels"].sum() > 0
