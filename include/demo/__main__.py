@@ -13,6 +13,7 @@ from include.demo.state import DATA, State, platform_of
 from include.local.console import quiet, shown_path
 from include.local.environment import enter_airflow
 from include.simulation.scenario import ScenarioError, load_scenario
+from include.wording import plural
 
 LOG = DATA / "demo.log"
 DAYS = 14
@@ -65,7 +66,7 @@ def _run_days(state: State, days: int) -> None:
 
             def manager(subject: str, body: str, answers: list[str] = answers) -> str:
                 del subject
-                answers.append(f"scripted manager approves {body.count(chr(10) + '| ')} changes")
+                answers.append(f"scripted manager approves {plural(body.count(chr(10) + '| '), 'change')}")
                 return "Approve"
 
             landed = platform.land_day(day)

@@ -38,14 +38,14 @@ def autonomy(data: ReportData, rows: list[dict[str, Any]]) -> Section:
             )
         )
     remark = (
-        f"{wording.count(len(waiting))} of {wording.plural(len(rows), 'cell')} without a certificate. "
+        f"{wording.count(len(waiting))} of {wording.plural(len(rows), 'cell')} have no certificate yet. "
         "In shadow mode nothing is removed automatically: what would be is "
         "reviewed, most surely violating first, and what exceeds the reviewers' minutes is allowed. A cell leaves "
         "shadow mode once each of several days in a row certifies a threshold. What is removed without a certificate "
-        "is so by the configuration (uncertified)."
+        "is so by the configuration (uncertified in policies.yaml)."
         if waiting
         else "Every cell removes by a certificate."
     )
-    headings = ("Cell", "Mode", "Would be removed a day", "of them reviewed", "allowed", "removed, uncertified")
+    headings = ("Cell", "Mode", "Would be removed a day", "Of them reviewed", "Allowed", "Removed, uncertified")
     table = PageTable("Cells without a certificate", headings, lines, frozenset({2, 3, 4, 5}))
     return Section("autonomy", "Shadow mode", remark, [table] if lines else [])
