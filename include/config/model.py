@@ -145,12 +145,23 @@ class Policy(Strict):
         return day - timedelta(days=self.window_days - 1)
 
 
+class Experts(Strict):
+    """Who takes a second look: how many minutes a day, and who they are, if known here."""
+
+    minutes: Annotated[float, Field(gt=0, le=1e8)]
+    names: Annotated[list[Reviewer], AfterValidator(_distinct)] = Field(default_factory=list)
+
+
 class Market(Strict):
-    """One market: its region, for pooling, what its reviewers can do in a day, and who they are, if known here."""
+    """One market: its region, for pooling, what its reviewers can do in a day, and who they are, if known here.
+
+    `experts`: None, nobody takes a second look.
+    """
 
     region: Name
     reviewer_minutes: Annotated[float, Field(gt=0, le=1e8)]
     reviewers: Annotated[list[Reviewer], AfterValidator(_distinct)] = Field(default_factory=list)
+    experts: Experts | None = None
 
 
 class Programmes(Strict):
@@ -168,6 +179,13 @@ class Programmes(Strict):
         return self
 
 
+class SecondLook(Strict):
+    """What goes to experts: `margin` below remove_at, answers "not violating" are; and a `random_share` of all."""
+
+    margin: Share = 0.05
+    random_share: Share = 0.05
+
+
 class Sampling(Strict):
     salt: Annotated[int, Field(ge=0, lt=2**31)]
     minutes_share: OpenShare
@@ -175,6 +193,7 @@ class Sampling(Strict):
     remove_share: Share
     allow_share: Share
     defensive_share: Share
+    second_look: SecondLook = SecondLook()
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:

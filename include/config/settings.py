@@ -21,6 +21,9 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 CONNECTION_ID = "plumbline_warehouse"
 VARIABLES = ("plumbline_output", "plumbline_mlflow_tracking_uri")
 OPTIONAL_VARIABLES = ("plumbline_anchor",)
+QUEUE_FILE, EXPERTS_FILE = "queue.csv", "experts.csv"
+"""What reviewers and experts are asked, in the queue folder of its day."""
+
 FOLDER_VARIABLES = ("plumbline_output", "plumbline_anchor")
 
 

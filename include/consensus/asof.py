@@ -12,12 +12,14 @@ The rules, applied in this order to the events that arrived on or before the day
    day of the corrected event had closed. Two that supersede each other both drop out.
 5. Of a reviewer's answers on one video for one policy, asked for one purpose, the latest (labelled_at, then event_id)
    stands. An unsure answer can thereby withdraw a vote. Purposes are estimation (the programmes audit and prevalence,
-   which ask the same question), training and golden: a reviewer who is shown a golden video again answers anew.
+   which ask the same question), training, golden and second_look: a reviewer who is shown a golden video again answers
+   anew.
 6. The consensus on a video rests on the answers given for estimation; on those for training only where there are none,
    so that a later draw for training neither displaces the estimate's draw nor changes its final answer. Answers to
    golden draws are for grading reviewers alone: their truth is known, and their draws estimate nothing.
-7. Unsure is no vote, but it is counted. A video with unsure answers only has no probability, so it has no consensus;
-   it is what `votes_asof` holds and `consensus_asof` does not.
+7. Unsure is no vote, but it is counted. A video with unsure answers only has no probability: p_violating is NULL.
+8. Experts' answers on a second look do not vote: they stand beside the consensus, as `settled`. Where experts disagree,
+   nothing is settled.
 """
 
 from __future__ import annotations
@@ -35,7 +37,15 @@ from include.evidence.golden import usable_golden
 
 _CONSENSUS = TABLES["label_consensus"]
 _ITEM = ["policy", "video_id"]
-_PURPOSE = {"audit": "estimation", "prevalence": "estimation", "training": "training", "golden": "golden"}
+_PURPOSE = {
+    "audit": "estimation",
+    "prevalence": "estimation",
+    "training": "training",
+    "golden": "golden",
+    "second_look": "second_look",
+}
+_BESIDE = ("golden", "second_look")
+"""Purposes whose answers are in no consensus."""
 
 
 def arrived_late(events: pd.DataFrame, config: Config) -> pd.Series:
@@ -52,8 +62,8 @@ def votes_asof(events: pd.DataFrame, *, day: dt.date, config: Config) -> pd.Data
         config: policies, their guideline versions and maturity.
 
     Returns:
-        policy, video_id, reviewer_id, purpose (estimation, training or golden), decision (unsure included), sampled_on
-        (datetime64) and labelled_at, sorted by the first four.
+        policy, video_id, reviewer_id, purpose (estimation, training, golden or second_look), decision (unsure
+        included), sampled_on (datetime64) and labelled_at, sorted by the first four.
     """
     events = events[_days(events["ds"]) <= pd.Timestamp(day)]
     events = events.sort_values(["ds", "source_file", "source_line"], kind="stable").drop_duplicates("event_id")
@@ -70,7 +80,7 @@ def votes_asof(events: pd.DataFrame, *, day: dt.date, config: Config) -> pd.Data
 
 def answers_that_count(answers: pd.DataFrame) -> pd.DataFrame:
     """Of `answers` (of `votes_asof`) those the consensus rests on (rule 6)."""
-    asked = answers[answers["purpose"] != "golden"]
+    asked = answers[~answers["purpose"].isin(_BESIDE)]
     estimates = asked["purpose"] == "estimation"
     estimated = estimates.groupby([asked[name] for name in _ITEM]).transform("any")
     return asked[estimates | ~estimated]
@@ -78,9 +88,10 @@ def answers_that_count(answers: pd.DataFrame) -> pd.DataFrame:
 
 def cast_votes(answers: pd.DataFrame) -> pd.DataFrame:
     """`answers` (of `votes_asof`) without the unsure, as the consensus and the reviewers' grading take them: policy,
-    item, reviewer, violating (bool) and labelled_at. Grading takes those to golden draws too, the consensus does not.
+    item, reviewer, violating (bool) and labelled_at. Grading takes those to golden draws too, the consensus does not;
+    neither takes experts' second looks.
     """
-    cast = answers[answers["decision"] != "unsure"]
+    cast = answers[(answers["decision"] != "unsure") & (answers["purpose"] != "second_look")]
     named = cast.rename(columns={"video_id": "item", "reviewer_id": "reviewer"})
     columns = ["policy", "item", "reviewer", "violating", "labelled_at"]
     return named.assign(violating=cast["decision"] == "violating")[columns].reset_index(drop=True)
@@ -106,28 +117,39 @@ def consensus_asof(
         config: policies.
         quality: `reviewer_quality` of `day`: its `action` says whose votes weigh less or are left out. None: nobody's.
     """
-    answers = answers_that_count(votes_asof(events, day=day, config=config))
+    standing = votes_asof(events, day=day, config=config)
+    answers = answers_that_count(standing)
     known = None if golden is None else usable_golden(golden, config)
     votes = cast_votes(answers)
     by_item = answers.assign(unsure=answers["decision"] == "unsure").groupby(_ITEM, as_index=False)
     counts = by_item.agg(unsure=("unsure", "sum"), sampled_on=("sampled_on", "max"))
+    settled = second_looks(standing)
     schema = empty_frame(_CONSENSUS)
     parts = [schema]
-    for policy, cast in votes.groupby("policy", sort=True):
-        settings = config.policies[str(policy)]
+    for policy, of_policy in counts.groupby("policy", sort=True):
+        settings, cast = config.policies[str(policy)], votes[votes["policy"] == policy]
         truth = None if known is None else known.loc[known["policy"] == policy, ["item", "violating"]]
-        of_policy, weights = cast, None
+        weights = None
         if quality is not None:
-            of_policy, weights = counted(cast, quality[quality["policy"] == policy])
-        items, _ = consensus(of_policy, method=settings.consensus, golden=truth, weights=weights)
+            cast, weights = counted(cast, quality[quality["policy"] == policy])
+        items, _ = consensus(cast, method=settings.consensus, golden=truth, weights=weights)
         items = items.rename(columns={"item": "video_id", "n_votes": "votes"})
-        items = items.merge(counts[counts["policy"] == policy], on="video_id", validate="one_to_one")
+        items = of_policy.merge(items, how="left", on="video_id", validate="one_to_one")
+        items = items[items["votes"].notna() | (items["unsure"] > 0)].fillna({"votes": 0})
         final = items["sampled_on"] <= pd.Timestamp(settings.final_through(day))
         items["status"] = final.map({True: "final", False: "provisional"})
         items["method"] = settings.consensus
+        items = items.merge(settled[settled["policy"] == policy].drop(columns="policy"), how="left", on="video_id")
         items["sampled_on"] = items["sampled_on"].dt.date
         parts.append(items[list(schema.columns)].astype(schema.dtypes))
     return pd.concat(parts).sort_values(["video_id", "policy"], ignore_index=True)
+
+
+def second_looks(answers: pd.DataFrame) -> pd.DataFrame:
+    """What experts settled: policy, video_id and settled, their decision. `answers`: of `votes_asof`."""
+    said = answers[(answers["purpose"] == "second_look") & (answers["decision"] != "unsure")]
+    found = said.rename(columns={"decision": "settled"})[[*_ITEM, "settled"]].drop_duplicates()
+    return found.drop_duplicates(_ITEM, keep=False)
 
 
 def _closed_on(events: pd.DataFrame, config: Config) -> pd.Series:

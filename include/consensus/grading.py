@@ -76,6 +76,7 @@ def contradicted(items: pd.DataFrame, golden: pd.DataFrame | None, config: Confi
         policy, golden_labels, sensitivity, specificity and contradiction: what fails, None where nothing does. One row
         for each policy with golden labels among its items, sorted.
     """
+    items = items[items["p_violating"].notna()]
     votes = items.rename(columns={"video_id": "item"})[["policy", "item"]]
     votes = votes.assign(reviewer="consensus", violating=items["p_violating"].to_numpy() > 0.5)
     rows = reviewer_quality(votes, golden=golden)

@@ -99,9 +99,11 @@ OUTCOME_MEASURES = (
     "violative_views_prevented_change",
     "enforced_removes",
 )
-PROGRAMMES = ("audit", "prevalence", "golden", "training")
+PROGRAMMES = ("audit", "prevalence", "golden", "training", "second_look")
 ESTIMATING_PROGRAMMES = ("audit", "prevalence")
 """Those whose draws estimates rest on; `inclusion_probability` in review_sample is that of their union."""
+RANDOM, DECISIVE = "random", "decisive"
+"""Strata of the programme second_look: draws settled whatever reviewers said, and those settled for what they said."""
 _REGIONS = ("no_score", "allow", "review", "remove", "any")
 
 
@@ -374,13 +376,24 @@ _OWNED = (
         (
             _VIDEO,
             _POLICY,
-            _probability("p_violating", "Probability that the video violates the policy"),
+            _probability(
+                "p_violating",
+                "Probability that it violates the policy; NULL: only unsure answers",
+                nullable=True,
+            ),
             _count("votes", "Votes counted (unsure answers are not)"),
             _count("unsure", "Unsure answers"),
             _probability("agreement", "Share of pairs of votes that agree; NULL with one vote", nullable=True),
             Column("status", "STRING", "final once the maturity window passed", allowed=("provisional", "final")),
             Column("method", "STRING", "Consensus method of the policy"),
             Column("sampled_on", "DATE", "Day whose sample holds the video"),
+            Column(
+                "settled",
+                "STRING",
+                "What experts said on a second look; NULL: nothing, unsure, or they disagree",
+                nullable=True,
+                allowed=("violating", "not_violating"),
+            ),
         ),
         key=("video_id", "policy"),
         large=True,

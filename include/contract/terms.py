@@ -131,6 +131,10 @@ class Reason(Term):
     SUPERSEDES_ITSELF = "supersedes_itself", "The event claims to correct itself."
     VIDEO_NOT_SAMPLED = "video_not_sampled", "No sample of the window holds the video for this policy."
     OTHER_SAMPLE = "other_sample", "sample_id is given, but is not a draw of this video for this policy."
+    NOT_AN_EXPERT = (
+        "not_an_expert",
+        "It answers a second look, which the configuration leaves to the experts it names for the market.",
+    )
     LABELLED_BEFORE_SAMPLED = (
         "labelled_before_sampled",
         "The label is not from a day after a day whose sample holds it.",

@@ -46,7 +46,9 @@ def mature_draws(
         day, config: as of when, and each policy's window and maturity.
 
     Returns:
-        The columns of `review_sample`, sampled_on (the day of the draw) and p_violating, NaN without a final answer.
+        The columns of `review_sample`, sampled_on (the day of the draw), p_violating (NaN without a final answer),
+        undecided (all that answered finally are unsure) and settled (1 or 0, as experts said on a second look; NaN:
+        nothing).
     """
     draws = drawn[drawn["programme"].isin(programmes)].rename(columns={"ds": "sampled_on"})
     draws = draws.sort_values("programme", kind="stable")  # of two the same every time
@@ -57,10 +59,15 @@ def mature_draws(
         for policy, sampled in zip(draws["policy"], draws["sampled_on"], strict=True)
     ]
     draws = draws[np.array(in_window, dtype=bool)]
-    final = consensus["p_violating"].where(consensus["status"] == "final")
-    answers = consensus[["video_id", "policy", "sampled_on"]].assign(p_violating=final)
+    final = consensus["status"] == "final"
+    answers = consensus[["video_id", "policy", "sampled_on"]].assign(
+        p_violating=consensus["p_violating"].where(final),
+        undecided=final & consensus["p_violating"].isna(),
+        settled=consensus["settled"].map({"violating": 1.0, "not_violating": 0.0}).astype(float),
+    )
     rows = draws.merge(answers.rename(columns={"sampled_on": "about"}), how="left", on=["video_id", "policy"])
-    return rows[rows["about"].isna() | (rows["about"] == rows["sampled_on"])].drop(columns="about")
+    rows = rows[rows["about"].isna() | (rows["about"] == rows["sampled_on"])].drop(columns="about")
+    return rows.assign(undecided=rows["undecided"].eq(True))
 
 
 def response_rates(draws: pd.DataFrame) -> pd.DataFrame:

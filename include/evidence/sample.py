@@ -8,29 +8,57 @@ import numpy as np
 import pandas as pd
 
 from include.contract.sample import ProbabilitySample
-from include.contract.tables import CELL, ESTIMATING_PROGRAMMES
+from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, RANDOM
 from include.evidence.accepted import accepted, window_start
 from include.evidence.golden import usable_golden
 from include.evidence.response import adjusted_for_response, mature_draws
 from include.project import Project
 
+_ITEM = ["policy", "video_id"]
 _DRAW = ["video_id", "policy", "sampled_on", "model_version"]
 
 
 def labelled_sample(project: Project, day: date) -> ProbabilitySample:
-    """Draws of each policy's window, by the programmes estimates rest on, that have a final consensus as of `day`.
+    """What estimates rest on: each policy's window of draws that have a final consensus of reviewers as of `day`.
 
-    Columns of `review_sample`, p_violating, golden (what experts say, 1 or 0; NaN: nothing) and sampled_on (the day of
-    the draw), sorted by cell, day and video. A video drawn by both programmes counts once, with the probability of
-    their union; one drawn on several days counts once, on the day its consensus is about. Inclusion probabilities are
-    those of being drawn and answered, see `include.evidence.response`.
+    Columns of `review_sample`, p_violating, golden (what experts say, 1 or 0, of the draws that they were asked about
+    by chance; NaN: nothing) and sampled_on (the day of the draw), sorted by cell, day and video. A video drawn by both
+    programmes counts once, with the probability of their union; one drawn on several days counts once, on the day its
+    consensus is about. Inclusion probabilities are those of being drawn and answered, see `include.evidence.response`.
     """
-    rows = adjusted_for_response(_mature_draws(project, day, ESTIMATING_PROGRAMMES))
+    return _answered(_with_experts(project, day).drop(columns=["undecided", "settled"]))
+
+
+def certifying_sample(project: Project, day: date) -> ProbabilitySample:
+    """What certificates rest on: `labelled_sample`, with what experts settled in the place of the consensus.
+
+    `consensus` is what reviewers said of a draw, `p_violating` what experts said, asked or unasked, and elsewhere the
+    same. A draw about which reviewers were only unsure, and experts said nothing, is kept and marked `undecided`: it
+    has a p_violating of 0, since no certificate may rest on the hope that it violates.
+    """
+    rows = _with_experts(project, day)
     known = usable_golden(project.warehouse.read("golden_labels", end=day), project.config)
     truth = dict(zip(zip(known["policy"], known["item"], strict=True), known["violating"].astype(float), strict=True))
     items = zip(rows["policy"], rows["video_id"], strict=True)
-    rows["golden"] = np.array([truth.get(item, np.nan) for item in items], dtype=float)
+    unasked = pd.Series([truth.get(item, np.nan) for item in items], rows.index, dtype=float)
+    rows["settled"] = rows["settled"].fillna(unasked).where(rows["p_violating"].notna() | rows["undecided"])
+    rows["undecided"] &= rows["settled"].isna()
+    certain = rows["settled"].fillna(rows["p_violating"]).mask(rows["undecided"], 0.0)
+    return _answered(rows.assign(consensus=rows["p_violating"], p_violating=certain).drop(columns="settled"))
+
+
+def _answered(rows: pd.DataFrame) -> ProbabilitySample:
+    rows = adjusted_for_response(rows)
     return probability_sample(rows.sort_values([*CELL, "sampled_on", "video_id"], ignore_index=True))
+
+
+def _with_experts(project: Project, day: date) -> pd.DataFrame:
+    """`mature_draws` with golden."""
+    drawn, consensus = _drawn_and_answered(project, day)
+    rows = mature_draws(drawn, consensus, day=day, config=project.config)
+    by_chance = drawn.loc[(drawn["programme"] == "second_look") & (drawn["stratum"] == RANDOM), _ITEM]
+    chosen = pd.MultiIndex.from_frame(rows[_ITEM]).isin(pd.MultiIndex.from_frame(by_chance))
+    return rows.assign(golden=rows["settled"].where(chosen))
 
 
 def probability_sample(rows: pd.DataFrame) -> ProbabilitySample:
@@ -53,9 +81,14 @@ def training_picks(project: Project, day: date) -> pd.DataFrame:
 
 
 def _mature_draws(project: Project, day: date, programmes: tuple[str, ...]) -> pd.DataFrame:
+    drawn, consensus = _drawn_and_answered(project, day)
+    rows = mature_draws(drawn, consensus, programmes=programmes, day=day, config=project.config)
+    return rows.drop(columns=["undecided", "settled"])
+
+
+def _drawn_and_answered(project: Project, day: date) -> tuple[pd.DataFrame, pd.DataFrame]:
     drawn = accepted(project, "review_sample", "sample", window_start(project, day), day)
-    consensus = accepted(project, "label_consensus", "consensus", day, day)
-    return mature_draws(drawn, consensus, programmes=programmes, day=day, config=project.config)
+    return drawn, accepted(project, "label_consensus", "consensus", day, day)
 
 
 def of_cells(sample: ProbabilitySample, cells: pd.DataFrame) -> ProbabilitySample:

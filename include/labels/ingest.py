@@ -6,7 +6,8 @@
 - *Sampled.* A day's sample is drawn when the day is over, so a label belongs to the latest draw of its video and
   policy before the day it was made (`sampled_on`, `programme`). A sample_id, where given, must be one of these draws
   and says which programme asked. Without one, of the programmes that drew the video on that latest day the first of
-  `PROGRAMMES_BY_PRECEDENCE` is taken to have asked.
+  `PROGRAMMES_BY_PRECEDENCE` is taken to have asked, but never a second look: only who was asked for one knows its
+  sample_id, and where the configuration names a market's experts, nobody else answers it.
 - *Garbage.* A file in which more than `gates.max_reject_share` of at least `gates.garbage_min_lines` events are refused
   is set aside as a whole: the events that look right were written by the same hand. Repeats are judged afterwards, so
   that no event of a good file falls as the repeat of one set aside, and a file sent twice is no garbage.
@@ -28,6 +29,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from include.config.model import Config
 from include.contract.schema import empty_frame
@@ -41,7 +43,7 @@ _REJECTS = TABLES["label_rejects"]
 _CONTENT = [name for name in FIELDS if name != "event_id"]
 _ORDER = ["source_file", "source_line"]
 
-PROGRAMMES_BY_PRECEDENCE = ("audit", "prevalence", "training", "golden")
+PROGRAMMES_BY_PRECEDENCE = ("audit", "prevalence", "training", "golden", "second_look")
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def ingest(
     verdicts.refuse(
         events["supersedes"] == events["event_id"], Reason.SUPERSEDES_ITSELF, "supersedes", fields["supersedes"]
     )
-    events[["sampled_on", "programme"]] = _draw_answered(events, sample, verdicts)
+    events[["sampled_on", "programme"]] = _draw_answered(events, sample, verdicts, config)
     _set_garbage_aside(rows, refused, verdicts, config)
     _refuse_repeats(events, prior_events, day, verdicts)
 
@@ -128,13 +130,13 @@ def _typed(fields: pd.DataFrame, verdicts: Verdicts, config: Config, sampled: Co
     return fields.assign(video_id=ids, labelled_at=labelled_at)
 
 
-def _draw_answered(events: pd.DataFrame, sample: pd.DataFrame, verdicts: Verdicts) -> pd.DataFrame:
+def _draw_answered(events: pd.DataFrame, sample: pd.DataFrame, verdicts: Verdicts, config: Config) -> pd.DataFrame:
     """sampled_on and programme of the draw each event answers, NaT where refused."""
     draws = pd.DataFrame(
         {
             "video_id": sample["video_id"].astype("int64"),
             # Not as pandas strings: merging an empty column of those that came from a file fails (pandas 3.1).
-            **{name: sample[name].astype("object") for name in ("policy", "sample_id", "programme")},
+            **{name: sample[name].astype("object") for name in ("policy", "sample_id", "programme", "market")},
             "sampled_on": pd.to_datetime(sample["ds"]).astype("datetime64[us]"),
         }
     )
@@ -151,6 +153,8 @@ def _draw_answered(events: pd.DataFrame, sample: pd.DataFrame, verdicts: Verdict
     unknown = events["sample_id"].notna() & named_by.isna()
     verdicts.refuse(unknown, Reason.OTHER_SAMPLE, "sample_id", events["sample_id"])
 
+    _refuse_outsiders(events, draws, (named_by == "second_look").to_numpy(), verdicts, config)
+
     labelled_on = events["labelled_at"].dt.tz_localize(None).dt.floor("D")
     labelled = events[video].assign(programme=named_by, labelled_on=labelled_on)[verdicts.open]
     labelled = labelled.astype({"policy": "object", "programme": "object"})
@@ -160,7 +164,7 @@ def _draw_answered(events: pd.DataFrame, sample: pd.DataFrame, verdicts: Verdict
     latest = pd.concat(
         [
             _latest(labelled[asked], draws, [*video, "programme"]),
-            _latest(labelled[~asked].drop(columns="programme"), draws, video),
+            _latest(labelled[~asked].drop(columns="programme"), draws[draws["programme"] != "second_look"], video),
         ]
     ).reindex(events.index)
     verdicts.refuse(
@@ -170,6 +174,18 @@ def _draw_answered(events: pd.DataFrame, sample: pd.DataFrame, verdicts: Verdict
         events["labelled_at"].astype("str"),
     )
     return latest
+
+
+def _refuse_outsiders(
+    events: pd.DataFrame, draws: pd.DataFrame, second_look: NDArray[np.bool_], verdicts: Verdicts, config: Config
+) -> None:
+    """Refuse answers to a second look by anybody but the experts of its market, where the configuration names them."""
+    named = {name: market.experts.names for name, market in config.markets.items() if market.experts}
+    market_of = draws.drop_duplicates("sample_id").set_index("sample_id")["market"]
+    people = [named.get(market) or [] for market in market_of.reindex(events["sample_id"])]
+    outsider = [bool(known) and who not in known for known, who in zip(people, events["reviewer_id"], strict=True)]
+    refused = second_look & np.array(outsider, dtype=bool)
+    verdicts.refuse(refused, Reason.NOT_AN_EXPERT, "reviewer_id", events["reviewer_id"])
 
 
 def _latest(labelled: pd.DataFrame, draws: pd.DataFrame, by: list[str]) -> pd.DataFrame:

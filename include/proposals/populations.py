@@ -9,8 +9,8 @@ the chance of a wrong one may, in the worst case, be up to three times as large.
 
 Where experts settled enough draws of the markets it speaks for, the certificate of remove_at speaks
 for true labels (`reviewer_error`), and `basis` is golden; elsewhere it speaks for the reviewers' consensus. Recall is
-that of the consensus: reviewers who overlook a share of what violates, whatever its score, do not change it, and false
-alarms, which mostly score low, only make it look worse.
+that of the labels: reviewers who overlook a share of what violates, whatever its score, hardly change it, and false
+alarms, which mostly score low, only make it look worse. A draw nobody was sure about counts against either goal.
 """
 
 from __future__ import annotations
@@ -120,6 +120,8 @@ def _decide(sample: pd.DataFrame, aim: Aim, config: Config, metric: str) -> Deci
         return certify_precision(sample, aim, policy.limits.lowest_remove_at)
     # Videos without a score are found if they go to review, and missed otherwise.
     scored = sample.assign(score=sample["score"].fillna(1.0 if policy.no_score == "review" else 0.0))
+    if "undecided" in sample:  # against the goal: each counts as violating and missed
+        scored.loc[sample["undecided"], ["score", "p_violating"]] = [0.0, 1.0]
     goal = Goal("recall", at_least=policy.target_recall)
     edges = _edges(policy.limits.lowest_review_at)
     return certify(scored, goal, confidence=policy.confidence, candidates=edges)

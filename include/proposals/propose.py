@@ -55,7 +55,8 @@ def propose(
     Args:
         sample: labelled draws of the window: policy, market, model_version, sample_id, score in [0, 1] or missing,
             views >= 0, inclusion_probability in (0, 1], p_violating in [0, 1]; where experts settled some, also
-            video_id and golden (1, 0, or NaN: not settled). Further columns count as evidence.
+            video_id, golden (1, 0, or NaN: not settled) and consensus; where nobody was sure of some, undecided (bool).
+            Further columns count as evidence.
         histogram: score_histogram of the newest day.
         current: thresholds in force: policy, market, model_version, remove_at, review_at.
         config: targets, limits, guardrails and staffed minutes.
@@ -80,7 +81,7 @@ def propose(
         )
         for policy, version in sorted(set(current[["policy", "model_version"]].itertuples(index=False, name=None)))
     }
-    curves = curve_by_cell(sample, sorted(set(current[list(CELL)].itertuples(index=False, name=None))))
+    curves = curve_by_cell(_decided(sample), sorted(set(current[list(CELL)].itertuples(index=False, name=None))))
     plans = []
     for row in current.sort_values(list(CELL)).to_dict("records"):
         cell = (row["policy"], row["market"], row["model_version"])
@@ -224,6 +225,11 @@ def _digest(*frames: pd.DataFrame) -> str:
         lines = frame[columns].to_csv(index=False, header=False).splitlines()
         digest.update("\n".join([",".join(columns), *sorted(lines)]).encode())
     return digest.hexdigest()
+
+
+def _decided(sample: ProbabilitySample) -> ProbabilitySample:
+    """The draws about which somebody was sure."""
+    return ProbabilitySample(sample[~sample["undecided"]]) if "undecided" in sample else sample
 
 
 def _check(sample: pd.DataFrame, current: pd.DataFrame, config: Config) -> None:

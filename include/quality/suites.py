@@ -377,7 +377,15 @@ def consensus(rows: pd.DataFrame) -> list[Judged]:
     if not _has_columns(table.name, rows):
         return [contract(table, rows)]
     answered = between("answers", 1, about="votes, unsure", description="every row rests on at least one answer")
-    return [contract(table, rows.assign(answers=rows["votes"] + rows["unsure"]), answered)]
+    said = null(
+        "unexplained",
+        about="p_violating, votes",
+        description="p_violating is there just where a vote counts",
+    )
+    answers = rows["votes"] + rows["unsure"]
+    wrong = (rows["p_violating"].isna() != (rows["votes"] == 0)) & (answers > 0)
+    judged = rows.assign(answers=answers, unexplained=rows["votes"].where(wrong))
+    return [contract(table, judged, answered, said)]
 
 
 def consensus_on_golden(rows: pd.DataFrame) -> list[Judged]:
@@ -670,7 +678,8 @@ def _sizes(drawn: pd.DataFrame, design: pd.DataFrame) -> pd.DataFrame:
 
 def _minutes(design: pd.DataFrame, config: Config) -> pd.DataFrame:
     """Expected reviewer minutes by market, and what part of the audit's budget they are."""
-    minutes = design.groupby("market")["expected_minutes"].sum().reset_index()
+    reviewers = design[design["programme"] != "second_look"]  # experts have minutes of their own
+    minutes = reviewers.groupby("market")["expected_minutes"].sum().reset_index()
     budget = {name: market.reviewer_minutes * config.sampling.minutes_share for name, market in config.markets.items()}
     minutes["budget"] = minutes["market"].map(budget).astype("float64")
     return minutes.assign(budget_used=minutes["expected_minutes"] / minutes["budget"])

@@ -16,7 +16,7 @@ from include.contract.grid import first_bin
 from include.contract.tables import CELL, N_BINS
 from include.evidence.accepted import accepted, window_start
 from include.evidence.enforcement import enforced
-from include.evidence.sample import labelled_sample
+from include.evidence.sample import certifying_sample
 from include.ledger.canaries import canaries
 from include.ledger.chain import in_order
 from include.ledger.in_force import without_certificate
@@ -55,7 +55,7 @@ def report_data(project: Project, day: date, *, origin: str = DAILY, title: str 
         ledger=warehouse.read("threshold_ledger", day, day),
         reviewers=warehouse.read("reviewer_quality", day, day),
         agreement=warehouse.read("label_agreement", day, day),
-        curves=certified_curves(project, labelled_sample(project, day), histogram),
+        curves=certified_curves(project, certifying_sample(project, day), histogram),
         sample_counts=sample_counts(project, day),
         outcomes=warehouse.read("forecast_outcomes", day - timedelta(days=OUTCOME_DAYS - 1), day),
         completeness=warehouse.read("label_completeness", day, day),

@@ -52,7 +52,8 @@ def loads(data: ReportData, rows: list[dict[str, Any]]) -> list[Load]:
     """
     if data.origin != DAILY:
         return []
-    audit = data.design.groupby("market")["expected_minutes"].sum().to_dict()
+    reviewers = data.design[data.design["programme"] != "second_look"]
+    audit = reviewers.groupby("market")["expected_minutes"].sum().to_dict()
     queue: dict[str, float] = {}
     for row in rows:
         minutes = after(row, "reviews") * data.config.policies[row["policy"]].minutes_per_label

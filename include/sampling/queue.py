@@ -1,4 +1,4 @@
-"""The review queue: what reviewers are asked, without anything that would sway them.
+"""The queues of reviewers and experts: what they are asked, without anything that would sway them.
 
 Neither the score nor what follows from it is in the queue, nor why a video was drawn: a golden item looks like any
 other.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from heapq import nsmallest
 
 import pandas as pd
@@ -54,16 +55,37 @@ def review_queue(drawn: pd.DataFrame, config: Config, *, answered: pd.DataFrame)
         each=[policy.minutes_per_label for policy in settings],
         order=[hashlib.sha256(sample_id.encode()).hexdigest() for sample_id in asked["sample_id"]],
     ).sort_values("order", ignore_index=True)
-    assigned = _assigned(queue, config, answered)
-    known = queue["market"].map({name: bool(market.reviewers) for name, market in config.markets.items()})
+    return _assigned_to(queue, {name: market.reviewers for name, market in config.markets.items()}, answered)
+
+
+def expert_queue(drawn: pd.DataFrame, config: Config, *, answered: pd.DataFrame) -> pd.DataFrame:
+    """`review_queue` for experts: each row to one of those the market names, if it names any, who did not answer it.
+
+    `drawn`: rows of `review_sample` of the programme second_look.
+    """
+    settings = drawn["policy"].map(config.policies)
+    queue = drawn.assign(
+        guideline_version=[policy.guideline_version for policy in settings],
+        overlap=1,
+        each=[policy.minutes_per_label for policy in settings],
+        order=[hashlib.sha256(sample_id.encode()).hexdigest() for sample_id in drawn["sample_id"]],
+    ).sort_values("order", ignore_index=True)
+    rosters = {name: market.experts.names if market.experts else [] for name, market in config.markets.items()}
+    return _assigned_to(queue, rosters, answered)
+
+
+def _assigned_to(queue: pd.DataFrame, rosters: Mapping[str, Sequence[str]], answered: pd.DataFrame) -> pd.DataFrame:
+    """The finished queue, its rows assigned to the people of their market, where these are known."""
+    assigned = _assigned(queue, rosters, answered)
+    known = queue["market"].map({name: bool(people) for name, people in rosters.items()})
     queue["overlap"] = queue["overlap"].where(~known.astype(bool), [len(names) for names in assigned])
     queue["minutes"] = queue["each"] * queue["overlap"]
     queue["assigned_to"] = [SEPARATOR.join(names) for names in assigned]
     return queue.loc[queue["overlap"] > 0, list(COLUMNS)].reset_index(drop=True)
 
 
-def _assigned(queue: pd.DataFrame, config: Config, answered: pd.DataFrame) -> list[list[str]]:
-    """The reviewers of each row, in the order of the queue."""
+def _assigned(queue: pd.DataFrame, rosters: Mapping[str, Sequence[str]], answered: pd.DataFrame) -> list[list[str]]:
+    """The people of each row, in the order of the queue."""
     answers: dict[tuple[int, str], set[str]] = defaultdict(set)
     seen: dict[int, set[str]] = defaultdict(set)
     for video, policy, reviewer in answered[["video_id", "policy", "reviewer_id"]].itertuples(index=False, name=None):
@@ -73,7 +95,7 @@ def _assigned(queue: pd.DataFrame, config: Config, answered: pd.DataFrame) -> li
     result = []
     columns = ["video_id", "policy", "market", "overlap", "each"]
     for video, policy, market, overlap, each in queue[columns].itertuples(index=False, name=None):
-        free = [name for name in config.markets[market].reviewers if name not in answers[video, policy]]
+        free = [name for name in rosters[market] if name not in answers[video, policy]]
         ranked = nsmallest(overlap, ((name in seen[video], minutes[name], place) for place, name in enumerate(free)))
         chosen = [free[place] for *_, place in ranked]
         for name in chosen:

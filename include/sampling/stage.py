@@ -8,9 +8,11 @@ from datetime import date, timedelta
 import pandas as pd
 
 from include.config.model import Config
+from include.config.settings import EXPERTS_FILE, QUEUE_FILE
 from include.contract.tables import CELL, TABLES
 from include.evidence.accepted import accepted, window_start
 from include.evidence.calibration import calibrate
+from include.evidence.golden import usable_golden
 from include.evidence.sample import labelled_sample
 from include.files import write_whole
 from include.ledger.in_force import thresholds_before
@@ -22,7 +24,8 @@ from include.sampling.draw import draw_parameters, sample_rows
 from include.sampling.golden import LOOKBACK_DAYS, draw_golden, golden_design, golden_pool
 from include.sampling.label_studio import labelling_configuration, tasks
 from include.sampling.profile import id_mask, score_histogram, score_profile
-from include.sampling.queue import review_queue
+from include.sampling.queue import expert_queue, review_queue
+from include.sampling.second_look import draw_second_look, second_look_design, second_look_pool
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +66,8 @@ def design_sample(project: Project, day: date) -> None:
     in_force = thresholds_before(project, day, cells)
     strata = design(histogram, _with_shadows(in_force, project.config), calibration, project.config)
     golden = golden_design(_golden_pool(project, day), project.config)
-    strata = strata if golden.empty else pd.concat([strata, golden], ignore_index=True)
+    looks = second_look_design(_second_look_pool(project, day), project.config)
+    strata = pd.concat([strata, *(part for part in (golden, looks) if len(part))], ignore_index=True)
     project.warehouse.replace("sampling_design", day, strata)
     for programme, part in strata.groupby("programme"):
         log.info("%s: %d strata, %.0f labels expected", programme, len(part), part["expected_labels"].sum())
@@ -83,7 +87,9 @@ def drawn_sample(project: Project, day: date) -> pd.DataFrame:
     strata = project.warehouse.read("sampling_design", day, day)
     drawn = project.warehouse.query("draw", draw_parameters(strata, day, project.config.sampling.salt))
     golden = draw_golden(_golden_pool(project, day), strata, project.config, day)
-    return sample_rows(drawn if golden.empty else pd.concat([drawn, golden], ignore_index=True), day)
+    looks = draw_second_look(_second_look_pool(project, day), strata)
+    parts = [drawn, *(part for part in (golden, looks) if len(part))]
+    return sample_rows(pd.concat(parts, ignore_index=True), day)
 
 
 def gate_sample(project: Project, day: date) -> None:
@@ -94,18 +100,27 @@ def gate_sample(project: Project, day: date) -> None:
 
 
 def export_review_queue(project: Project, day: date) -> None:
-    """The day's review queue, as files for the review tool: CSV, and Label Studio's tasks with their configuration."""
+    """The day's queues, as files for the review tool: CSV, and Label Studio's tasks with their configuration.
+
+    The reviewers' queue, and that of the experts who take a second look, which names neither.
+    """
     drawn = project.warehouse.read("review_sample", day, day)
     answered = accepted(project, "label_events", "labels", window_start(project, day), day - timedelta(days=1))
-    queue = review_queue(drawn, project.config, answered=answered)
     folder = project.settings.queue / f"ds={day}"
     write_whole(folder / "label_studio.xml", labelling_configuration().encode())
-    write_whole(folder / "label_studio.json", tasks(queue, project.config).encode())
-    write_whole(folder / "queue.csv", queue.to_csv(index=False, lineterminator="\n").encode())
-    minutes = pd.Series(queue["minutes"]).sum()
-    log.info("Exported %d reviews, %.0f reviewer minutes, to %s", len(queue), minutes, folder)
-    if nobody := len(drawn.drop_duplicates(["video_id", "policy"])) - len(queue):
-        log.warning("%d videos are not asked: everybody on the roster has answered them before", nobody)
+    looks = drawn["programme"] == "second_look"
+    for rows, queued, csv, studio in (
+        (drawn[~looks], review_queue, QUEUE_FILE, "label_studio.json"),
+        (drawn[looks], expert_queue, EXPERTS_FILE, "label_studio_experts.json"),
+    ):
+        queue = queued(rows, project.config, answered=answered)
+        write_whole(folder / studio, tasks(queue, project.config).encode())
+        write_whole(folder / csv, queue.to_csv(index=False, lineterminator="\n").encode())
+        log.info(
+            "Exported %d reviews, %.0f minutes, to %s", len(queue), pd.Series(queue["minutes"]).sum(), folder / csv
+        )
+        if nobody := len(rows.drop_duplicates(["video_id", "policy"])) - len(queue):
+            log.warning("%d videos are not asked: everybody on the roster has answered them before", nobody)
 
 
 def _with_shadows(in_force: pd.DataFrame, config: Config) -> pd.DataFrame:
@@ -113,6 +128,20 @@ def _with_shadows(in_force: pd.DataFrame, config: Config) -> pd.DataFrame:
     shadow = in_force["policy"].map({name: policy.initial.remove_at for name, policy in config.policies.items()})
     would = shadow.where(shadow > in_force["review_at"], in_force["review_at"])
     return in_force.assign(remove_at=in_force["remove_at"].where(in_force["remove_at"] < 1, would))
+
+
+def _second_look_pool(project: Project, day: date) -> pd.DataFrame:
+    yesterday = day - timedelta(days=1)
+    drawn = accepted(project, "review_sample", "sample", window_start(project, day), yesterday)
+    consensus = accepted(project, "label_consensus", "consensus", yesterday, yesterday)
+    known = usable_golden(project.warehouse.read("golden_labels", end=yesterday), project.config)
+    cells = drawn[list(CELL)].drop_duplicates(ignore_index=True)
+    cells = cells[
+        cells["policy"].isin(list(project.config.policies)) & cells["market"].isin(list(project.config.markets))
+    ]
+    in_force = _with_shadows(thresholds_before(project, day, cells), project.config)
+    known = known.rename(columns={"item": "video_id"})
+    return second_look_pool(drawn, consensus, in_force, project.config, known=known, day=day)
 
 
 def _golden_pool(project: Project, day: date) -> pd.DataFrame:

@@ -17,12 +17,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from include.config.settings import EXPERTS_FILE, QUEUE_FILE
 from include.contract.grid import bin_of, first_bin, reaches
 from include.contract.tables import N_BINS, TABLES
 from include.simulation.enforcement import APPEAL_DAYS, actions, appeals, days_before, read_thresholds
 from include.simulation.landing import write_csv, write_json_lines, write_scores
 from include.simulation.population import ID_SHIFT, Scores, Videos, broken, content, scores, uploads
-from include.simulation.reviewers import GOLDEN_DAYS, HORIZON_DAYS, answers, golden, read_queue, with_garbage
+from include.simulation.reviewers import (
+    GOLDEN_DAYS,
+    HORIZON_DAYS,
+    answers,
+    expert_answers,
+    golden,
+    read_queue,
+    with_garbage,
+)
 from include.simulation.scenario import BrokenFeed, Scenario
 from include.warehouse.landing import replaced_day, write_frame
 
@@ -193,6 +202,10 @@ class Platform:
             events = answers(self._scenario, queue, violating, day=asked_on, index=(asked_on - self.start).days)
             arrived.append(events[events["arrives"] == day])
             asked.append(queue["video_id"].to_numpy())
+            if (looks := self._exported(asked_on, EXPERTS_FILE)) is not None:
+                violating = self._violating(looks["video_id"].to_numpy(), looks["policy"].to_numpy())
+                events = expert_answers(self._scenario, looks, violating, day=asked_on)
+                arrived.append(events[events["arrives"] == day])
         lines: dict[str, list[dict[str, object] | str]] = {"jsonl": [], "csv": []}
         if arrived:
             events = pd.concat(arrived, ignore_index=True).sort_values(["labelled_at", "event_id"], kind="stable")
@@ -236,9 +249,9 @@ class Platform:
             write_frame(folder / "appeals.parquet", TABLES["appeals"], rows)
         return len(rows)
 
-    def _exported(self, day: date) -> pd.DataFrame | None:
+    def _exported(self, day: date, name: str = QUEUE_FILE) -> pd.DataFrame | None:
         """The queue exported for `day`, or None if there is none (or none worth asking)."""
-        path = self._queue / f"ds={day}" / "queue.csv"
+        path = self._queue / f"ds={day}" / name
         if day < self.start or not path.exists():
             return None
         queue = read_queue(path, self._scenario)

@@ -28,6 +28,9 @@ GOLDEN_DAYS = 2
 QUEUE_COLUMNS = ("sample_id", "video_id", "policy", "market", "guideline_version", "overlap")
 """The columns of an exported queue that reviewers use; assigned_to too, where it is there."""
 
+EXPERT_HOURS = 6.0
+"""Median time from the end of a queue's day to an expert's answer."""
+
 GARBAGE = ("unreadable", "unknown_decision", "missing_field", "future_date", "never_sampled")
 
 _HOURS_SIGMA = 0.6
@@ -105,6 +108,30 @@ def answers(
     frame.loc[~named, "sample_id"] = None
     frame = frame[uniform(keys, "answered") >= scenario.answers.unanswered_share]
     return _delivered(scenario, _with_corrections(scenario, frame), day)
+
+
+def expert_answers(scenario: Scenario, queue: pd.DataFrame, violating: NDArray[np.bool_], *, day: date) -> pd.DataFrame:
+    """`answers` of experts to the second looks of `day`: always right, given for nearly all; one a row of `queue`."""
+    keys = mixed(keys_of(queue["sample_id"]), scenario.seed, "expert")
+    hours = EXPERT_HOURS * np.exp(_HOURS_SIGMA * ndtri(np.clip(uniform(keys, "hours"), 1e-9, 1 - 1e-9)))
+    assigned = queue["assigned_to"].fillna("").to_numpy(dtype=object)
+    frame = pd.DataFrame(
+        {
+            "key": keys,
+            "video_id": queue["video_id"].to_numpy(),
+            "policy": queue["policy"].to_numpy(),
+            "reviewer_id": np.where(assigned == "", "expert-" + queue["market"].astype(object), assigned),
+            "decision": _decision(violating),
+            "seconds": (np.minimum(hours, (HORIZON_DAYS - _LATE_DAYS - 3) * 24.0) * 3600).astype(np.int64),
+            "guideline_version": queue["guideline_version"].to_numpy(),
+            "sample_id": queue["sample_id"].to_numpy(dtype=object),
+            "supersedes": None,
+            "late": 0,
+            "format": "jsonl",
+            "event_id": [f"expert-{key:016x}" for key in keys.tolist()],
+        }
+    )
+    return _delivered(scenario, frame[uniform(keys, "answered") >= scenario.answers.unanswered_share], day)
 
 
 def golden(scenario: Scenario, queue: pd.DataFrame, violating: NDArray[np.bool_]) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from include.contract.tables import CELL
 from include.contract.terms import ProposalStatus, Ruling, VersionKind
 from include.evidence.accepted import accepted, passed_days
 from include.evidence.fingerprints import config_digest
-from include.evidence.sample import labelled_sample
+from include.evidence.sample import certifying_sample
 from include.forecasts.forecast import volumes
 from include.ledger.canaries import canaries
 from include.ledger.chain import TABLE, in_order
@@ -56,7 +56,7 @@ def read_request(project: Project, form: FormRun) -> str:
     if scored.empty:
         raise RequestError(f"markets: no scores of {_named(request)} on {day}, the newest day with data")
     under = replace(project, config=request.under(project.config))
-    if labelled_sample(under, day).merge(scored).empty:
+    if certifying_sample(under, day).merge(scored).empty:
         start = min(under.config.policies[name].window_start(day) for name in request.policies)
         raise RequestError(f"window_days: no final labels of {_named(request)} in the window, {start} to {day}")
     return day.isoformat()
@@ -162,7 +162,7 @@ def request_proposals(project: Project, stored: Mapping[str, Any], ledger: pd.Da
     in_force = thresholds_in_force(ledger, cells, project.config, before=date.max)
     chosen = in_force.merge(_cells(project, request, day))
     rows = propose(
-        labelled_sample(under, day),
+        certifying_sample(under, day),
         histogram,
         chosen,
         under.config,

@@ -17,7 +17,7 @@ from include.contract.terms import ProposalStatus, VersionKind
 from include.evidence.accepted import accepted, window_start
 from include.evidence.enforcement import counted_log, enforced_removals
 from include.evidence.fingerprints import config_digest, fingerprints
-from include.evidence.sample import labelled_sample, of_cells
+from include.evidence.sample import certifying_sample, labelled_sample, of_cells
 from include.forecasts.outcomes import due, frame_of, outcome
 from include.ledger.canaries import canaries, in_words
 from include.ledger.chain import TABLE, in_order
@@ -106,7 +106,7 @@ def daily_proposals(project: Project, day: date) -> pd.DataFrame:
     earlier = [row for row in in_order(project.warehouse.read(TABLE)) if row["ds"] < day]
     in_force, raised = _in_force(project, day), alarms(project.warehouse.read("threshold_watch", day, day))
     rows = propose(
-        labelled_sample(project, day),
+        certifying_sample(project, day),
         project.warehouse.read("score_histogram", day, day),
         in_force,
         project.config,
@@ -177,7 +177,7 @@ def compare_forecasts(project: Project, day: date) -> None:
     """forecast_outcomes: the changes whose later day's labels are final first on `day`."""
     warehouse = project.warehouse
     items = due(warehouse.read("threshold_ledger", None, day), project.config, day)
-    sample, rows = by_cell(labelled_sample(project, day)) if items else {}, []
+    sample, rows = by_cell(certifying_sample(project, day)) if items else {}, []
     for later in sorted({item.measured_on for item in items}):
         histogram = accepted(project, "score_histogram", "scores", later, later)
         of_day, removed = by_cell(histogram), enforced_removals(project, later)

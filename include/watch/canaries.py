@@ -14,7 +14,7 @@ from include.contract.cell import NO_DRAWS, Cell, Row, by_cell, cell_of, records
 from include.contract.change import DAILY, Change
 from include.contract.grid import reaches
 from include.contract.terms import ProposalStatus
-from include.evidence.sample import labelled_sample
+from include.evidence.sample import certifying_sample
 from include.ledger.canaries import Canary, canaries, end_change, step_change
 from include.project import Project
 from include.proposals.populations import aim_of
@@ -38,7 +38,7 @@ def canary_changes(project: Project, chain: Sequence[Row], day: date) -> list[Ch
     if not running or chain[-1]["ds"] > day:
         return []
     raised, busy = _raised(project, day), _busy(project, day)
-    sample = labelled_sample(project, day)
+    sample = certifying_sample(project, day)
     draws, golden = by_cell(sample), settled_by_experts(sample)
     changes = []
     for cell, canary in sorted(running.items()):

@@ -14,7 +14,7 @@ from include.contract.cell import NO_DRAWS, Cell, by_cell, cell_of, records
 from include.contract.grid import ThresholdPair, reaches
 from include.contract.schema import empty_frame
 from include.contract.tables import CELL, TABLES
-from include.evidence.sample import labelled_sample
+from include.evidence.sample import certifying_sample
 from include.ledger.chain import TABLE, in_order
 from include.project import Project
 from include.proposals.guardrails import Alarm
@@ -40,7 +40,7 @@ def watch_rows(project: Project, day: date, in_force: pd.DataFrame) -> pd.DataFr
     if not items:
         return empty_frame(_TABLE)
     earlier = _earlier(project, min(item.rests_on for item in items), day)
-    sample = labelled_sample(project, day)
+    sample = certifying_sample(project, day)
     draws, golden = by_cell(sample), settled_by_experts(sample)
     rows, known = [], []
     for item in items:

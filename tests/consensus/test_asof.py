@@ -114,7 +114,8 @@ def test_a_draw_for_training_does_not_displace_the_one_an_estimate_rests_on():
     both = consensus_asof(events_of({}, prevalence, training), None, day=DAYS[3], config=MAJORITY)
     assert (both["p_violating"][0], both["votes"][0], both["sampled_on"][0]) == (0.5, 2, SAMPLED)
     unsure = events_of({"decision": "unsure"}, training)
-    assert consensus_asof(unsure, None, day=DAYS[3], config=MAJORITY).empty
+    (row,) = consensus_asof(unsure, None, day=DAYS[3], config=MAJORITY).to_dict("records")
+    assert (pd.isna(row["p_violating"]), row["votes"], row["unsure"], row["sampled_on"]) == (True, 0, 1, SAMPLED)
     assert answers_that_count(votes_asof(unsure, day=DAYS[3], config=CONFIG))["decision"].tolist() == ["unsure"]
 
 
@@ -169,15 +170,56 @@ def test_consensus_row():
     found = consensus_asof(events, None, day=DAYS[0], config=MAJORITY)
     pd.testing.assert_series_equal(found.dtypes, empty_frame(TABLES["label_consensus"]).dtypes)
     expected = [
-        (1, "violence", 1.0, 3, 1, 1 / 3, "provisional", "majority", DAYS[0]),
-        (2, "fraud", 1.0, 1, 0, None, "provisional", "majority", SAMPLED),
+        (1, "violence", 1.0, 3, 1, 1 / 3, "provisional", "majority", DAYS[0], None),
+        (2, "fraud", 1.0, 1, 0, None, "provisional", "majority", SAMPLED, None),
+        (2, "violence", None, 0, 1, None, "provisional", "majority", SAMPLED, None),
     ]
     got = found.astype(object).where(found.notna(), None)
     assert [pytest.approx(tuple(row)) for row in got.itertuples(index=False)] == expected
     import pyarrow as pa
 
     schema = arrow_schema(TABLES["label_consensus"])
-    assert pa.Table.from_pandas(found, schema=schema, preserve_index=False)["agreement"].null_count == 1
+    table = pa.Table.from_pandas(found, schema=schema, preserve_index=False)
+    assert {name: table[name].null_count for name in ("p_violating", "agreement", "settled")} == {
+        "p_violating": 1,
+        "agreement": 2,
+        "settled": 3,
+    }
+
+
+LOOK: dict[str, Any] = {**GOLDEN_DRAW, "programme": "second_look", "reviewer_id": "expert"}
+
+
+def test_experts_settle_beside_the_consensus_and_grade_nobody():
+    events = events_of(
+        {"decision": "not_violating"},
+        {**LOOK, "decision": "violating"},
+        {"video_id": 2},
+        {**LOOK, "video_id": 2, "decision": "unsure"},
+        {"video_id": 3},
+        {**LOOK, "video_id": 3},
+        {**LOOK, "video_id": 3, "reviewer_id": "other", "decision": "violating"},  # experts disagree
+        {"video_id": 4, "decision": "unsure"},
+        {**LOOK, "video_id": 4},
+        {**LOOK, "video_id": 5},  # nobody else answered
+    )
+    found = consensus_asof(events, None, day=DAYS[3], config=MAJORITY).set_index("video_id")
+    assert found["settled"].astype(object).where(found["settled"].notna(), None).to_dict() == {
+        1: "violating",
+        2: None,
+        3: None,
+        4: "not_violating",
+    }
+    assert found["p_violating"].astype(object).where(found["p_violating"].notna(), None).to_dict() == {
+        1: 0.0,
+        2: 1.0,
+        3: 1.0,
+        4: None,
+    }
+    assert (found["votes"].tolist(), set(found["sampled_on"])) == ([1, 1, 1, 0], {SAMPLED})
+    assert set(cast_votes(votes_asof(events, day=DAYS[3], config=CONFIG))["reviewer"]) == {"anna"}
+    before = consensus_asof(events, None, day=DAYS[2], config=MAJORITY)
+    assert before["settled"].isna().all()  # the experts' answers had not arrived
 
 
 def test_status_turns_final_with_the_maturity_window():
@@ -187,9 +229,11 @@ def test_status_turns_final_with_the_maturity_window():
 
 
 def test_only_unsure_answers_and_no_events_at_all():
-    for events in (events_of({"decision": "unsure"}), events_of()):
-        found = consensus_asof(events, None, day=DAYS[0], config=CONFIG)
-        pd.testing.assert_frame_equal(found, empty_frame(TABLES["label_consensus"]))
+    found = consensus_asof(events_of(), None, day=DAYS[0], config=CONFIG)
+    pd.testing.assert_frame_equal(found, empty_frame(TABLES["label_consensus"]))
+    for method in ("majority", "one_coin", "dawid_skene"):
+        found = consensus_asof(events_of({"decision": "unsure"}), None, day=DAYS[0], config=with_method(method))
+        assert (found["p_violating"].isna().tolist(), found["unsure"].tolist()) == ([True], [1])
 
 
 @pytest.mark.parametrize("method", ["majority", "one_coin", "dawid_skene"])
@@ -344,7 +388,7 @@ def test_days_once_final_do_not_change(straight):
     compared = 0
     for earlier, later in pairwise(found):
         final = earlier[earlier["status"] == "final"].merge(later, on=key, suffixes=("", "_later"))
-        assert (final["p_violating"] == final["p_violating_later"]).all()
+        pd.testing.assert_series_equal(final["p_violating"], final["p_violating_later"], check_names=False)
         assert (final["votes"] == final["votes_later"]).all()
         compared += len(final)
     assert compared > 0

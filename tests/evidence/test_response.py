@@ -86,7 +86,7 @@ def drawn_on(days: int, video: int, **values: Any) -> dict[str, Any]:
 
 
 def about(days: int, video: int, status: str = "final") -> dict[str, Any]:
-    row = {"video_id": video, "policy": "violence", "p_violating": 0.5, "status": status}
+    row = {"video_id": video, "policy": "violence", "p_violating": 0.5, "status": status, "settled": None}
     return row | {"sampled_on": DAY - timedelta(days=days)}
 
 
@@ -106,11 +106,15 @@ def test_draws_old_enough_to_be_final_and_their_answers():
             drawn_on(5, 10, policy="retired"),
         ]
     )
-    consensus = pd.DataFrame([about(28, 1), about(27, 2), about(3, 3), about(2, 4, "provisional"), about(4, 9)])
+    unsure: dict[str, Any] = {"p_violating": None, "settled": "violating"}
+    labels = [about(28, 1), about(27, 2), about(3, 3), about(2, 4, "provisional"), about(4, 9), about(5, 8) | unsure]
+    consensus = pd.DataFrame(labels).astype({"p_violating": float})
     found = mature_draws(drawn, consensus, day=DAY, config=CONFIG)
     assert list(found["video_id"]) == [2, 3, 5, 8, 9]
     assert list(found["p_violating"].notna()) == [True, True, False, False, True]
     assert found.set_index("video_id").loc[9, "sampled_on"] == DAY - timedelta(days=4)
+    assert found.loc[found["undecided"], ["video_id", "settled"]].to_numpy().tolist() == [[8, 1.0]]
+    assert found["settled"].notna().sum() == 1
 
 
 ANSWERED = {"remove": 0.98, "review": 0.90, "allow": 0.60, "no_score": 0.60}

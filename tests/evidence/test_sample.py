@@ -10,11 +10,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from include.certificates.reviewer_error import settled_by_experts
 from include.config.load import load_config
 from include.contract.tables import TABLES
 from include.evidence.accepted import accepted, passed_days, window_start
 from include.evidence.fingerprints import config_digest, fingerprints
-from include.evidence.sample import labelled_sample, probability_sample, training_picks
+from include.evidence.sample import certifying_sample, labelled_sample, probability_sample, training_picks
 from include.ledger.in_force import thresholds_before
 from include.ledger.publication import Act, publish
 from include.project import Project, open_project
@@ -95,10 +96,16 @@ def settled(project: Project, day: date, *items: tuple[int, str, str, date], pas
             "status": status,
             "method": "majority",
             "sampled_on": on,
+            "settled": None,
         }
         for video, policy, status, on in items
     ]
-    project.warehouse.replace("label_consensus", day, pd.DataFrame(rows))
+    consensed(project, day, rows, passed=passed)
+
+
+def consensed(project: Project, day: date, rows: list[dict[str, Any]], *, passed: bool = True) -> None:
+    frame = pd.DataFrame(rows, columns=list(TABLES["label_consensus"].column_names))
+    project.warehouse.replace("label_consensus", day, frame)
     judged(project, "consensus", day, ("critical", passed))
 
 
@@ -240,21 +247,55 @@ def test_a_changed_configuration_has_another_digest(project: Project) -> None:
     assert config_digest(project) != config_digest(other)
 
 
-def test_what_experts_settled_under_the_guideline_in_force_is_golden(project: Project) -> None:
+def answer(video: int, p_violating: float | None, settled: str | None = None) -> dict[str, Any]:
+    return {
+        "video_id": video,
+        "policy": "violence",
+        "p_violating": p_violating,
+        "votes": 0 if p_violating is None else 1,
+        "unsure": 1 if p_violating is None else 0,
+        "agreement": None,
+        "status": "final",
+        "method": "majority",
+        "sampled_on": back(8),
+        "settled": settled,
+    }
+
+
+def landed_golden(project: Project, day: date, *rows: tuple[int, bool, str]) -> None:
+    folder = project.settings.landing / "golden_labels" / f"ds={day}"
+    folder.mkdir(parents=True)
+    golden = pd.DataFrame(rows, columns=["video_id", "violating", "guideline_version"]).assign(policy="violence")
+    golden.to_parquet(folder / "part.parquet", index=False)
+
+
+def test_what_experts_settled_stands_in_for_the_consensus_in_certificates_alone(project: Project) -> None:
+    """Videos 2 and 3: settled on a second look; 5: nobody was sure; 6: only the experts were; 7: settled unasked."""
+    sampled(project, back(8), *(draw(video) for video in range(1, 8)))
+    look: dict[str, Any] = {"programme": "second_look", "inclusion_probability": None, "programme_probability": 1.0}
+    sampled(project, back(6), draw(2, stratum="decisive", **look), draw(3, stratum="random", **look))
+    rows = [answer(1, 1.0), answer(2, 0.0, "violating"), answer(3, 1.0, "not_violating"), answer(4, 0.0)]
+    consensed(project, DAY, [*rows, answer(5, None), answer(6, None, "violating"), answer(7, 0.0)])
+    landed_golden(project, DAY, (7, True, "2026-1"))
+
+    found = labelled_sample(project, DAY).set_index("video_id")
+    assert found["p_violating"].to_dict() == {1: 1.0, 2: 0.0, 3: 1.0, 4: 0.0, 7: 0.0}
+    assert found["golden"].dropna().to_dict() == {3: 0.0}  # who was asked by chance tells how often reviewers err
+    certain = certifying_sample(project, DAY).set_index("video_id")
+    assert certain["p_violating"].to_dict() == {1: 1.0, 2: 1.0, 3: 0.0, 4: 0.0, 5: 0.0, 6: 1.0, 7: 1.0}
+    assert certain["consensus"].dropna().to_dict() == found["p_violating"].to_dict()
+    assert certain.index[certain["undecided"]].tolist() == [5]
+    assert certain["golden"].dropna().to_dict() == {3: 0.0}
+    told = settled_by_experts(certain.reset_index())
+    assert told[["video_id", "p_violating", "golden"]].to_numpy().tolist() == [[3, 1.0, 0.0]]
+
+
+def test_what_experts_say_counts_under_the_guideline_in_force_where_they_agree(project: Project) -> None:
     """Video 4: no golden label; 5: one that came later; 6: another guideline's; 7: experts disagree."""
     sampled(project, back(8), *(draw(video) for video in (1, 2, 4, 5, 6, 7)), draw(1, "pornography"))
-    settled(project, DAY, *((video, "violence", "final", back(8)) for video in (1, 2, 4, 5, 6, 7)))
-    for days, rows in (
-        (
-            0,
-            [(1, True, "2026-1"), (2, False, "2026-1"), (6, True, "2025-9"), (7, True, "2026-1"), (7, False, "2026-1")],
-        ),
-        (-1, [(5, True, "2026-1")]),
-    ):
-        folder = project.settings.landing / "golden_labels" / f"ds={back(days)}"
-        folder.mkdir(parents=True)
-        golden = pd.DataFrame(rows, columns=["video_id", "violating", "guideline_version"]).assign(policy="violence")
-        golden.to_parquet(folder / "part.parquet", index=False)
-    found = labelled_sample(project, DAY).set_index("video_id")["golden"]
-    assert found.dropna().to_dict() == {1: 1.0, 2: 0.0}
-    assert len(found) == 6
+    consensed(project, DAY, [answer(video, float(video == 2)) for video in (1, 2, 4, 5, 6, 7)])
+    same = [(1, True, "2026-1"), (2, False, "2026-1"), (7, True, "2026-1"), (7, False, "2026-1")]
+    landed_golden(project, DAY, *same, (6, True, "2025-9"))
+    landed_golden(project, back(-1), (5, True, "2026-1"))
+    found = certifying_sample(project, DAY).set_index("video_id")["p_violating"]
+    assert found.to_dict() == {1: 1.0, 2: 0.0, 4: 0.0, 5: 0.0, 6: 0.0, 7: 0.0}

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.config.load import load_config
+from include.config.model import Experts
 from include.contract.schema import arrow_schema, empty_frame
 from include.contract.tables import TABLES
 from include.contract.terms import Reason
@@ -167,9 +168,11 @@ PROGRAMMES = pd.DataFrame(
         (4, "audit", "a6", 6),
         (5, "audit", "a4", 4),
         (5, "audit", "a6", 6),
+        (6, "audit", "a4", 4),
+        (6, "second_look", "s6", 6),
     ],
     columns=["video_id", "programme", "sample_id", "ds"],
-).assign(policy="violence", ds=lambda rows: [dt.date(2026, 1, day) for day in rows["ds"]])
+).assign(policy="violence", market="BR", ds=lambda rows: [dt.date(2026, 1, day) for day in rows["ds"]])
 
 
 @pytest.mark.parametrize(
@@ -185,6 +188,8 @@ PROGRAMMES = pd.DataFrame(
         (4, "p6", ("prevalence", 6)),
         (5, None, ("audit", 6)),
         (5, "a4", ("audit", 6)),  # the same programme asked again since
+        (6, None, ("audit", 4)),  # a second look is answered by its sample_id alone
+        (6, "s6", ("second_look", 6)),
     ],
 )
 @pytest.mark.parametrize("reverse", [False, True])
@@ -193,6 +198,20 @@ def test_the_draw_an_event_answers(video, named, answered, reverse):
     sample = PROGRAMMES.iloc[::-1] if reverse else PROGRAMMES
     found = ingest(raw, NO_REJECTS, day=DAY, sample=sample, prior_events=NO_EVENTS, config=CONFIG).events
     assert [(found["programme"][0], found["sampled_on"][0].day)] == [answered]
+
+
+@pytest.mark.parametrize(("names", "accepted"), [([], True), (["lena", "marco"], True), (["marco"], False)])
+def test_only_the_experts_a_market_names_take_a_second_look(names, accepted):
+    market = CONFIG.markets["BR"].model_copy(update={"experts": Experts(minutes=60, names=names)})
+    config = CONFIG.model_copy(update={"markets": {**CONFIG.markets, "BR": market}})
+    raw = raw_of(
+        {"event_id": "look", "video_id": "6", "sample_id": "s6", "reviewer_id": "lena"},
+        {"event_id": "vote", "video_id": "6", "sample_id": "a4", "reviewer_id": "lena"},
+    )
+    found = ingest(raw, NO_REJECTS, day=DAY, sample=PROGRAMMES, prior_events=NO_EVENTS, config=config)
+    assert found.events["event_id"].tolist() == (["look", "vote"] if accepted else ["vote"])
+    refused = found.rejects[["reason", "detail"]].to_numpy().tolist()
+    assert refused == ([] if accepted else [["not_an_expert", "reviewer_id: 'lena'"]])
 
 
 def in_file(name: str, *events: dict[str, Any]) -> pd.DataFrame:

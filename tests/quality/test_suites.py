@@ -126,7 +126,7 @@ def test_contract_suite_covers_every_rule_of_the_contract(table: Table):
     ("broken", "words"),
     [
         (put("p_violating", 1.7), ("column p_violating", "1 of 50 rows", "p_violating=1.7", "video_id=0")),
-        (put("p_violating", float("nan"), 3), ("column", "1 of 50 rows", "null_columns=p_violating", "video_id=3")),
+        (put("p_violating", float("nan"), 3), ("column p_violating, votes", "1 of 50 rows", "video_id=3")),
         (put("policy", None), ("1 of 50 rows", "null_columns=policy")),
         (put("unsure", -1), ("column unsure", "1 of 50 rows", "unsure=-1")),
         (put("status", "done"), ("column status", "1 of 50 rows", "status=done")),

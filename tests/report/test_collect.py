@@ -69,6 +69,7 @@ def consensus(drawn: pd.DataFrame) -> pd.DataFrame:
             "status": np.where(drawn["video_id"] % 10 == 1, "provisional", "final"),
             "method": "majority",
             "sampled_on": SAMPLED,
+            "settled": None,
         }
     )
     return items[drawn["video_id"] % 10 != 0]

@@ -43,6 +43,7 @@ def drawn(project, days_later, right, wrong, score=0.97):
         "agreement": None,
         "status": "final",
         "method": "majority",
+        "settled": None,
     }
     answers["sampled_on"] = day
     return [{"video_id": i, "p_violating": float(n < right), **answers} for n, i in enumerate(ids)]
