@@ -12,7 +12,7 @@ import pandas as pd
 from include import wording
 from include.contract.cell import Cell, by_cell, cell_of, records
 from include.contract.change import DAILY
-from include.contract.tables import TABLES
+from include.contract.tables import DECISIVE, RANDOM, TABLES
 from include.forecasts.forecast import volumes
 from include.report.data import ReportData
 from include.report.decisions import after
@@ -82,6 +82,40 @@ def load_table(bars: list[Load]) -> PageTable:
     ]
     headings = ("Market", "Audit sample", "Review queue", "Together", "Capacity", "Used")
     return PageTable("Expected reviewer time a day", headings, rows, frozenset({1, 2, 3, 4, 5}))
+
+
+def second_look(data: ReportData) -> Section:
+    """What experts are asked to settle, in minutes of their own."""
+    title, minutes = (
+        "Second look by experts",
+        {n: m.experts.minutes for n, m in data.config.markets.items() if m.experts},
+    )
+    if not minutes:
+        remark = "No market has experts, so certificates speak for the reviewers' consensus."
+        return Section("second-look", title, remark)
+    looks = data.design[data.design["programme"] == "second_look"]
+    asked = looks.groupby(["market", "stratum"])[["expected_labels", "expected_minutes"]].sum()
+    rows = []
+    for market, capacity in minutes.items():
+        mine = asked.loc[market] if market in asked.index else asked.iloc[:0].droplevel(0)
+        decisive, random = (int(mine["expected_labels"].get(stratum, 0)) for stratum in (DECISIVE, RANDOM))
+        used = float(mine["expected_minutes"].sum())
+        full = used > capacity - max(policy.minutes_per_label for policy in data.config.policies.values())
+        rows.append(
+            (
+                Value(market),
+                Value(wording.count(decisive)),
+                Value(wording.count(random)),
+                Value(wording.duration(used)),
+                Value(f"{used / capacity:.0%} of {wording.duration(capacity)}", "", "warn" if full else "plain"),
+            )
+        )
+    remark = (
+        "Experts settle answers that decide a certificate, and a share of all answers that is chosen by chance. Where "
+        "their minutes run out, certificates come later, but promise no less."
+    )
+    headings = ("Market", "Where it decides", "By chance", "Time", "Used")
+    return Section("second-look", title, remark, [PageTable("Asked today", headings, rows, frozenset({1, 2, 3, 4}))])
 
 
 def labels(data: ReportData) -> Section:

@@ -52,6 +52,7 @@ def build_report(data: ReportData) -> str:
             outlook.watch(data),
             outlook.forecasts(data),
             operations.labels(data),
+            operations.second_look(data),
             reviewers.reviewers(data),
             operations.gates(data),
             operations.enforcement(data, rows),

@@ -112,7 +112,7 @@ def live(scenario: Scenario, days: int, peers: Mapping[str, Peer], *, units: int
     chosen: dict[str, list[float | None]] = {name: [] for name in [*peers, FIXED]}
     labels = []
     for part in np.array_split(np.arange(days), designs):
-        draw = next_draw(worlds, first.sample(rng), goal, config, scenario.golden)
+        draw = next_draw(worlds, first.sample(rng), goal, config, scenario.experts)
         for _ in part:
             sample = draw.sample(rng)
             labels.append(float(len(sample)))
@@ -150,7 +150,7 @@ def main(days: int) -> int:
     rows, broken, summary = [], [], []
     for scenario in SCENARIOS:
         start = time.perf_counter()
-        peers = {**PEERS, OURS: corrected, UNCORRECTED: plumbline} if scenario.golden else PEERS
+        peers = {**PEERS, OURS: corrected, UNCORRECTED: plumbline} if scenario.experts else PEERS
         outcomes = live(scenario, days, peers, units=UNITS, designs=DESIGNS)
         ours, promised = outcomes[OURS], 1.0 - scenario.confidence
         if scenario.holds and ours.breaks(promised):

@@ -29,8 +29,9 @@ def plumbline(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | No
 
 
 def corrected(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:
-    """As in production where experts settle some of the draws: `plumbline`, with reviewers' error corrected for."""
+    """As in production where there are experts: `plumbline` on what they settled, corrected for false alarms."""
     golden = sample[sample["golden"].notna() & (sample["score"] >= MAY_REMOVE)]
+    golden = golden.assign(p_violating=golden["consensus"])
     aim = aim_at(golden, goal.share, confidence=confidence, correct=True)
     edges = EDGES[EDGES >= MAY_REMOVE]
     judged = sample[sample["score"] >= MAY_REMOVE]

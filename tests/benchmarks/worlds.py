@@ -37,13 +37,27 @@ EDGES = np.arange(1, N_BINS) / N_BINS
 @dataclass(frozen=True)
 class Population:
     """Units of one market by rising score: score in [0, 1], violating (bool), views > 0, and the chance in [0, 1] that
-    its label says violating: `violating` itself where reviewers do not err. All of shape (n,).
+    its label says violating: `violating` itself where reviewers do not err; `believed`: what experts say, `violating`
+    itself where they are right; `answered`: the chance that a draw is answered. All of shape (n,).
     """
 
     score: Array
     violating: NDArray[np.bool_]
     views: Array
     chance: Array
+    believed: NDArray[np.bool_]
+    answered: Array
+
+
+@dataclass(frozen=True)
+class Experts:
+    """The shares of the draws that experts settle: asked by chance, and, unasked, of the answers they disagree with.
+
+    They also settle what reviewers passed near the threshold and above, the second look.
+    """
+
+    by_chance: float
+    of_disputes: float = 0.0
 
 
 World = dict[str, Population]
@@ -59,14 +73,21 @@ class Worlds(NamedTuple):
 
 
 def population(
-    score: Array, violating: ArrayLike, *, views: Array | None = None, chance: Array | None = None
+    score: Array,
+    violating: ArrayLike,
+    *,
+    views: Array | None = None,
+    chance: Array | None = None,
+    believed: NDArray[np.bool_] | None = None,
+    answered: Array | None = None,
 ) -> Population:
-    """Sorts; views are 1 and reviewers do not err unless told otherwise."""
+    """Sorts; views are 1, nobody errs and everything is answered unless told otherwise."""
     order = np.argsort(score, kind="stable")
     violating = np.asarray(violating, dtype=bool)
-    views = np.ones(score.size) if views is None else views
+    views, answered = (np.ones(score.size) if given is None else given for given in (views, answered))
     chance = violating.astype(float) if chance is None else chance
-    return Population(score[order], violating[order], views[order], chance[order])
+    believed = violating if believed is None else believed
+    return Population(score[order], violating[order], views[order], chance[order], believed[order], answered[order])
 
 
 # Where the labels come from ----------------------------------------------------------------------------------------
@@ -108,35 +129,44 @@ def histogram(world: World) -> pd.DataFrame:
 class Draw:
     """A design ready to draw from a world by audit and prevalence; `probability`: of the union, by market and unit.
 
-    `golden`: the share of the draws that experts settle.
+    `experts`: what of the draws experts settle. `looked_from`: the score from which they look at what reviewers passed.
     """
 
-    def __init__(self, world: World, strata: pd.DataFrame, golden: float = 0.0) -> None:
+    def __init__(
+        self, world: World, strata: pd.DataFrame, experts: Experts | None = None, looked_from: float = 1.0
+    ) -> None:
         self.world = world
-        self.golden = golden
+        self.experts = experts
+        self.looked_from = looked_from
         self.probability = {
             market: union_probability(units, strata[strata["market"] == market]) for market, units in world.items()
         }
         self._reached = {market: np.cumsum(pi) for market, pi in self.probability.items()}
 
     def sample(self, rng: np.random.Generator) -> pd.DataFrame:
-        """One day's labels: market, score, p_violating (0 or 1), inclusion_probability, views, golden (NaN: unsettled).
-
-        Golden labels are there only where experts settle any.
+        """One day's labels: market, score, p_violating (0 or 1), inclusion_probability, views; where there are experts,
+        also consensus (what reviewers said) and golden (what experts, asked by chance, did; NaN: not asked).
         """
         parts = []
         for market, units in self.world.items():
             reached = self._reached[market]
             drawn = np.searchsorted(reached, rng.random(rng.poisson(reached[-1])) * reached[-1], side="right")
-            truth = (rng.random(drawn.size) < units.chance[drawn]).astype(float)
-            columns = {"market": market, "score": units.score[drawn], "p_violating": truth}
+            drawn = drawn[rng.random(drawn.size) < units.answered[drawn]]
+            said = (rng.random(drawn.size) < units.chance[drawn]).astype(float)
+            columns = {"market": market, "score": units.score[drawn], "p_violating": said}
             pi = self.probability[market][drawn]
             rows = pd.DataFrame({**columns, "inclusion_probability": pi, "views": units.views[drawn]})
-            if self.golden:
-                unsettled = rng.random(drawn.size) >= self.golden
-                rows["golden"] = np.where(unsettled, np.nan, units.violating[drawn])
-            parts.append(rows)
+            parts.append(rows if self.experts is None else self._settled(rows, units.believed[drawn], rng))
         return pd.concat(parts, ignore_index=True)
+
+    def _settled(self, rows: pd.DataFrame, believed: NDArray[np.bool_], rng: np.random.Generator) -> pd.DataFrame:
+        assert self.experts is not None
+        said, score = rows["p_violating"].to_numpy(), rows["score"].to_numpy()
+        by_chance = rng.random(said.size) < self.experts.by_chance
+        unasked = (rng.random(said.size) < self.experts.of_disputes) & (said != believed)
+        looked = (said == 0) & (score >= self.looked_from)
+        settled = np.where(by_chance | unasked | looked, believed, said)
+        return rows.assign(p_violating=settled, consensus=said, golden=np.where(by_chance, believed, np.nan))
 
 
 def union_probability(units: Population, strata: pd.DataFrame) -> Array:
@@ -157,7 +187,7 @@ def first_draw(world: World, config: Config) -> Draw:
     return Draw(world, design(histogram(world), _thresholds(world, initial.remove_at), nothing, config))
 
 
-def next_draw(worlds: Worlds, seen: pd.DataFrame, goal: Goal, config: Config, golden: float = 0.0) -> Draw:
+def next_draw(worlds: Worlds, seen: pd.DataFrame, goal: Goal, config: Config, experts: Experts | None = None) -> Draw:
     """The design of the day after `seen` was labelled in the world before, for the videos of the day labelled now."""
     cells = pd.DataFrame({"policy": POLICY, "market": sorted(worlds.before), "model_version": VERSION})
     policy = config.policies[POLICY]
@@ -165,7 +195,7 @@ def next_draw(worlds: Worlds, seen: pd.DataFrame, goal: Goal, config: Config, go
     found = certify(seen, goal, confidence=policy.confidence, candidates=EDGES).threshold
     in_force = policy.initial.remove_at if found is None else found
     strata = design(histogram(worlds.labelled), _thresholds(worlds.before, in_force), curve, config)
-    return Draw(worlds.labelled, strata, golden)
+    return Draw(worlds.labelled, strata, experts, in_force - config.sampling.second_look.margin)
 
 
 def _thresholds(world: World, remove_at: float) -> pd.DataFrame:
@@ -213,7 +243,7 @@ BY_VIEWS = Goal("precision", at_least=0.9, weight="views")
 class Scenario:
     """A platform, built with so many units. `holds`: the certificate's assumptions do. `labels` a day by market.
 
-    `golden`: the share of them that experts settle, so that reviewers' error is corrected for.
+    `experts`: what of them experts settle; None: nobody does, and certificates speak for reviewers' consensus.
     """
 
     name: str
@@ -223,7 +253,7 @@ class Scenario:
     goal: Goal = PRECISION
     confidence: float = 0.9
     labels: tuple[tuple[str, float], ...] = (("all", 4_000.0),)
-    golden: float = 0.0
+    experts: Experts | None = None
 
 
 Mixture = list[tuple[float, float, float]]
@@ -346,6 +376,27 @@ def _credulous(rng: np.random.Generator, n: int) -> Worlds:
     return _same({"all": population(units.score, units.violating, chance=chance)})
 
 
+def _missing_low(rng: np.random.Generator, n: int) -> Worlds:
+    """Reviewers overlook two in five of what violates at a score of .5, and hardly anything at 1."""
+    units = _calibrated(rng, n)
+    chance = np.where(units.violating, np.clip(0.2 + 0.8 * units.score, 0.2, 0.99), 0.01)
+    return _same({"all": population(units.score, units.violating, chance=chance)})
+
+
+def _misconceived(rng: np.random.Generator, n: int) -> Worlds:
+    """One in five of the harmless look-alikes is taken for violating by everybody, experts included."""
+    units = _calibrated(rng, n)
+    wrong = ~units.violating & (units.score >= 0.5) & (rng.random(n) < 0.2)
+    chance = np.where(units.violating, 0.98, np.where(wrong, 0.98, 0.01))
+    return _same({"all": population(units.score, units.violating, chance=chance, believed=units.violating | wrong)})
+
+
+def _reluctant(rng: np.random.Generator, n: int) -> Worlds:
+    """What violates is answered 98 % of the time, the rest 80 %."""
+    units = _calibrated(rng, n)
+    return _same({"all": population(units.score, units.violating, answered=np.where(units.violating, 0.98, 0.8))})
+
+
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario("calm", "the score is the risk, a mixture of betas; 2 % violating", _calm),
     Scenario("blunt", "as calm, but precision falls slowly, so that a small error costs much recall", _blunt),
@@ -363,12 +414,35 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("scores fell", "every logit fell by 1.5 after the design's labels", _lower_scores),
     Scenario("scores rose", "every logit rose by 0.7 after the design's labels", _higher_scores),
     Scenario("noisy reviewers", "each label wrong with chance .015: fewer look violating than are", _slips),
-    Scenario("slips settled", "as noisy reviewers, but experts settle two draws in five", _slips, golden=0.4),
+    Scenario("second look", "as noisy reviewers, with experts", _slips, experts=Experts(0.4)),
+    Scenario("credulity settled", "as credulous reviewers, with experts", _credulous, experts=Experts(0.4)),
     Scenario(
-        "credulity settled", "as credulous reviewers, but experts settle two draws in five", _credulous, golden=0.4
+        "missed at low scores",
+        "reviewers overlook two in five at a score of .5 and hardly anything at 1, with experts",
+        _missing_low,
+        experts=Experts(0.4),
+    ),
+    Scenario(
+        "disputes picked",
+        "as credulous reviewers, with experts, who also settle, unasked, half of what they would answer otherwise",
+        _credulous,
+        experts=Experts(0.4, of_disputes=0.5),
     ),
     Scenario("drift after labels", "a harmless look-alike trend starts after labelling", _later_drift, holds=False),
     Scenario("credulous reviewers", "four in ten harmless look-alikes are labelled violating", _credulous, holds=False),
+    Scenario(
+        "shared misconception",
+        "one in five harmless look-alikes is violating to reviewers and experts alike",
+        _misconceived,
+        holds=False,
+        experts=Experts(0.4),
+    ),
+    Scenario(
+        "missing by truth",
+        "what violates is answered 98 % of the time, the rest 80 %",
+        _reluctant,
+        holds=False,
+    ),
     Scenario(
         "viral",
         "as views; one harmless video in 200 goes viral, watched 1,000 times",

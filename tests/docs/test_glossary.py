@@ -32,4 +32,6 @@ def test_every_term_is_said_in_one_or_two_whole_sentences() -> None:
 def test_no_term_that_a_newcomer_meets_is_missing() -> None:
     terms = {term.strip("`") for term, _ in ROWS}
     assert {" ".join(term.split()) for term in ASKED_FOR.split(",")} - terms == set()
-    assert {name.replace("_", " ") for name in PROGRAMMES} - {term.removesuffix(" label").removesuffix(" programme") for term in terms} == set()
+    assert {name.replace("_", " ") for name in PROGRAMMES} - {
+        term.removesuffix(" label").removesuffix(" programme") for term in terms
+    } == set()

@@ -709,6 +709,25 @@ def test_review_load_is_set_against_capacity(data: ReportData, page: _Page):
         ]
 
 
+def test_the_second_looks_of_experts_are_counted_beside_their_minutes(data: ReportData):
+    look: dict[str, Any] = {
+        "programme": "second_look",
+        "region": "any",
+        "inclusion_probability": 1.0,
+        "probability_per_view": np.nan,
+    }
+    strata = data.design[data.design["market"] == "BR"].head(2).assign(**look)
+    strata = strata.assign(stratum=["decisive", "random"], expected_labels=[50, 25], expected_minutes=[75.0, 44.5])
+    looked = replace(data, design=pd.concat([data.design, strata], ignore_index=True))
+    page = _Page(build_report(looked))
+    assert page.row("second-look", "BR")[1:] == ["50", "25", "120 min", "100% of 2.0 h"]
+    assert page.row("second-look", "DE")[1:] == ["0", "0", "0 min", "0% of 90 min"]
+    assert page.row("load", "BR") == _Page(build_report(data)).row("load", "BR")  # no minute of the reviewers'
+    markets = {name: market.model_copy(update={"experts": None}) for name, market in data.config.markets.items()}
+    none = replace(data, config=data.config.model_copy(update={"markets": markets}))
+    assert "No market has experts" in _Page(build_report(none)).text["second-look"]
+
+
 def test_a_market_over_capacity_is_urgent(data: ReportData):
     market = data.config.markets["BR"].model_copy(update={"reviewer_minutes": 100})
     config = data.config.model_copy(update={"markets": {**data.config.markets, "BR": market}})
