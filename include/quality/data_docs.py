@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,6 @@ def write_page(docs: Path, outcome: GateOutcome, earlier: pd.DataFrame) -> Path:
 
 def _page(outcome: GateOutcome, earlier: pd.DataFrame) -> str:
     from great_expectations.render import RenderedDocumentContent
-    from great_expectations.render.view import DefaultJinjaPageView
 
     status = "fail" if outcome.failures else "warning" if outcome.warnings else "pass"
     document = RenderedDocumentContent(
@@ -47,7 +47,6 @@ def _page(outcome: GateOutcome, earlier: pd.DataFrame) -> str:
         page_title=f"{outcome.gate}, {outcome.day}",
         sections=[section for validation in outcome.validations for section in _sections(validation)],
     )
-    view = DefaultJinjaPageView(custom_views_directory=str(_TEMPLATES))
     messages = [*outcome.failures, *outcome.warnings]
     suites = [validation.suite_name for validation in outcome.validations]
     failures = earlier["attempt"].nunique()
@@ -55,7 +54,7 @@ def _page(outcome: GateOutcome, earlier: pd.DataFrame) -> str:
     if failures:
         remark = (wording.healed if outcome.passed else wording.failed_before)(failures)
     return str(
-        view.render(
+        _view().render(
             document,
             template="gate_page.j2",
             status=status,
@@ -65,6 +64,14 @@ def _page(outcome: GateOutcome, earlier: pd.DataFrame) -> str:
             earlier=earlier.to_dict("records"),
         )
     )
+
+
+@cache
+def _view() -> Any:
+    """Great Expectations' writer of pages, which compiles its templates once a process."""
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    return DefaultJinjaPageView(custom_views_directory=str(_TEMPLATES))
 
 
 def _sections(validation: Any) -> list[Any]:
