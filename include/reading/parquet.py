@@ -71,14 +71,13 @@ class Measure:
         import pyarrow as pa
 
         self._limits.check(path, rows, 0)
-        source = literal_parquet([path])
+        # Named by position: DuckDB renames columns whose names differ in case alone.
+        names = [f"c{position}" for position in range(len(schema))]
+        flat = [name for name, field in zip(names, schema, strict=True) if not pa.types.is_nested(field.type)]
+        sizes = [f"COALESCE(SUM(STRLEN(CAST({name} AS VARCHAR))), 0)" for name in flat]
+        source = f"{literal_parquet([path])} AS file({', '.join(names)})"
+        total = f"SELECT {' + '.join(['0', *sizes])} FROM {source}"  # noqa: S608  (a literal)
         try:
-            # By position: DuckDB renames columns whose names differ in case alone.
-            names = self._connection.sql(f"SELECT * FROM {source}").columns  # noqa: S608  (a literal)
-            flat = [name for name, field in zip(names, schema, strict=True) if not pa.types.is_nested(field.type)]
-            quoted = ('"' + name.replace('"', '""') + '"' for name in flat)
-            sizes = [f"COALESCE(SUM(STRLEN(CAST({name} AS VARCHAR))), 0)" for name in quoted]
-            total = f"SELECT {' + '.join(['0', *sizes])} FROM {source}"  # noqa: S608  (the file's names, quoted)
             found = self._connection.execute(total).fetchone()
         except duckdb.OutOfMemoryException as error:
             detail = f"{printable(path.name)}: unpacking it takes more than {_UNPACKING_MEMORY}"

@@ -51,12 +51,20 @@ class DuckDBWarehouse(Warehouse):
         self._measure = Measure(Limits())
 
     def days(self, table: str) -> list[date]:
-        folders, strays = days_in(self._folder(TABLES[table]))
-        self._warn(table, strays)
-        return [day for day in folders if self._files(TABLES[table], day)]
+        contract = TABLES[table]
+        return [day for day in self._folders(contract, None, None) if self._files(contract, day)]
 
     def delivers(self, table: str) -> bool:
-        return bool(self.days(table))
+        contract = TABLES[table]
+        return any(self._files(contract, day) for day in self._folders(contract, None, None))
+
+    def _folders(self, table: Table, start: date | None, end: date | None) -> list[date]:
+        """Days from `start` to `end` that may have files; of a single day nothing is listed."""
+        if start is not None and start == end:
+            return [start]
+        folders, strays = days_in(self._folder(table))
+        self._warn(table.name, strays)
+        return [day for day in folders if (start is None or day >= start) and (end is None or day <= end)]
 
     def read(
         self, table: str, start: date | None = None, end: date | None = None, *, slice_value: str | None = None
@@ -69,8 +77,7 @@ class DuckDBWarehouse(Warehouse):
         schema = arrow_schema(contract)
         parts = [
             content.add_column(0, "ds", pa.repeat(pa.scalar(day, pa.date32()), content.num_rows))
-            for day in self.days(contract.name)
-            if (start is None or day >= start) and (end is None or day <= end)
+            for day in self._folders(contract, start, end)
             for content in self._contents(contract, day, slice_value)
         ]
         empty = schema.insert(0, pa.field("ds", pa.date32())).empty_table()
@@ -80,10 +87,9 @@ class DuckDBWarehouse(Warehouse):
         if arrives_in_rows(table):
             yield self._counted(table, day).content
             return
-        for path in self._files(table, day):
-            if slice_value is None or path.name == _file_name(slice_value):
-                with _damage_named(table, day, path):
-                    yield _read_file(path, table, arrow_schema(table))
+        for path in self._files(table, day, slice_value):
+            with _damage_named(table, day, path):
+                yield _read_file(path, table, arrow_schema(table))
 
     def input_rows(self, table: str, day: date) -> Rows:
         return self._counted(TABLES[table], day).rows
@@ -166,10 +172,13 @@ class DuckDBWarehouse(Warehouse):
         self._warn(f"{table.name} of {day}", listed.strays)
         return listed
 
-    def _files(self, table: Table, day: date) -> list[Path]:
+    def _files(self, table: Table, day: date, slice_value: str | None = None) -> list[Path]:
         if table.owner == "platform":
             listed = self._listed(table, day)
             return sorted((*listed.files, *listed.links))
+        if slice_value is not None:
+            path = self._partition(table, day) / _file_name(slice_value)
+            return [path] if path.is_file() else []
         return sorted(self._partition(table, day).glob("*.parquet"))
 
     def _warn(self, what: str, strays: Sequence[Path]) -> None:
@@ -287,7 +296,7 @@ def _read_file(path: Path, table: Table, schema: pa.Schema) -> pa.Table:
 
     # Opened once: the path may lead to another file a moment later, and pq.read_table opens it twice.
     with path.open("rb") as file:
-        return as_contract(table, pq.ParquetFile(file).read(columns=schema.names))
+        return as_contract(table, pq.ParquetFile(file).read(columns=schema.names, use_threads=False))
 
 
 _DUCKDB_TYPES = {

@@ -80,7 +80,7 @@ def _as_they_are(table: Table, listed: Listed, measure: Measure) -> pa.Table | N
             measure.check(footer.path, footer.rows, footer.schema)
             with footer.path.open("rb") as file, pq.ParquetFile(file) as content:
                 names = [name for name in table.column_names if name in footer.schema.names]
-                parts.append(as_contract(table, content.read(columns=names)))
+                parts.append(as_contract(table, content.read(columns=names, use_threads=False)))
     except (Refusal, ValueError, pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
