@@ -11,7 +11,7 @@ from include.config.model import Config
 from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.change import changes_of
 from include.contract.tables import CELL
-from include.ledger.chain import in_order, thresholds_of
+from include.ledger.chain import thresholds_of
 from include.ledger.overrides import overrides
 from include.project import Project
 
@@ -30,8 +30,8 @@ def thresholds_in_force(ledger: pd.DataFrame, cells: pd.DataFrame, config: Confi
     Raises:
         ValueError: a cell whose policy is not configured.
     """
-    earlier = [row for row in in_order(ledger) if row["ds"] < before]
-    known = thresholds_of(earlier[-1]) if earlier else {}
+    earlier = ledger.loc[ledger["ds"] < before, ["version", "hash", "thresholds"]].sort_values(["version", "hash"])
+    known = thresholds_of({"thresholds": earlier["thresholds"].iloc[-1]}) if len(earlier) else {}
     rows = []
     for cell in sorted(set(cells[list(CELL)].itertuples(index=False, name=None))):
         if cell[0] not in config.policies:
