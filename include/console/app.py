@@ -1,0 +1,178 @@
+"""The page as a web application, which Airflow's API server mounts. Imported there alone: it imports FastAPI.
+
+Every address needs a login and the right to read `recalibrate_thresholds`; Airflow decides both. Nothing here writes:
+what a person does, their browser asks of Airflow's own API, as themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from include.console import evidence, pages
+from include.console.cells import Choice
+from include.console.people import GATE_OF_THE_PAGE, Person, person_of
+from include.console.storage import UNREADABLE, opened
+
+PREFIX = "/plumbline"
+"""Where the API server mounts the application."""
+
+_HERE = Path(__file__).parent
+_OWN = "'self'"
+POLICY = (
+    f"default-src 'none'; script-src {_OWN}; style-src {_OWN}; img-src {_OWN} data:; connect-src {_OWN}; "
+    f"form-action {_OWN}; base-uri 'none'; frame-ancestors {_OWN}"
+)
+"""Content-Security-Policy of the application's own pages: scripts and styles from its own files alone."""
+REPORT_POLICY = f"sandbox allow-scripts; frame-ancestors {_OWN}"
+"""Of reports, whose own policy lets their own scripts run: they act in nobody's name, having no origin."""
+GATE_POLICY = f"sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors {_OWN}"
+"""Of gate pages, which need no script."""
+
+STATIC = {
+    "page.css": "text/css",
+    "theme.js": "text/javascript",
+    "page.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+
+
+def person(user: GetUserDep) -> Person:
+    """Who asks."""
+    return person_of(user)
+
+
+PersonDep = Annotated[Person, Depends(person)]
+
+app = FastAPI(
+    title="Plumbline",
+    docs_url=None,
+    redoc_url=None,
+    openapi_url=None,
+    dependencies=[Depends(requires_access_dag("GET", param_dag_id=GATE_OF_THE_PAGE))],
+)
+
+
+@app.middleware("http")
+async def secured(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Headers that every answer has, unless it brings its own."""
+    response = await call_next(request)
+    headers = {
+        "Content-Security-Policy": POLICY,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cache-Control": "no-store",
+    }
+    for name, value in headers.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def chosen(policy: str = "", market: str = "", sort: str = "name", *, changed: bool = False) -> Choice:
+    """What of the table of cells is asked for."""
+    return Choice(policy, market, changed, sort)
+
+
+@app.get("/", response_class=HTMLResponse)
+def main_page(request: Request, who: PersonDep, choice: Annotated[Choice, Depends(chosen)]) -> str:
+    """The page."""
+    return pages.main_page(opened(), who, datetime.now(UTC), choice, **_places(request))
+
+
+@app.get("/compare", response_class=HTMLResponse)
+def compare(request: Request, who: PersonDep, one: int, other: int) -> str:
+    """Two versions beside each other."""
+    try:
+        return pages.compare(opened(), who, one, other, **_places(request))
+    except IndexError as error:
+        raise HTTPException(404, str(error)) from error
+
+
+@app.get("/days/{day}", response_class=HTMLResponse)
+def day_page(request: Request, who: PersonDep, day: date) -> str:
+    """A day: its gates, and what there is to read."""
+    return pages.day_page(opened(), who, day, **_places(request))
+
+
+@app.get("/days/{day}/report")
+def report(day: date) -> Response:
+    """The day's report, as the tasks wrote it."""
+    return _written(evidence.report(opened().settings, day), REPORT_POLICY)
+
+
+@app.get("/days/{day}/gates/{gate}")
+def gate(day: date, gate: str) -> Response:
+    """A gate's page, as the tasks wrote it."""
+    return _written(evidence.gate(opened().settings, day, gate), GATE_POLICY)
+
+
+@app.get("/answers/{day}/{key}")
+def answer(day: date, key: str) -> Response:
+    """The page that answers a request, as the tasks wrote it."""
+    return _written(evidence.answer(opened().settings, day, key), REPORT_POLICY)
+
+
+@app.get("/static/{name}")
+def static(name: str) -> Response:
+    """The application's own files."""
+    if name not in STATIC:
+        raise HTTPException(404, "There is no such file.")
+    return FileResponse(
+        _HERE / "static" / name, media_type=STATIC[name], headers={"Cache-Control": "private, max-age=300"}
+    )
+
+
+@app.get("/{rest:path}")
+def nowhere(rest: str) -> Response:
+    """Says so, to who is logged in."""
+    raise HTTPException(404, f"There is nothing at {rest!r}.")
+
+
+@app.exception_handler(StarletteHTTPException)
+def refused(request: Request, error: StarletteHTTPException) -> Response:
+    """A refusal as a page that says what to do."""
+    login = get_auth_manager().get_url_login(next_url=str(request.url)) if error.status_code == 401 else ""
+    return _failed(request, error.status_code, str(error.detail), login)
+
+
+@app.exception_handler(RequestValidationError)
+def misnamed(request: Request, error: RequestValidationError) -> Response:
+    """An address that names no day or number."""
+    first = error.errors()[0]
+    return _failed(request, 404, f"{first['loc'][-1]}: {first['msg']}")
+
+
+def unreadable(request: Request, error: Exception) -> Response:
+    """Storage that the API server cannot read."""
+    return _failed(request, 503, str(error))
+
+
+for kind in UNREADABLE:
+    app.add_exception_handler(kind, unreadable)
+
+
+def _failed(request: Request, status: int, detail: str, login: str = "") -> Response:
+    if "/api/" in request.url.path.removeprefix(request.scope.get("root_path", "")):
+        return JSONResponse({"detail": detail}, status)
+    return HTMLResponse(pages.failure(status, detail, login, **_places(request)), status)
+
+
+def _written(path: Path | None, policy: str) -> Response:
+    if path is None:
+        raise HTTPException(404, "There is no such page: nothing was written under this name.")
+    return HTMLResponse(path.read_bytes(), headers={"Content-Security-Policy": policy})
+
+
+def _places(request: Request) -> dict[str, str]:
+    """The path of the application and of Airflow, each with a slash at its end; they hold a base URL's own path."""
+    root = request.scope.get("root_path", "")
+    return {"root": f"{root}/", "airflow": f"{root.removesuffix(PREFIX)}/"}

@@ -1,0 +1,205 @@
+"""The third section: what is wrong, why, and what to do about it; nothing where nothing is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+import pandas as pd
+
+from include.config.model import Config
+from include.console.runbook import TASK_OF_GATE, Advice
+from include.console.state import DagState
+from include.contract.cell import Row, cell_of, records
+from include.ledger.anchor import anchor_problems
+from include.ledger.chain import LedgerError, verify
+from include.ledger.serving import differences, read_serving
+from include.project import Project
+from include.report.decisions import after
+from include.report.outlook import ALARM_ACTIONS
+from include.wording import duration, percent, plural
+
+Advise = Callable[[str, str], Advice | None]
+"""What to do about the failure of a Dag's task."""
+
+LOW_RESPONSE = 0.5
+"""A market and policy of which fewer than so many of the final draws were answered is said to lack labels."""
+FRESH_DAYS = 3
+"""A gate that failed longer ago than the newest so many days is history, shown among the days."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong: the verdict, why it is so, what to do, and where.
+
+    Attributes:
+        where: of the page: `day` and a day, or `cell` and a cell; None: nowhere in particular.
+        run: Dag, run and task in Airflow; None: none in particular.
+    """
+
+    kind: Literal["bad", "warn"]
+    verdict: str
+    reasons: tuple[str, ...]
+    todo: str
+    where: tuple[str, ...] | None = None
+    run: tuple[str, str | None, str] | None = None
+
+
+def gate_findings(
+    quality: pd.DataFrame, days: Sequence[date], states: Sequence[DagState], ask: Advise
+) -> list[Finding]:
+    """The gates that stop one of the newest days."""
+    fresh = sorted(days)[-FRESH_DAYS:]
+    failed = quality[quality["ds"].isin(fresh) & (quality["severity"] == "critical") & ~quality["success"].astype(bool)]
+    runs = {(state.dag_id, state.day): state.run_id for state in states}
+    found = []
+    for (day, gate), rows in failed.groupby(["ds", "gate"], sort=True):
+        dag_id, _, task = TASK_OF_GATE.get(str(gate), f"/gate_{gate}").partition("/")
+        advice = ask(dag_id, task)
+        found.append(
+            Finding(
+                "bad",
+                f"{day} is stopped at the gate {str(gate).replace('_', ' ')}",
+                tuple(f"{row['observed']}. Must hold: {row['expectation']}." for row in records(rows)),
+                "Open the gate's page." if advice is None else advice.todo,
+                ("day", str(day)),
+                (dag_id, runs.get((dag_id, day)), task) if dag_id else None,  # type: ignore[arg-type]
+            )
+        )
+    return found
+
+
+def run_findings(states: Sequence[DagState], gates: Sequence[Finding], ask: Advise) -> list[Finding]:
+    """Daily Dags that failed elsewhere than at a gate that is told already, or that are late."""
+    told = {(finding.where or ("", ""))[1] for finding in gates}
+    found = []
+    for state in states:
+        if state.task is not None and not (state.task.startswith("gate_") and str(state.day) in told):
+            advice = ask(state.dag_id, state.task)
+            found.append(
+                Finding(
+                    "bad",
+                    f"{state.title} of {state.day} failed at {state.task}",
+                    () if advice is None else (advice.means,),
+                    "Read the task's log." if advice is None else advice.todo,
+                    ("day", str(state.day)),
+                    (state.dag_id, state.run_id, state.task),
+                )
+            )
+        elif state.word in ("Late", "Running late"):
+            todo = (
+                "See in Airflow what it waits for: a run before it that failed, a paused Dag, or a scheduler at rest."
+            )
+            found.append(Finding("warn", f"{state.title} of {state.day} is late", (state.note,), todo))
+    return found
+
+
+def alarm_findings(watch: pd.DataFrame) -> list[Finding]:
+    """Thresholds that break their promise by the watch."""
+    return [
+        Finding(
+            "bad",
+            f"{' '.join(cell_of(row))} breaks its promise",
+            (f"{str(row['reason'])[:1].upper()}{str(row['reason'])[1:]}.",),
+            f"Look at its newest labels and reviewers first; if they are right, {ALARM_ACTIONS[row['action']]}."
+            if row["action"] in ALARM_ACTIONS
+            else "Look at its newest labels and reviewers.",
+            ("cell", *cell_of(row)),
+        )
+        for row in records(watch[watch["alarm"].astype(bool)])
+    ]
+
+
+def queue_findings(rows: Sequence[Row], design: pd.DataFrame, config: Config) -> list[Finding]:
+    """Markets whose reviewers are given more than their minutes, with what would relieve them."""
+    queue: dict[str, float] = {}
+    for row in rows:
+        minutes = after(row, "reviews") * config.policies[row["policy"]].minutes_per_label
+        queue[row["market"]] = queue.get(row["market"], 0.0) + minutes
+    sample = design.groupby("market")["expected_minutes"].sum().to_dict()
+    found = []
+    for market, setting in sorted(config.markets.items()):
+        drawn, sent = float(sample.get(market, 0.0)), queue.get(market, 0.0)
+        over = drawn + sent - setting.reviewer_minutes
+        if over <= 0:
+            continue
+        found.append(
+            Finding(
+                "warn",
+                f"{market}: reviewers are given {duration(over)} a day more than they have",
+                (
+                    f"The sample takes {duration(drawn)} and the queue {duration(sent)} of "
+                    f"{duration(setting.reviewer_minutes)} a day.",
+                ),
+                f"Staff {duration(over)} more (markets.{market}.reviewer_minutes), or let the sample take less "
+                "(sampling.minutes_share). Until then the end of the queue is not reviewed.",
+            )
+        )
+    return found
+
+
+def label_findings(completeness: pd.DataFrame) -> list[Finding]:
+    """Policies and markets whose draws stay unanswered."""
+    if completeness.empty:
+        return []
+    newest = completeness[completeness["counted"].astype(bool)]
+    last = newest.sort_values("age_days").groupby(["policy", "market", "region"]).tail(1)
+    sums = last.groupby(["policy", "market"])[["drawn", "answered"]].sum()
+    found = []
+    for row in records(sums.reset_index()):
+        if row["drawn"] and row["answered"] / row["drawn"] < LOW_RESPONSE:
+            found.append(
+                Finding(
+                    "warn",
+                    f"{row['policy']} in {row['market']}: labels are late or missing",
+                    (
+                        f"Of {plural(int(row['drawn']), 'draw')} that should be final, "
+                        f"{percent(row['answered'] / row['drawn'])} were answered.",
+                    ),
+                    "Ask the review team whether they work the queue; certificates rest on these answers.",
+                )
+            )
+    return found
+
+
+def ledger_findings(project: Project, ledger: pd.DataFrame, chain: Sequence[Row]) -> list[Finding]:
+    """What is wrong with the ledger, with the file that serving reads, and between the two."""
+    settings, found = project.settings, []
+    noted = [] if settings.anchor is None else anchor_problems(settings.anchor, chain)
+    if problems := (*verify(ledger), *noted):
+        found.append(
+            Finding(
+                "bad",
+                "The ledger of thresholds was changed by hand",
+                problems,
+                "Nothing is published until it is restored from a backup. Find out who could write it; "
+                "make verify-ledger names version and column.",
+            )
+        )
+    try:
+        served = read_serving(settings.thresholds)
+    except FileNotFoundError:
+        if chain:
+            text = "The file that the platform reads is missing"
+            why = f"{settings.thresholds.name} is not there, or the API server does not see it."
+            found.append(Finding("bad", text, (why,), "Run the day again: it writes the file from the ledger."))
+        return found
+    except LedgerError as error:
+        todo = "Find out who changed it, remove it and run the day again: it is then written from the ledger."
+        return [*found, Finding("bad", "The file that the platform reads cannot be read", (str(error),), todo)]
+    last = chain[-1]["version"] if chain else 0
+    if not 1 <= served["version"] <= last:
+        why = f"It holds version {served['version']}, and the ledger ends at {last}."
+        todo = "Restore the ledger, or remove the file if it is the file that is wrong."
+        found.append(Finding("bad", "The file that the platform reads is not the ledger's", (why,), todo))
+    elif wrong := differences(served, chain[served["version"] - 1]):
+        todo = "Find out who changed it, remove it and run the day again: it is then written from the ledger."
+        found.append(Finding("bad", "The file that the platform reads was changed by hand", tuple(wrong), todo))
+    elif served["version"] < last:
+        why = f"It holds version {served['version']}; version {last} is published."
+        found.append(
+            Finding("warn", "The file that the platform reads is behind", (why,), "The next run of a day writes it.")
+        )
+    return found

@@ -1,0 +1,192 @@
+"""Puts the page's sections into HTML. What comes from outside is escaped by the templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from include import wording
+from include.console import cells, days, effects, evidence, findings, history, outcomes, questions, runs, state
+from include.console.cells import Choice
+from include.console.effects import Effect
+from include.console.kept import Kept
+from include.console.outcomes import Comparison
+from include.console.people import DAILY_DAGS, ROLL_BACK_DAG, SHOWN_DAGS, Person
+from include.console.runbook import Advice, advice
+from include.console.standing import FORTNIGHT, Standing, standing
+from include.contract.cell import Cell
+from include.project import Project
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from jinja2 import Environment
+
+_HERE = Path(__file__).parent
+NEWEST_VERSIONS = 12
+"""Versions that the timeline shows unfolded."""
+
+_EFFECTS: Kept[dict[Cell, Effect]] = Kept(4)
+_COMPARISONS: Kept[list[Comparison]] = Kept(4)
+
+
+@cache
+def environment() -> Environment:
+    """The templates, with the project's wording as filters."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("percent", "count", "signed", "score", "duration", "day_in_words", "moment_in_words", "plural"):
+        made.filters[name] = getattr(wording, name)
+    made.filters["amount"] = amount
+    made.filters["part"] = lambda text: quote(str(text), safe="")
+    made.globals["titles"] = state.TITLES
+    return made
+
+
+def amount(found: effects.Amount | None, *, of: str = "") -> str:
+    """`about 12 (4 to 30)`; the range alone where no label speaks of it."""
+    if found is None:
+        return ""
+    span = f"{wording.count(found.low)} to {wording.count(found.high)}{of}"
+    if found.low == found.high:
+        return wording.count(found.low)
+    return span if found.estimate is None else f"{wording.count(found.estimate)} ({span})"
+
+
+def main_page(project: Project, who: Person, now: datetime, choice: Choice, *, root: str, airflow: str) -> str:
+    """The page that is opened every morning."""
+    now_read = standing(project)
+    readable = [dag for dag in SHOWN_DAGS if dag in who.reads]
+    waiting = runs.open_questions(readable)
+    states = state.dag_states(
+        runs.newest_runs([dag for dag in DAILY_DAGS if dag in who.reads]),
+        frozenset((question.dag_id, question.run_id) for question in waiting),
+        now,
+        since=now_read.day,
+    )
+    asked = questions.asked(project, waiting, now_read.chain, who)
+    shown = cells.cells_now(now_read.in_force, now_read.chain, now_read.daily(), kept_effects(now_read), project.config)
+    kept = choice.of(shown, now_read.day)
+    versions = [history.version_of(row) for row in reversed(now_read.chain)]
+    return _rendered(
+        "main.html.j2",
+        root=root,
+        airflow=airflow,
+        who=who,
+        standing=now_read,
+        in_force=state.in_force(now_read.chain),
+        states=states,
+        asked=asked,
+        findings=_findings(now_read, states),
+        cells=kept[: cells.MOST],
+        n_cells=len(shown),
+        n_kept=len(kept),
+        n_shadow=sum(cell.shadow for cell in shown),
+        choice=choice,
+        sorts=cells.SORTS,
+        versions=versions,
+        newest=NEWEST_VERSIONS,
+        may_roll_back=ROLL_BACK_DAG in who.starts,
+        comparisons=_COMPARISONS.get(_digest(now_read.outcomes), lambda: outcomes.comparisons(now_read.outcomes)),
+        days=days.newest_days(now_read.quality, now_read.failures, evidence.report_days(project.settings), FORTNIGHT),
+        gates=days.GATES,
+    )
+
+
+def compare(project: Project, who: Person, one: int, other: int, *, root: str, airflow: str) -> str:
+    """Two versions beside each other."""
+    now_read = standing(project)
+    return _rendered(
+        "compare.html.j2",
+        root=root,
+        airflow=airflow,
+        who=who,
+        one=one,
+        other=other,
+        newest=len(now_read.chain),
+        differences=history.differences(now_read.chain, one, other),
+        versions=[history.version_of(now_read.chain[number - 1]) for number in (one, other)],
+        may_roll_back=ROLL_BACK_DAG in who.starts,
+    )
+
+
+def day_page(project: Project, who: Person, day: date, *, root: str, airflow: str) -> str:
+    """A day: what stopped it and what to do, its gates, its report, the answers given on it."""
+    quality = project.warehouse.read("quality_results", day, day)
+    failures = project.warehouse.read("gate_failures", day, day)
+    found = days.day_of(day, quality, failures, has_report=evidence.report(project.settings, day) is not None)
+    runs_of_day = [run for run in runs.newest_runs([dag for dag in DAILY_DAGS if dag in who.reads]) if run.day == day]
+    states = [
+        state.DagState(run.dag_id, state.TITLES[run.dag_id], day, run.state, "", "plain", run.run_id)
+        for run in reversed(runs_of_day)
+    ]
+    return _rendered(
+        "day.html.j2",
+        root=root,
+        airflow=airflow,
+        who=who,
+        day=found,
+        findings=findings.gate_findings(quality, [day], states, _advice()),
+        gate_pages=evidence.gates(project.settings, day),
+        answers=evidence.answers(project.settings, day),
+    )
+
+
+def failure(status: int, detail: str, login: str, *, root: str, airflow: str) -> str:
+    """Why there is no page, and what to do."""
+    return _rendered("failure.html.j2", root=root, airflow=airflow, status=status, detail=detail, login=login)
+
+
+def kept_effects(now_read: Standing) -> dict[Cell, Effect]:
+    """What the thresholds in force do, computed once for the same thresholds and evidence."""
+    if now_read.day is None:
+        return {}
+    project, day, pairs = now_read.project, now_read.day, now_read.in_force
+    key = (str(project.settings.output), day, tuple(pairs.items()), tuple(now_read.proposals["proposal_id"]))
+    return _EFFECTS.get(key, lambda: effects.effects(project, day, pairs))
+
+
+def _findings(now_read: Standing, states: list[state.DagState]) -> list[findings.Finding]:
+    ask = _advice()
+    gates = findings.gate_findings(now_read.quality, sorted(set(now_read.quality["ds"])), states, ask)
+    found = [
+        *findings.ledger_findings(now_read.project, now_read.ledger, now_read.chain),
+        *gates,
+        *findings.run_findings(states, gates, ask),
+        *findings.alarm_findings(now_read.watch),
+        *findings.queue_findings(now_read.daily(), now_read.design, now_read.config),
+        *findings.label_findings(now_read.completeness),
+    ]
+    return sorted(found, key=lambda finding: finding.kind != "bad")
+
+
+def _digest(frame: pd.DataFrame) -> str:
+    """Of a frame's rows."""
+    import pandas as pd
+
+    return sha256(pd.util.hash_pandas_object(frame).to_numpy().tobytes()).hexdigest()
+
+
+def _advice() -> Callable[[str, str], Advice | None]:
+    """Reads a Dag's doc when it is first asked for."""
+
+    @cache
+    def doc(dag_id: str) -> str:
+        return runs.runbook_of(dag_id)
+
+    return lambda dag_id, task: advice(doc(dag_id), task)
+
+
+def _rendered(template: str, **values: Any) -> str:
+    return environment().get_template(template).render(**values)

@@ -1,0 +1,179 @@
+"""The second section: the questions that wait for a person, what saying yes would do, and who may say it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from include.config.model import Config
+from include.console.people import ROLL_BACK_DAG, Person
+from include.console.runs import Question
+from include.contract.cell import Cell, Row, cell_of, records
+from include.contract.change import DAILY
+from include.contract.grid import ThresholdPair
+from include.contract.terms import APPROVE, ProposalStatus, Ruling
+from include.forecasts.forecast import volumes
+from include.project import Project
+from include.proposals.approval import Answer, may_answer
+from include.report.places import page_of
+from include.thresholds.roll_back import rolled_back
+from include.wording import count, percent, plural, score, signed
+
+
+@dataclass(frozen=True)
+class Line:
+    """One cell of a question: what would change, what that does in a day, why a person is asked."""
+
+    cell: Cell
+    levels: str
+    does: str
+    why: str
+    removes_more: bool
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question as the page shows it.
+
+    Attributes:
+        effect: in one sentence.
+        offered: the answers that this person may give, the one that acts first; empty: none.
+        not_offered: why an answer is not offered.
+        day: of the proposals; None: not known.
+        has_page: whether its run has a page with the evidence.
+    """
+
+    question: Question
+    effect: str
+    lines: Sequence[Line]
+    reason: str
+    offered: tuple[str, ...]
+    not_offered: str
+    day: date | None
+    has_page: bool
+
+
+def asked(project: Project, questions: Sequence[Question], chain: Sequence[Row], person: Person) -> list[Asked]:
+    """The questions, with what they would do."""
+    return [_asked(project, question, chain, person) for question in questions]
+
+
+def origin_of(question: Question) -> str:
+    """The origin of the proposals that a question is about."""
+    return DAILY if question.day is not None else f"{question.dag_id}/{question.run_id}"
+
+
+def _asked(project: Project, question: Question, chain: Sequence[Row], person: Person) -> Asked:
+    day: date | None = None
+    if question.dag_id == ROLL_BACK_DAG:
+        lines, effect = _roll_back(project, question, chain)
+    else:
+        found = project.warehouse.read(
+            "threshold_proposals", question.day, question.day, slice_value=origin_of(question)
+        )
+        waiting = records(found[found["status"] == ProposalStatus.AWAITING_APPROVAL])
+        lines, effect = [_line(row) for row in waiting], _effect(waiting)
+        day = max(found["ds"], default=None)
+    offered, not_offered = offer(question, person, project.config)
+    return Asked(
+        question,
+        effect,
+        lines,
+        str(question.form.get("reason") or ""),
+        offered,
+        not_offered,
+        day,
+        day is not None and page_of(project.settings, origin_of(question), day).is_file(),
+    )
+
+
+def offer(question: Question, person: Person, config: Config) -> tuple[tuple[str, ...], str]:
+    """The answers that `person` is offered, and why they are not offered more."""
+    if question.dag_id not in person.answers:
+        return (), "You may look at this, not answer it: answering takes the right to edit the run."
+    if not may_answer(Answer(question.options[0], person.name, person.id), config):
+        return (), f"Only {', '.join(config.approval.assigned_users)} may answer (approval.assigned_users)."
+    if question.asker == person.name and APPROVE in question.options:
+        return (), "You asked for this, so somebody else has to answer."
+    return question.options, ""
+
+
+def _line(row: Row) -> Line:
+    effect, more = json.loads(row["forecast"]), int(row["removes_after"]) - int(row["removes_before"])
+    does = (
+        f"{signed(more)} removals, {_change(effect['wrongful_removals_change'])} of them wrong; "
+        f"{_change(effect['violative_views_prevented_change'])} violative views prevented"
+    )
+    if row["canary_share"] is not None:
+        does += f"; at first on {percent(row['canary_share'])} of its videos"
+    asks = [verdict["reason"] for verdict in json.loads(row["verdicts"]) if verdict["outcome"] == Ruling.ASK]
+    certified = "" if row["bound"] is None else f"Certified right at least {percent(row['bound'], down=True)}."
+    why = "; ".join(asks)
+    levels = f"{score(row['current_remove_at'])} → {score(row['proposed_remove_at'])}"
+    return Line(cell_of(row), levels, does, f"{why[:1].upper()}{why[1:]}. {certified}".strip(), more > 0)
+
+
+def _effect(waiting: Sequence[Row]) -> str:
+    if not waiting:
+        return "Nothing waits any more: it was answered, or what it rested on has changed."
+    more = sum(int(row["removes_after"]) - int(row["removes_before"]) for row in waiting)
+    parts = {
+        name: [json.loads(row["forecast"])[name]["estimate"] for row in waiting]
+        for name in ("wrongful_removals_change", "violative_views_prevented_change")
+    }
+    wrong, views = (None if None in found else sum(found) for found in parts.values())
+    cells, verb = plural(len(waiting), "cell"), "more" if more >= 0 else "fewer"
+    sentence = f"{cells} would remove {count(abs(more))} {verb} videos a day"
+    if wrong is None or views is None:
+        return f"{sentence}; how many of them wrongly is not known for every cell."
+    words = "prevent" if views >= 0 else "let through"
+    return (
+        f"{sentence}, about {count(abs(wrong))} {verb} of them wrongly, and {words} about {count(abs(views))} "
+        "violative views a day."
+    )
+
+
+def _roll_back(project: Project, question: Question, chain: Sequence[Row]) -> tuple[list[Line], str]:
+    version = question.form.get("version")
+    if not isinstance(version, int) or not 1 <= version <= len(chain):
+        return [], "The version that was asked for is not in the ledger."
+    changes, gone = rolled_back(chain, version, project.config)
+    days = project.warehouse.days("score_histogram")
+    frame = project.warehouse.read("score_histogram", days[-1], days[-1]) if days else None
+    lines = []
+    for change in changes:
+        does = ""
+        if frame is not None:
+            of_cell = frame[
+                (frame["policy"] == change.cell[0])
+                & (frame["market"] == change.cell[1])
+                & (frame["model_version"] == change.cell[2])
+            ]
+            before, after = (_removed(of_cell, pair) for pair in (change.old, change.new))
+            does = f"{signed(after - before)} removals a day ({count(before)} → {count(after)})"
+        more = change.new.remove_at < change.old.remove_at
+        levels = f"{score(change.old.remove_at)} → {score(change.new.remove_at)}"
+        why = "It would remove more than now." if more else ""
+        lines.append(Line(change.cell, levels, does, why, more))
+    riskier = sum(line.removes_more for line in lines)
+    effect = f"Version {version} would come back in {plural(len(lines), 'cell')}"
+    effect += f"; {plural(riskier, 'cell')} would remove more than now." if riskier else "; none would remove more."
+    if gone:
+        effect += f" {plural(len(gone), 'cell is', 'cells are')} no longer configured and would stay."
+    return lines, effect
+
+
+def _removed(histogram: object, pair: ThresholdPair) -> int:
+    return volumes(histogram, pair, "allow").removes  # type: ignore[arg-type]
+
+
+def _change(found: dict[str, float | None]) -> str:
+    """E.g. "about +12 (+4 to +30)"; only the range where there is no estimate."""
+    low, high = signed(found["low"] or 0.0), signed(found["high"] or 0.0)
+    if found["low"] == found["high"]:
+        return low
+    if found["estimate"] is None:
+        return f"{low} to {high}"
+    return f"about {signed(found['estimate'])} ({low} to {high})"
