@@ -3,7 +3,8 @@
 
 A form for product managers: choose policies, markets and a goal, and see what it would do to the newest day: removals,
 wrongful removals and violative views prevented a day, with what can be certified from the labels there are. The answer
-is the run's note, the return value of `answer`, and a page under `reports/ad_hoc` (the return value of `write_report`).
+is the run's note, the return value of `answer`, and a page that it links to (a file under `reports/ad_hoc`, the return value
+of `write_report`).
 
 Reads: `appeals`, `approval_questions`, `enforcement_log`, `forecast_outcomes`, `gate_failures`, `golden_labels`,
 `label_agreement`, `label_completeness`, `label_consensus`, `label_events`, `label_rejects`, `policy_metrics`,

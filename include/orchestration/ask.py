@@ -23,11 +23,13 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 from include.orchestration.dags import answer_within, opened
 from include.orchestration.day import run_day
 from include.orchestration.early_answer import NEVER_ASKED, EarlyAnswer
+from include.orchestration.links import page_link
 from include.orchestration.steps import ANSWER, form_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from include.proposals.approval import Question
     from include.proposals.questions import Asks
 
 TRIES: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=2)}
@@ -87,7 +89,7 @@ class AskAPerson(HITLOperator):
                 != question.digest
             ):
                 raise self._refused(context, _OUTDATED)
-        self.subject, self.body = question.subject, question.text
+        self._show(question, asks.address)
         deadline = (datetime.now(UTC) + answer_within()).isoformat()
         if context["ti"].try_number > 1:  # an answer may be there already
             self._look(context, question.digest, deadline)
@@ -127,18 +129,23 @@ class AskAPerson(HITLOperator):
                 raise self._refused(context, _OUTDATED)
             if objection is None:
                 return self._said(context, asks.settle(given))
+            address = asks.address
         self.log.warning("The answer does not count: %s. The question stands.", objection)
-        self.subject, self.body = question.subject, question.text
+        self._show(question, address)
         return self._wait(context, digest, deadline)
 
     def _ask_anew(self, context: Context, digest: str, deadline: str) -> Any:
         """Asks what an earlier try was about to ask when it ended."""
         with self._asks(context) as asks:
-            question = asks.question()
+            question, address = asks.question(), asks.address
         if question is None or question.digest != digest:
             raise self._refused(context, _OUTDATED)
-        self.subject, self.body = question.subject, question.text
+        self._show(question, address)
         return self._wait(context, digest, deadline)
+
+    def _show(self, question: Question, address: str) -> None:
+        """Puts the question, with a link to its evidence, where Airflow reads it."""
+        self.subject, self.body = question.subject, f"{question.text}\n\n[Evidence]({page_link(address)})"
 
     def _wait(self, context: Context, digest: str, deadline: str) -> Any:
         """Shows the question and lets the worker go; Airflow then calls `execute_complete`."""

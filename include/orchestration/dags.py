@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import CronPartitionTimetable, Param
 
+from include.orchestration.links import page_link
+
 if TYPE_CHECKING:
     from include.project import Project
     from include.warehouse.base import Caller
@@ -89,7 +91,10 @@ def opened(
         extra = extra_from(Connection.get(CONNECTION_ID).extra or "{}")
         variables = {name: Variable.get(name, default="") for name in (*VARIABLES, *OPTIONAL_VARIABLES)}
         yield open_project(settings_from(extra, variables), _caller(context, day))
-    except (GateFailed, ConfigError, LedgerError, MissingPartition, UnreadablePartition, WarehouseRefused) as error:
+    except GateFailed as error:
+        where = page_link(f"days/{error.outcome.day}")
+        raise AirflowFailException(f"{error}\nWhat to do, and the gate's page: {where}") from error
+    except (ConfigError, LedgerError, MissingPartition, UnreadablePartition, WarehouseRefused) as error:
         raise AirflowFailException(str(error)) from error
     except StillRunning as error:
         log.info("%s; looking again in %d s", error, RETURN.total_seconds())

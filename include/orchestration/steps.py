@@ -14,6 +14,7 @@ from airflow.sdk import BaseOperator
 
 from include.orchestration.dags import opened
 from include.orchestration.day import run_day
+from include.orchestration.links import page_link
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -95,4 +96,4 @@ def form_run(context: Context) -> FormRun:
     run: Any = context["dag_run"]
     if not run.triggering_user_name:
         raise RequestError("the run names nobody who started it; start it from its form while logged in")
-    return FormRun(run.dag_id, run.run_id, run.triggering_user_name, dict(context["params"]))
+    return FormRun(run.dag_id, run.run_id, run.triggering_user_name, dict(context["params"]), page_link)

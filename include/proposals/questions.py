@@ -23,6 +23,10 @@ class Asks(Protocol):
     project: Project
     day: date
 
+    @property
+    def address(self) -> str:
+        """Of the evidence, within the page in the Airflow UI."""
+
     def unfinished(self) -> str | None:
         """Finishes a settlement that was cut short, and says what it came to; None: there is none."""
 

@@ -1,4 +1,4 @@
-"""Where the pages of reports lie."""
+"""Where the pages of reports lie, and their addresses within the page in the Airflow UI."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ MOST_CHARACTERS = 120
 """Of an origin, in a page's name; a file's name has at most 255 bytes."""
 
 
+def key_of(origin: str) -> str:
+    """What tells the pages of a day's requests apart."""
+    return f"{hash32(origin):08x}"
+
+
+def address_of(origin: str, day: date) -> str:
+    """The address of the same page within the page in the Airflow UI, relative to that."""
+    return f"days/{day}/report" if origin == DAILY else f"answers/{day}/{key_of(origin)}"
+
+
 def page_of(settings: Settings, origin: str, day: date) -> Path:
     """The page about what `origin` proposed on `day`: the day's report, or the answer to a person's request.
 
@@ -22,4 +32,4 @@ def page_of(settings: Settings, origin: str, day: date) -> Path:
     if origin == DAILY:
         return settings.reports / f"{day}.html"
     readable = re.sub(r"[^A-Za-z0-9_.+-]", "-", origin.rpartition("/")[2])[:MOST_CHARACTERS]
-    return settings.reports / "ad_hoc" / f"{day} {readable} {hash32(origin):08x}.html"
+    return settings.reports / "ad_hoc" / f"{day} {readable} {key_of(origin)}.html"

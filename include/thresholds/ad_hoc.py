@@ -35,7 +35,7 @@ from include.proposals.holds import respecting
 from include.proposals.propose import propose
 from include.quality import suites
 from include.quality.gate import GateFailed, run_gate
-from include.report.places import page_of
+from include.report.places import address_of
 from include.thresholds.request import FormRun, Request, RequestError
 from include.thresholds.run import Approval, Run
 from include.wording import as_text, percent, score
@@ -104,11 +104,11 @@ def write_report(project: Project, form: FormRun, day: str) -> str:
 
 
 def answer(project: Project, form: FormRun, day: str) -> str:
-    """The short answer, in Markdown: where the page is, and what each cell came to, those that change first."""
+    """The short answer, in Markdown: a link to the evidence, and what each cell came to, those that change first."""
     run, request = proposed_by(project, form, day)
     quiet = (ProposalStatus.UNCHANGED, ProposalStatus.REFUSED)
     rows = sorted(records(run.proposals()), key=lambda row: row["status"] in quiet)
-    page = f"Forecast and evidence, as of {day}: {page_of(project.settings, run.origin, run.day)}"
+    page = f"[Forecast and evidence, as of {day}]({form.link(address_of(run.origin, run.day))})"
     return "\n".join([_sentence(form, request), "", page, "", *(f"- {_outcome(row)}" for row in rows)])
 
 

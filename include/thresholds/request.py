@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -56,12 +56,14 @@ class FormRun:
         dag_id, run_id: the run. Its id may have been chosen by who started it; the Dag's may not.
         user: who started it, as Airflow knows them.
         form: the form's fields as they were filled in.
+        link: where a place of the page in the Airflow UI is reached; by itself, an address within that.
     """
 
     dag_id: str
     run_id: str
     user: str
     form: Mapping[str, Any]
+    link: Callable[[str], str] = str
 
     @property
     def origin(self) -> str:

@@ -69,6 +69,10 @@ class RollBack:
         found: date = self._chain()[self.version - 1]["ds"]
         return found
 
+    @property
+    def address(self) -> str:
+        return f"compare?one={self._chain()[-1]['version']}&other={self.version}"
+
     def unfinished(self) -> str | None:
         """Serves what this run published before its process was killed, and says so; None: nothing."""
         published = self._published()

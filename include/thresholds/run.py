@@ -33,7 +33,7 @@ from include.proposals.approval import (
     with_answer,
     without_outdated,
 )
-from include.report.places import page_of
+from include.report.places import address_of, page_of
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +136,10 @@ class Approval:
     @property
     def day(self) -> date:
         return self.run.day
+
+    @property
+    def address(self) -> str:
+        return address_of(self.run.origin, self.run.day)
 
     def unfinished(self) -> str | None:
         """Publishes and serves what was approved, as the process may have been killed before; None: nothing was.

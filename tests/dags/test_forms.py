@@ -14,6 +14,8 @@ from include.ledger.chain import in_order, verify
 from include.ledger.serving import read_serving
 from include.local.runs import RunFailed
 from include.orchestration.forms import as_note
+from include.orchestration.links import page_link
+from include.report.places import address_of, page_of
 from include.thresholds import ad_hoc
 from include.thresholds.request import FormRun, RequestError
 from tests.loop import FORM, LAST, Loop, approve, levels, nobody
@@ -72,9 +74,10 @@ def test_a_what_if_answers_and_changes_nothing(loop: Loop) -> None:
     assert answer.startswith(
         "ana asks what follows from a precision of at least 90% for pornography, violence in IN: election week."
     )
+    assert f"]({page_link(address_of(f'recalibrate_ad_hoc/{run.run_id}', loop.day(LAST)))})" in answer
     assert answer.count("wrongful removals") >= len(changing)
     (page,) = (loop.settings.reports / "ad_hoc").iterdir()
-    assert str(page) in answer
+    assert page == page_of(loop.settings, f"recalibrate_ad_hoc/{run.run_id}", loop.day(LAST))
     assert "What if: a precision of at least 90%" in page.read_text(encoding="utf-8")
     assert note_of(run) == as_note(answer)
 

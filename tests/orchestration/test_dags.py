@@ -19,6 +19,7 @@ from include.ledger.chain import LedgerError
 from include.local.runs import RunFailed, run_dag
 from include.orchestration.ask import AskAPerson
 from include.orchestration.dags import RETURN, answer_within, opened
+from include.orchestration.links import page_link
 from include.orchestration.steps import Step
 from include.project import Project
 from include.quality.checks import Judged, between
@@ -78,7 +79,8 @@ def test_a_step_gets_the_project() -> None:
 def test_what_no_retry_can_heal_is_final_and_keeps_its_message(error: Exception) -> None:
     with pytest.raises(AirflowFailException) as failed, opened(CONTEXT, "2026-11-03"):
         raise error
-    assert str(failed.value) == str(error)
+    link = f"\nWhat to do, and the gate's page: {page_link(f'days/{DAY}')}" if isinstance(error, GateFailed) else ""
+    assert str(failed.value) == f"{error}{link}"
     assert failed.value.__cause__ is error
 
 
