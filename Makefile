@@ -10,7 +10,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-kills emulator browser docs lock clean install install-dev
+.PHONY: help demo up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-kills emulator browser screenshots docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -63,6 +63,9 @@ emulator: .venv/bqemulator/installed ## Install the BigQuery emulator of the tes
 
 browser: ## Install Chromium for the report's page test, which is skipped without it (Debian, as root)
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+
+screenshots: install-dev browser up ## Make the docs' pictures of the page in Airflow's UI, from the demo's data
+	@$(BIN)/python -m tests.console.screenshots
 
 docs: install ## Write the generated docs anew
 	@$(BIN)/python -m include.local.docs

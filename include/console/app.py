@@ -9,19 +9,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from plotly.offline import get_plotlyjs
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from include.console import evidence, pages
+from include import __version__
+from include.console import api, cell, pages
 from include.console.cells import Choice
 from include.console.people import GATE_OF_THE_PAGE, Person, person_of
+from include.console.standing import standing
 from include.console.storage import UNREADABLE, opened
+from include.report import written
 
 PREFIX = "/plumbline"
 """Where the API server mounts the application."""
@@ -40,8 +45,10 @@ GATE_POLICY = f"sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 
 
 STATIC = {
     "page.css": "text/css",
+    "plotly.css": "text/css",
     "theme.js": "text/javascript",
     "page.js": "text/javascript",
+    "cell.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 
@@ -88,13 +95,26 @@ def main_page(request: Request, who: PersonDep, choice: Annotated[Choice, Depend
     return pages.main_page(opened(), who, datetime.now(UTC), choice, **_places(request))
 
 
+@app.get("/cells/{policy}/{market}/{model_version}", response_class=HTMLResponse)
+def cell_page(request: Request, who: PersonDep, policy: str, market: str, model_version: str) -> str:
+    """A cell."""
+    with api.looked_up():
+        return pages.cell_page(opened(), who, (policy, market, model_version), **_places(request))
+
+
+@app.get("/cells/{policy}/{market}/{model_version}/goals")
+def goals(policy: str, market: str, model_version: str) -> Response:
+    """What each goal would do to a cell, for its page."""
+    with api.looked_up():
+        found = cell.answers(standing(opened()), (policy, market, model_version))
+    return JSONResponse(cell.goals_json(found))
+
+
 @app.get("/compare", response_class=HTMLResponse)
 def compare(request: Request, who: PersonDep, one: int, other: int) -> str:
     """Two versions beside each other."""
-    try:
+    with api.looked_up():
         return pages.compare(opened(), who, one, other, **_places(request))
-    except IndexError as error:
-        raise HTTPException(404, str(error)) from error
 
 
 @app.get("/days/{day}", response_class=HTMLResponse)
@@ -106,29 +126,48 @@ def day_page(request: Request, who: PersonDep, day: date) -> str:
 @app.get("/days/{day}/report")
 def report(day: date) -> Response:
     """The day's report, as the tasks wrote it."""
-    return _written(evidence.report(opened().settings, day), REPORT_POLICY)
+    return _written(written.report(opened().settings, day), REPORT_POLICY)
 
 
 @app.get("/days/{day}/gates/{gate}")
 def gate(day: date, gate: str) -> Response:
     """A gate's page, as the tasks wrote it."""
-    return _written(evidence.gate(opened().settings, day, gate), GATE_POLICY)
+    return _written(written.gate(opened().settings, day, gate), GATE_POLICY)
 
 
 @app.get("/answers/{day}/{key}")
 def answer(day: date, key: str) -> Response:
     """The page that answers a request, as the tasks wrote it."""
-    return _written(evidence.answer(opened().settings, day, key), REPORT_POLICY)
+    return _written(written.answer(opened().settings, day, key), REPORT_POLICY)
 
 
 @app.get("/static/{name}")
 def static(name: str) -> Response:
     """The application's own files."""
+    if name == "plotly.js":
+        return Response(
+            get_plotlyjs(), media_type="text/javascript", headers={"Cache-Control": "private, max-age=86400"}
+        )
     if name not in STATIC:
         raise HTTPException(404, "There is no such file.")
     return FileResponse(
         _HERE / "static" / name, media_type=STATIC[name], headers={"Cache-Control": "private, max-age=300"}
     )
+
+
+@app.get("/api", response_class=HTMLResponse)
+def api_page(request: Request) -> str:
+    """What the JSON API offers, for people."""
+    return pages.api_page(_schema(request), **_places(request))
+
+
+@app.get("/api/openapi.json")
+def api_schema(request: Request) -> Response:
+    """What the JSON API offers, as OpenAPI says it."""
+    return JSONResponse(_schema(request))
+
+
+app.include_router(api.router)
 
 
 @app.get("/{rest:path}")
@@ -160,8 +199,20 @@ for kind in UNREADABLE:
     app.add_exception_handler(kind, unreadable)
 
 
+def _schema(request: Request) -> dict[str, Any]:
+    return get_openapi(
+        title="Plumbline",
+        version=__version__,
+        description="What Plumbline's tables say, for reading.",
+        routes=api.router.routes,
+        servers=[{"url": request.scope.get("root_path", "")}],
+    )
+
+
 def _failed(request: Request, status: int, detail: str, login: str = "") -> Response:
-    if "/api/" in request.url.path.removeprefix(request.scope.get("root_path", "")):
+    if "json" in request.headers.get("accept", "") or "/api/" in request.url.path.removeprefix(
+        request.scope.get("root_path", "")
+    ):
         return JSONResponse({"detail": detail}, status)
     return HTMLResponse(pages.failure(status, detail, login, **_places(request)), status)
 

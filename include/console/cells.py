@@ -9,12 +9,12 @@ from datetime import date, timedelta
 from typing import Any
 
 from include.config.model import Config
-from include.console.effects import Effect
+from include.console.past import Past
 from include.contract.cell import Cell, Row, cell_of
-from include.contract.change import changes_of
 from include.contract.grid import ThresholdPair
 from include.contract.terms import PUBLISHED, ProposalStatus, Ruling
-from include.ledger.canaries import Canary, canaries
+from include.forecasts.effects import Effect
+from include.ledger.canaries import Canary
 from include.wording import percent, score
 
 LATELY = timedelta(days=7)
@@ -55,7 +55,7 @@ class CellNow:
 
 def cells_now(
     pairs: Mapping[Cell, ThresholdPair],
-    chain: Sequence[Row],
+    past: Past,
     proposals: Sequence[Row],
     effects: Mapping[Cell, Effect],
     config: Config,
@@ -64,22 +64,21 @@ def cells_now(
 
     Args:
         pairs: thresholds in force.
-        chain: the ledger in order.
+        past: the ledger.
         proposals: the daily run's of the newest day.
         effects: what the thresholds in force do.
     """
-    bounds, changed, acting = certificates(chain), last_changes(chain), canaries(chain)
     rows, found = {cell_of(row): row for row in proposals}, []
     for cell, pair in pairs.items():
         policy, row = config.policies[cell[0]], rows.get(cell)
         needed = None if row is None else row["labels_needed"]
-        version, day = changed.get(cell, (None, None))
+        version, day = past.changed.get(cell, (None, None))
         found.append(
             CellNow(
                 cell,
                 pair,
                 pair.remove_at == 1,
-                None if pair.remove_at == 1 else bounds.get(cell),
+                None if pair.remove_at == 1 else past.certified.get(cell),
                 policy.target_precision,
                 effects.get(cell),
                 why(row, pair),
@@ -87,27 +86,10 @@ def cells_now(
                 None if needed is None else needed * policy.minutes_per_label * policy.overlap,
                 day,
                 version,
-                acting.get(cell),
+                past.canaries.get(cell),
             )
         )
     return found
-
-
-def certificates(chain: Sequence[Row]) -> dict[Cell, float]:
-    """The certified lower bound behind each cell's remove_at; a cell whose remove_at has none is not among them."""
-    bounds: dict[Cell, float] = {}
-    for version in chain:
-        for change in (change for change in changes_of(version) if change.is_lasting):
-            if change.certified_bound is not None:
-                bounds[change.cell] = change.certified_bound
-            elif change.new.remove_at != change.old.remove_at:
-                bounds.pop(change.cell, None)
-    return bounds
-
-
-def last_changes(chain: Sequence[Row]) -> dict[Cell, tuple[int, date]]:
-    """Version and day of each cell's last change."""
-    return {change.cell: (row["version"], row["ds"]) for row in chain for change in changes_of(row)}
 
 
 def why(row: Row | None, pair: ThresholdPair) -> str:
@@ -117,7 +99,7 @@ def why(row: Row | None, pair: ThresholdPair) -> str:
     shadow = pair.remove_at == 1
     mode = "Shadow mode: it removes nothing until a threshold is certified. " if shadow else ""
     if row["refusal"] is not None and row["status"] == ProposalStatus.REFUSED:
-        return f"{mode}{_capital(row['refusal'].rstrip('.'))}."
+        return f"{mode}{sentence(row['refusal'])}"
     if row["status"] != ProposalStatus.UNCHANGED:
         return f"{mode}{_what_became(row)}."
     if shadow and row["certified_remove_at"] is not None:
@@ -153,8 +135,11 @@ def _reasons(row: Row, ruling: Ruling) -> str:
     return "; ".join(reasons) or "no reason is recorded"
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def sentence(text: str) -> str:
+    """Words that follow a colon as a sentence of their own; the name of a column keeps its small letter."""
+    text = text.rstrip(".")
+    first = text.partition(" ")[0]
+    return f"{text if '_' in first else text[:1].upper() + text[1:]}."
 
 
 def _number(value: float | None) -> float:

@@ -1,75 +1,16 @@
-"""What the thresholds in force do in a day, cell by cell: counted from the histogram, estimated from the labels."""
+"""What the thresholds in force do in a day, cell by cell."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 
-import pandas as pd
-
-from include.config.model import Config
 from include.contract.cell import Cell, by_cell
-from include.contract.grid import ThresholdPair, reaches
+from include.contract.grid import ThresholdPair
 from include.evidence.accepted import accepted
 from include.evidence.sample import labelled_sample
-from include.forecasts.forecast import ShareEstimate, recall_at, share, volumes
+from include.forecasts.effects import Effect, effect_of
 from include.project import Project
-
-
-@dataclass(frozen=True)
-class Amount:
-    """So many a day, with the 95 % interval; `estimate` None: no label speaks of it, and the interval is all."""
-
-    estimate: float | None
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, found: ShareEstimate, total: float) -> Amount:
-        """A share of `total`."""
-        return cls(None if found.value is None else found.value * total, found.low * total, found.high * total)
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What a pair of thresholds does with one cell's videos in a day.
-
-    Attributes:
-        removes, reviews: videos, exact.
-        minutes: that the reviews take.
-        wrong: removals of videos that violate nothing.
-        views: violative views that removal prevents.
-        recall: share of the violating videos that removal finds.
-    """
-
-    removes: int
-    reviews: int
-    minutes: float
-    wrong: Amount
-    views: Amount
-    recall: ShareEstimate
-
-
-def effect_of(histogram: pd.DataFrame, sample: pd.DataFrame, pair: ThresholdPair, config: Config, cell: Cell) -> Effect:
-    """The effect of `pair`.
-
-    Args:
-        histogram: the cell's rows of score_histogram of a day.
-        sample: its labelled draws.
-    """
-    policy = config.policies[cell[0]]
-    counts = volumes(histogram, pair, policy.no_score)
-    above = sample[reaches(sample["score"].to_numpy(dtype=float), pair.remove_at)]
-    p, weight = above["p_violating"].to_numpy(float), 1 / above["inclusion_probability"].to_numpy(float)
-    return Effect(
-        counts.removes,
-        counts.reviews,
-        counts.reviews * policy.minutes_per_label,
-        Amount.of(share(1 - p, weight), counts.removes),
-        Amount.of(share(p, weight * above["views"].to_numpy(float)), counts.remove_views),
-        recall_at(sample, pair.remove_at, "allow"),
-    )
 
 
 def effects(project: Project, day: date, pairs: Mapping[Cell, ThresholdPair]) -> dict[Cell, Effect]:
@@ -78,7 +19,7 @@ def effects(project: Project, day: date, pairs: Mapping[Cell, ThresholdPair]) ->
     sample = labelled_sample(project, day)
     samples, none = by_cell(sample), sample.iloc[:0]
     return {
-        cell: effect_of(histograms[cell], samples.get(cell, none), pair, project.config, cell)
+        cell: effect_of(histograms[cell], samples.get(cell, none), pair, project.config.policies[cell[0]])
         for cell, pair in pairs.items()
         if cell in histograms
     }

@@ -10,11 +10,13 @@ from typing import Literal
 import pandas as pd
 
 from include.config.model import Config
+from include.console.cells import sentence
+from include.console.past import Past
 from include.console.runbook import TASK_OF_GATE, Advice
 from include.console.state import DagState
 from include.contract.cell import Row, cell_of, records
 from include.ledger.anchor import anchor_problems
-from include.ledger.chain import LedgerError, verify
+from include.ledger.chain import LedgerError
 from include.ledger.serving import differences, read_serving
 from include.project import Project
 from include.report.decisions import after
@@ -102,7 +104,7 @@ def alarm_findings(watch: pd.DataFrame) -> list[Finding]:
         Finding(
             "bad",
             f"{' '.join(cell_of(row))} breaks its promise",
-            (f"{str(row['reason'])[:1].upper()}{str(row['reason'])[1:]}.",),
+            (sentence(str(row["reason"])),),
             f"Look at its newest labels and reviewers first; if they are right, {ALARM_ACTIONS[row['action']]}."
             if row["action"] in ALARM_ACTIONS
             else "Look at its newest labels and reviewers.",
@@ -164,11 +166,11 @@ def label_findings(completeness: pd.DataFrame) -> list[Finding]:
     return found
 
 
-def ledger_findings(project: Project, ledger: pd.DataFrame, chain: Sequence[Row]) -> list[Finding]:
+def ledger_findings(project: Project, past: Past) -> list[Finding]:
     """What is wrong with the ledger, with the file that serving reads, and between the two."""
-    settings, found = project.settings, []
+    settings, chain, found = project.settings, past.chain, list[Finding]()
     noted = [] if settings.anchor is None else anchor_problems(settings.anchor, chain)
-    if problems := (*verify(ledger), *noted):
+    if problems := (*past.problems, *noted):
         found.append(
             Finding(
                 "bad",

@@ -50,6 +50,11 @@ class Version:
     evidence: int
     until: date | None
 
+    @property
+    def says_more(self) -> bool:
+        """Whether the reason says more than who approved."""
+        return not self.whom.endswith(f", {self.reason}")
+
 
 def version_of(row: Row) -> Version:
     """A row of the ledger as the timeline shows it."""

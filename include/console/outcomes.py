@@ -26,9 +26,11 @@ class Comparison:
 
 
 def comparisons(outcomes: pd.DataFrame) -> list[Comparison]:
-    """`forecast_outcomes` summed up: what happened against what was forecast."""
+    """`forecast_outcomes` summed up: what happened against what was forecast; without what was neither."""
     found = []
     for row in records(bias(outcomes)):
+        if row["forecast"] == row["happened"] == 0:
+            continue
         shown = percent if row["measure"] == "precision" else count
         off = "not stated" if row["bias"] is None else f"{row['bias']:+.1%}".replace("-", "−")
         found.append(

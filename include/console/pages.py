@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, datetime
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from include import wording
-from include.console import cells, days, effects, evidence, findings, history, outcomes, questions, runs, state
+from include.console import cell as cell_pages
+from include.console import cells, days, effects, findings, history, outcomes, questions, runs, state
 from include.console.cells import Choice
-from include.console.effects import Effect
 from include.console.kept import Kept
 from include.console.outcomes import Comparison
-from include.console.people import DAILY_DAGS, ROLL_BACK_DAG, SHOWN_DAGS, Person
+from include.console.past import digest
+from include.console.people import DAILY_DAGS, REQUEST_DAG, ROLL_BACK_DAG, SHOWN_DAGS, Person
 from include.console.runbook import Advice, advice
 from include.console.standing import FORTNIGHT, Standing, standing
 from include.contract.cell import Cell
+from include.forecasts.effects import Effect
 from include.project import Project
+from include.report import written
 
 if TYPE_CHECKING:
-    import pandas as pd
     from jinja2 import Environment
 
 _HERE = Path(__file__).parent
@@ -48,20 +49,9 @@ def environment() -> Environment:
     )
     for name in ("percent", "count", "signed", "score", "duration", "day_in_words", "moment_in_words", "plural"):
         made.filters[name] = getattr(wording, name)
-    made.filters["amount"] = amount
     made.filters["part"] = lambda text: quote(str(text), safe="")
     made.globals["titles"] = state.TITLES
     return made
-
-
-def amount(found: effects.Amount | None, *, of: str = "") -> str:
-    """`about 12 (4 to 30)`; the range alone where no label speaks of it."""
-    if found is None:
-        return ""
-    span = f"{wording.count(found.low)} to {wording.count(found.high)}{of}"
-    if found.low == found.high:
-        return wording.count(found.low)
-    return span if found.estimate is None else f"{wording.count(found.estimate)} ({span})"
 
 
 def main_page(project: Project, who: Person, now: datetime, choice: Choice, *, root: str, airflow: str) -> str:
@@ -76,9 +66,8 @@ def main_page(project: Project, who: Person, now: datetime, choice: Choice, *, r
         since=now_read.day,
     )
     asked = questions.asked(project, waiting, now_read.chain, who)
-    shown = cells.cells_now(now_read.in_force, now_read.chain, now_read.daily(), kept_effects(now_read), project.config)
+    shown = cells.cells_now(now_read.in_force, now_read.past, now_read.daily, kept_effects(now_read), project.config)
     kept = choice.of(shown, now_read.day)
-    versions = [history.version_of(row) for row in reversed(now_read.chain)]
     return _rendered(
         "main.html.j2",
         root=root,
@@ -95,12 +84,37 @@ def main_page(project: Project, who: Person, now: datetime, choice: Choice, *, r
         n_shadow=sum(cell.shadow for cell in shown),
         choice=choice,
         sorts=cells.SORTS,
-        versions=versions,
+        versions=now_read.past.versions,
         newest=NEWEST_VERSIONS,
         may_roll_back=ROLL_BACK_DAG in who.starts,
-        comparisons=_COMPARISONS.get(_digest(now_read.outcomes), lambda: outcomes.comparisons(now_read.outcomes)),
-        days=days.newest_days(now_read.quality, now_read.failures, evidence.report_days(project.settings), FORTNIGHT),
+        comparisons=_COMPARISONS.get(digest(now_read.outcomes), lambda: outcomes.comparisons(now_read.outcomes)),
+        days=days.newest_days(now_read.quality, now_read.failures, written.report_days(project.settings), FORTNIGHT),
         gates=days.GATES,
+    )
+
+
+def cell_page(project: Project, who: Person, cell: Cell, *, root: str, airflow: str) -> str:
+    """A cell. Raises LookupError: there is no such cell, or no day yet."""
+    now_read = standing(project)
+    page = cell_pages.cell_page(now_read, cell)
+    pair = page.now.pair
+    return _rendered(
+        "cell.html.j2",
+        root=root,
+        airflow=airflow,
+        who=who,
+        cell=cell,
+        day=now_read.day,
+        description=project.config.policies[cell[0]].description,
+        page=page,
+        may_ask=REQUEST_DAG in who.starts,
+        data={
+            "curve": page.curve,
+            "trend": page.trend,
+            "certified_from": page.certified_from,
+            "remove_at": pair.remove_at,
+            "target": page.now.target,
+        },
     )
 
 
@@ -116,7 +130,7 @@ def compare(project: Project, who: Person, one: int, other: int, *, root: str, a
         other=other,
         newest=len(now_read.chain),
         differences=history.differences(now_read.chain, one, other),
-        versions=[history.version_of(now_read.chain[number - 1]) for number in (one, other)],
+        versions=[now_read.past.versions[-number] for number in (one, other)],
         may_roll_back=ROLL_BACK_DAG in who.starts,
     )
 
@@ -125,7 +139,7 @@ def day_page(project: Project, who: Person, day: date, *, root: str, airflow: st
     """A day: what stopped it and what to do, its gates, its report, the answers given on it."""
     quality = project.warehouse.read("quality_results", day, day)
     failures = project.warehouse.read("gate_failures", day, day)
-    found = days.day_of(day, quality, failures, has_report=evidence.report(project.settings, day) is not None)
+    found = days.day_of(day, quality, failures, has_report=written.report(project.settings, day) is not None)
     runs_of_day = [run for run in runs.newest_runs([dag for dag in DAILY_DAGS if dag in who.reads]) if run.day == day]
     states = [
         state.DagState(run.dag_id, state.TITLES[run.dag_id], day, run.state, "", "plain", run.run_id)
@@ -138,9 +152,25 @@ def day_page(project: Project, who: Person, day: date, *, root: str, airflow: st
         who=who,
         day=found,
         findings=findings.gate_findings(quality, [day], states, _advice()),
-        gate_pages=evidence.gates(project.settings, day),
-        answers=evidence.answers(project.settings, day),
+        gate_pages=written.gates(project.settings, day),
+        answers=written.answers(project.settings, day),
     )
+
+
+def api_page(schema: dict[str, Any], *, root: str, airflow: str) -> str:
+    """The JSON API, from its OpenAPI schema."""
+    return _rendered("api.html.j2", root=root, airflow=airflow, schema=schema, type_of=_type_of)
+
+
+def _type_of(about: dict[str, Any]) -> str:
+    """The type of a field of a JSON schema, in words."""
+    if "anyOf" in about:
+        return " or ".join(_type_of(option) for option in about["anyOf"])
+    if "$ref" in about:
+        return str(about["$ref"]).rpartition("/")[2].removesuffix("Out").lower()
+    if about.get("type") == "array":
+        return f"list of {_type_of(about['items'])}"
+    return str(about.get("format") or about.get("type"))
 
 
 def failure(status: int, detail: str, login: str, *, root: str, airflow: str) -> str:
@@ -161,21 +191,14 @@ def _findings(now_read: Standing, states: list[state.DagState]) -> list[findings
     ask = _advice()
     gates = findings.gate_findings(now_read.quality, sorted(set(now_read.quality["ds"])), states, ask)
     found = [
-        *findings.ledger_findings(now_read.project, now_read.ledger, now_read.chain),
+        *findings.ledger_findings(now_read.project, now_read.past),
         *gates,
         *findings.run_findings(states, gates, ask),
         *findings.alarm_findings(now_read.watch),
-        *findings.queue_findings(now_read.daily(), now_read.design, now_read.config),
+        *findings.queue_findings(now_read.daily, now_read.design, now_read.config),
         *findings.label_findings(now_read.completeness),
     ]
     return sorted(found, key=lambda finding: finding.kind != "bad")
-
-
-def _digest(frame: pd.DataFrame) -> str:
-    """Of a frame's rows."""
-    import pandas as pd
-
-    return sha256(pd.util.hash_pandas_object(frame).to_numpy().tobytes()).hexdigest()
 
 
 def _advice() -> Callable[[str, str], Advice | None]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from include.config.model import Config
+from include.console.cells import sentence
 from include.console.people import ROLL_BACK_DAG, Person
 from include.console.runs import Question
 from include.contract.cell import Cell, Row, cell_of, records
@@ -17,7 +17,7 @@ from include.contract.terms import APPROVE, ProposalStatus, Ruling
 from include.forecasts.forecast import volumes
 from include.project import Project
 from include.proposals.approval import Answer, may_answer
-from include.report.places import page_of
+from include.report.places import address_of, page_of
 from include.thresholds.roll_back import rolled_back
 from include.wording import count, percent, plural, score, signed
 
@@ -41,8 +41,7 @@ class Asked:
         effect: in one sentence.
         offered: the answers that this person may give, the one that acts first; empty: none.
         not_offered: why an answer is not offered.
-        day: of the proposals; None: not known.
-        has_page: whether its run has a page with the evidence.
+        address: of the page with the evidence, within this one; None: there is none.
     """
 
     question: Question
@@ -51,8 +50,7 @@ class Asked:
     reason: str
     offered: tuple[str, ...]
     not_offered: str
-    day: date | None
-    has_page: bool
+    address: str | None
 
 
 def asked(project: Project, questions: Sequence[Question], chain: Sequence[Row], person: Person) -> list[Asked]:
@@ -66,7 +64,7 @@ def origin_of(question: Question) -> str:
 
 
 def _asked(project: Project, question: Question, chain: Sequence[Row], person: Person) -> Asked:
-    day: date | None = None
+    address = None
     if question.dag_id == ROLL_BACK_DAG:
         lines, effect = _roll_back(project, question, chain)
     else:
@@ -76,6 +74,8 @@ def _asked(project: Project, question: Question, chain: Sequence[Row], person: P
         waiting = records(found[found["status"] == ProposalStatus.AWAITING_APPROVAL])
         lines, effect = [_line(row) for row in waiting], _effect(waiting)
         day = max(found["ds"], default=None)
+        if day is not None and page_of(project.settings, origin_of(question), day).is_file():
+            address = address_of(origin_of(question), day)
     offered, not_offered = offer(question, person, project.config)
     return Asked(
         question,
@@ -84,8 +84,7 @@ def _asked(project: Project, question: Question, chain: Sequence[Row], person: P
         str(question.form.get("reason") or ""),
         offered,
         not_offered,
-        day,
-        day is not None and page_of(project.settings, origin_of(question), day).is_file(),
+        address,
     )
 
 
@@ -110,9 +109,9 @@ def _line(row: Row) -> Line:
         does += f"; at first on {percent(row['canary_share'])} of its videos"
     asks = [verdict["reason"] for verdict in json.loads(row["verdicts"]) if verdict["outcome"] == Ruling.ASK]
     certified = "" if row["bound"] is None else f"Certified right at least {percent(row['bound'], down=True)}."
-    why = "; ".join(asks)
+    why = sentence("; ".join(asks))
     levels = f"{score(row['current_remove_at'])} → {score(row['proposed_remove_at'])}"
-    return Line(cell_of(row), levels, does, f"{why[:1].upper()}{why[1:]}. {certified}".strip(), more > 0)
+    return Line(cell_of(row), levels, does, f"{why} {certified}".strip(), more > 0)
 
 
 def _effect(waiting: Sequence[Row]) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 
 import pandas as pd
 
 from include.config.model import Config
+from include.console.past import Past, past
 from include.contract.cell import Cell, Row, records
 from include.contract.change import DAILY
 from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL
-from include.ledger.chain import TABLE, in_order, thresholds_of
+from include.ledger.chain import TABLE, thresholds_of
 from include.project import Project
 
 FORTNIGHT = 14
@@ -29,7 +32,7 @@ class Standing:
 
     Attributes:
         day: the newest day that the daily run proposed on; None: there is none yet.
-        ledger, chain: `threshold_ledger`, as a frame and in order.
+        ledger, past: `threshold_ledger`, as a frame and read.
         proposals: the daily run's of that day.
         design, completeness, watch: of that day.
         quality, failures: `quality_results` and `gate_failures` of the last fortnight that has any.
@@ -39,7 +42,7 @@ class Standing:
     project: Project
     day: date | None
     ledger: pd.DataFrame
-    chain: list[Row]
+    past: Past
     proposals: pd.DataFrame
     design: pd.DataFrame
     completeness: pd.DataFrame
@@ -53,6 +56,10 @@ class Standing:
         return self.project.config
 
     @property
+    def chain(self) -> Sequence[Row]:
+        return self.past.chain
+
+    @cached_property
     def in_force(self) -> dict[Cell, ThresholdPair]:
         """The thresholds of every configured cell, those of the newest version or those it starts with; sorted."""
         known = thresholds_of(self.chain[-1]) if self.chain else {}
@@ -63,6 +70,7 @@ class Standing:
             for version in sorted(policy.model_versions)
         }
 
+    @cached_property
     def daily(self) -> list[Row]:
         """The daily run's proposals of the day, by cell."""
         return records(self.proposals.sort_values(list(CELL)))
@@ -82,7 +90,7 @@ def standing(project: Project) -> Standing:
         project=project,
         day=day,
         ledger=ledger,
-        chain=in_order(ledger),
+        past=past(ledger),
         proposals=proposals,
         design=warehouse.read("sampling_design", shown, shown),
         completeness=warehouse.read("label_completeness", shown, shown),

@@ -75,13 +75,17 @@ def dag_states(
         if newest is None or newest.day is None:
             found.append(DagState(dag_id, title, due, "Never run", "no run of any day is known", "plain"))
             continue
-        if newest.day < due and since is not None:
+        if newest.day < due and since is not None and newest.state == "success":
             days = (due - newest.day).days
             word, kind = ("Late", "bad") if late or days > 1 else ("Due", "info")
             note = f"the newest day that was run is {newest.day}, {plural(days, 'day')} behind"
             found.append(DagState(dag_id, title, due, word, note, kind, newest.run_id))  # type: ignore[arg-type]
             continue
-        found.append(_of_run(newest, newest.day, (dag_id, newest.run_id) in waiting, late and newest.day <= due))
+        found.append(
+            _of_run(
+                newest, newest.day, (dag_id, newest.run_id) in waiting, newest.day < due or (late and newest.day == due)
+            )
+        )
     return found
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from include.config.load import DEFAULT_CONFIG, load_config
 from include.config.settings import PROJECT_ROOT
-from include.console import cells, days, evidence, findings, history, questions, state
+from include.console import cells, days, findings, history, questions, state
+from include.console.past import past
 from include.console.people import DAILY_DAGS, Person
 from include.console.runbook import TASK_OF_GATE, Advice, advice
 from include.console.runs import DagRun, Question
@@ -22,6 +23,7 @@ from include.console.standing import standing
 from include.contract.grid import ThresholdPair
 from include.contract.terms import APPROVE, CONFIRM, REJECT
 from include.files import write_whole
+from include.report import written
 from tests.loop import LAST, Loop
 
 NOW = datetime(2026, 11, 7, 9, tzinfo=UTC)
@@ -88,6 +90,8 @@ def test_each_dag_says_how_far_it_has_come() -> None:
     assert found[0].task == "gate_scores"
     (*_, running, _) = state.dag_states(runs, frozenset(), NOW, since=DUE)
     assert running.word == "Running late"
+    failed = state.dag_states([run(sample, DUE - timedelta(days=9), "failed", "scan_scores")], waiting, NOW, since=DUE)
+    assert failed[0].word == "Failed at scan_scores"  # which is why it is late
     early = datetime(2026, 11, 7, 3, tzinfo=UTC)
     assert [dag.word for dag in state.dag_states(runs, frozenset(), early, since=DUE)][2:] == ["Running", "Late"]
     yesterday = [run(dag, DUE - timedelta(days=1), "success") for dag in DAILY_DAGS]
@@ -117,7 +121,7 @@ def test_who_may_answer_is_offered_it_and_nobody_else() -> None:
 @pytest.mark.airflow
 def test_thresholds_now_are_the_ledgers_with_their_certificates(ended: Loop) -> None:
     now = standing(ended.project)
-    shown = cells.cells_now(now.in_force, now.chain, now.daily(), {}, now.config)
+    shown = cells.cells_now(now.in_force, now.past, now.daily, {}, now.config)
     assert now.day == ended.day(LAST)
     served = {
         (row["policy"], row["market"], row["model_version"]): (row["remove_at"], row["review_at"])
@@ -128,12 +132,12 @@ def test_thresholds_now_are_the_ledgers_with_their_certificates(ended: Loop) -> 
     assert certified, "no cell of the history earned a certificate"
     for cell in certified:
         assert not cell.shadow
-        assert cell.certified >= cell.target
+        assert (cell.certified or 0) >= cell.target
         assert cell.changed == ended.day(LAST)
     shadows = [cell for cell in shown if cell.shadow]
     assert shadows
     assert {cell.certified for cell in shadows} == {None}
-    scored = {(row["policy"], row["market"], row["model_version"]) for row in now.daily()}
+    scored = {(row["policy"], row["market"], row["model_version"]) for row in now.daily}
     assert {cell.why.startswith("Shadow mode: it removes nothing") for cell in shadows if cell.cell in scored} == {True}
     assert {cell.why for cell in shadows if cell.cell not in scored} <= {"No scores of this cell have arrived."}
     only = cells.Choice(policy=certified[0].cell[0], changed=True).of(shown, now.day)
@@ -152,7 +156,7 @@ def test_a_served_file_or_ledger_that_was_changed_is_told(ended: Loop) -> None:
 
     def told() -> list[str]:
         now = standing(project)
-        return [found.verdict for found in findings.ledger_findings(project, now.ledger, now.chain)]
+        return [found.verdict for found in findings.ledger_findings(project, now.past)]
 
     assert told() == []
     document = json.loads(whole)
@@ -166,7 +170,7 @@ def test_a_served_file_or_ledger_that_was_changed_is_told(ended: Loop) -> None:
     write_whole(path, whole)
     now = standing(project)
     edited = now.ledger.assign(reason="another reason")
-    (found,) = findings.ledger_findings(project, edited, now.chain)
+    (found,) = findings.ledger_findings(project, past(edited))
     assert found.verdict == "The ledger of thresholds was changed by hand"
     assert "column reason was changed" in " ".join(found.reasons)
 
@@ -188,10 +192,10 @@ def test_the_timeline_and_the_comparison_are_the_ledgers(ended: Loop) -> None:
 @pytest.mark.airflow
 def test_a_market_with_fewer_minutes_than_work_is_told_with_what_would_relieve_it(ended: Loop) -> None:
     now = standing(ended.project)
-    assert findings.queue_findings(now.daily(), now.design, now.config) == []
+    assert findings.queue_findings(now.daily, now.design, now.config) == []
     markets = {name: market.model_copy(update={"reviewer_minutes": 10}) for name, market in now.config.markets.items()}
     short = now.config.model_copy(update={"markets": markets})
-    found = findings.queue_findings(now.daily(), now.design, short)
+    found = findings.queue_findings(now.daily, now.design, short)
     assert [finding.verdict.split(":")[0] for finding in found] == sorted(markets)
     assert "markets.BR.reviewer_minutes" in found[0].todo
 
@@ -253,26 +257,26 @@ def test_markets_whose_draws_stay_unanswered_are_told() -> None:
 def test_pages_are_found_by_name_and_nothing_else_is(ended: Loop, tmp_path: Path) -> None:
     settings = ended.settings
     day = ended.day(LAST)
-    assert evidence.report_days(settings) == {day}
-    found = evidence.report(settings, day)
+    assert written.report_days(settings) == {day}
+    found = written.report(settings, day)
     assert found is not None
     assert found.name == f"{day}.html"
-    assert evidence.report(settings, day + timedelta(days=1)) is None
-    assert "scores" in evidence.gates(settings, day)
-    assert evidence.gate(settings, day, "scores") is not None
+    assert written.report(settings, day + timedelta(days=1)) is None
+    assert "scores" in written.gates(settings, day)
+    assert written.gate(settings, day, "scores") is not None
     (settings.quality_docs / "secret.html").write_text("outside the day")
     for name in ("../secret", "..", "", "%2e%2e/secret", "/etc/passwd", "index"):
-        assert evidence.gate(settings, day, name) is None
+        assert written.gate(settings, day, name) is None
     folder = settings.reports / "ad_hoc"
     folder.mkdir(parents=True, exist_ok=True)
     outside = tmp_path / "outside.html"
     outside.write_text("not a report")
     (folder / f"{day} mine 00000001.html").write_text("mine")
     (folder / f"{day} linked 00000002.html").symlink_to(outside)
-    assert evidence.answers(settings, day) == [("00000001", "mine")]
-    assert evidence.answer(settings, day, "00000001") == folder / f"{day} mine 00000001.html"
+    assert written.answers(settings, day) == [("00000001", "mine")]
+    assert written.answer(settings, day, "00000001") == folder / f"{day} mine 00000001.html"
     for key in ("00000002", "*", "../00000001", "mine 00000001"):
-        assert evidence.answer(settings, day, key) is None
+        assert written.answer(settings, day, key) is None
 
 
 def test_a_reason_why_a_cell_is_not_moved_is_a_sentence() -> None:
