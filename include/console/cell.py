@@ -16,7 +16,7 @@ from include.contract.cell import Cell, cell_of, records
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL
 from include.evidence.accepted import accepted
-from include.evidence.sample import labelled_sample, of_cells
+from include.evidence.sample import certifying_sample, of_cells
 from include.forecasts.effects import effect_of
 from include.forecasts.forecast import recall_at
 from include.project import Project
@@ -54,7 +54,7 @@ def evidence(now: Standing) -> tuple[ProbabilitySample, pd.DataFrame]:
         raise LookupError("no day has been run yet")
     key = (str(project.settings.output), day, tuple(now.proposals["proposal_id"]))
     return _EVIDENCE.get(
-        key, lambda: (labelled_sample(project, day), accepted(project, "score_histogram", "scores", day, day))
+        key, lambda: (certifying_sample(project, day), accepted(project, "score_histogram", "scores", day, day))
     )
 
 

@@ -15,6 +15,7 @@ from include.console.past import Past
 from include.console.runbook import TASK_OF_GATE, Advice
 from include.console.state import DagState
 from include.contract.cell import Row, cell_of, records
+from include.contract.sample import sampling_minutes
 from include.ledger.anchor import anchor_problems
 from include.ledger.chain import LedgerError
 from include.ledger.serving import differences, read_serving
@@ -120,7 +121,7 @@ def queue_findings(rows: Sequence[Row], design: pd.DataFrame, config: Config) ->
     for row in rows:
         minutes = after(row, "reviews") * config.policies[row["policy"]].minutes_per_label
         queue[row["market"]] = queue.get(row["market"], 0.0) + minutes
-    sample = design.groupby("market")["expected_minutes"].sum().to_dict()
+    sample = sampling_minutes(design).to_dict()
     found = []
     for market, setting in sorted(config.markets.items()):
         drawn, sent = float(sample.get(market, 0.0)), queue.get(market, 0.0)

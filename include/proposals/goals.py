@@ -65,7 +65,7 @@ def goal_answers(
 
     Args:
         pair: thresholds in force; review_at stays, or falls with remove_at.
-        sample: labelled draws of all cells, as of `labelled_sample`.
+        sample: labelled draws of all cells, as of `certifying_sample`.
         histogram: the cell's rows of score_histogram.
     """
     policy_name, market, version = cell

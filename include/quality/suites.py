@@ -19,6 +19,7 @@ import pandas as pd
 
 from include.config.model import Config, Gates
 from include.contract.grid import bin_of
+from include.contract.sample import sampling_minutes
 from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, TABLES, Column, Table
 from include.contract.terms import HARMLESS, Reason
 from include.quality.checks import (
@@ -678,8 +679,7 @@ def _sizes(drawn: pd.DataFrame, design: pd.DataFrame) -> pd.DataFrame:
 
 def _minutes(design: pd.DataFrame, config: Config) -> pd.DataFrame:
     """Expected reviewer minutes by market, and what part of the audit's budget they are."""
-    reviewers = design[design["programme"] != "second_look"]  # experts have minutes of their own
-    minutes = reviewers.groupby("market")["expected_minutes"].sum().reset_index()
+    minutes = sampling_minutes(design).reset_index()
     budget = {name: market.reviewer_minutes * config.sampling.minutes_share for name, market in config.markets.items()}
     minutes["budget"] = minutes["market"].map(budget).astype("float64")
     return minutes.assign(budget_used=minutes["expected_minutes"] / minutes["budget"])

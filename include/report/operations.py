@@ -12,6 +12,7 @@ import pandas as pd
 from include import wording
 from include.contract.cell import Cell, by_cell, cell_of, records
 from include.contract.change import DAILY
+from include.contract.sample import sampling_minutes
 from include.contract.tables import DECISIVE, RANDOM, TABLES
 from include.forecasts.forecast import volumes
 from include.report.data import ReportData
@@ -52,8 +53,7 @@ def loads(data: ReportData, rows: list[dict[str, Any]]) -> list[Load]:
     """
     if data.origin != DAILY:
         return []
-    reviewers = data.design[data.design["programme"] != "second_look"]
-    audit = reviewers.groupby("market")["expected_minutes"].sum().to_dict()
+    audit = sampling_minutes(data.design).to_dict()
     queue: dict[str, float] = {}
     for row in rows:
         minutes = after(row, "reviews") * data.config.policies[row["policy"]].minutes_per_label
