@@ -2,8 +2,8 @@
 ## Draw the day's videos for human review
 
 Checks the day's scores, profiles them in one scan, designs a stratified Poisson sample within each market's reviewer
-minutes, draws it, and exports the review queue (docs/review_tools.md). Runs daily at 02:00 UTC for the day before; its
-partition is that day.
+minutes, draws it, and exports the queues of reviewers and of experts (docs/review_tools.md). Runs daily at 02:00 UTC
+for the day before; its partition is that day.
 
 Reads: `gate_failures`, `golden_labels`, `label_consensus`, `label_events`, `quality_results`, `review_sample`,
 `sampling_design`, `score_histogram`, `score_profile`, `threshold_ledger`, `video_scores`.
