@@ -36,7 +36,9 @@ def checked_rows(table: Table, rows: pd.DataFrame) -> pa.Table:
 
 
 def as_contract(table: Table, content: pa.Table) -> pa.Table:
-    """`content` in the contract's schema, with optional columns that are absent as NULL; others are left out.
+    """`content` in the contract's schema, with columns that may be absent as NULL; others are left out.
+
+    The platform may leave out optional columns; an earlier version of Plumbline did not write those that came since.
 
     Digits of a time beyond microseconds are cut. Raises ValueError naming the column that does not fit.
     """
@@ -45,7 +47,8 @@ def as_contract(table: Table, content: pa.Table) -> pa.Table:
     schema = arrow_schema(table)
     columns = []
     for column, field in zip(table.columns, schema, strict=True):
-        if column.optional and column.name not in content.column_names:
+        may_be_absent = column.optional or (table.owner == "plumbline" and column.nullable)
+        if may_be_absent and column.name not in content.column_names:
             columns.append(pa.nulls(content.num_rows, field.type))
             continue
         try:

@@ -13,7 +13,7 @@ import pytest
 from include.contract.schema import arrow_schema
 from include.contract.tables import TABLES
 from include.sampling.draw import draw_parameters
-from include.warehouse.base import MissingPartition
+from include.warehouse.base import MissingPartition, UnreadablePartition
 from include.warehouse.duckdb import DuckDBWarehouse
 from tests.kills import after_power_cut, killed, operations
 from tests.warehouse.frames import DAY, rows_of, scores
@@ -203,6 +203,28 @@ def test_other_columns_may_not_be_left_out(warehouse):
     aside = warehouse.input_rows("appeals", DAY).rejects
     assert set(aside["reason"]) == {"bad_columns"}
     assert aside["detail"].str.contains("decided_at").all()
+
+
+@pytest.mark.parametrize("table", [table for table in OWNED if table.slice_by is None], ids=lambda t: t.name)
+def test_what_an_earlier_version_did_not_write_reads_as_null(warehouse, table):
+    """A column that came with an upgrade, beside a day that has it; what was always there may not be missing."""
+    rows = rows_of(table)
+    warehouse.replace(table.name, DAY, rows)
+    warehouse.replace(table.name, DAY + timedelta(days=1), rows)
+    (path,) = (warehouse.root / table.name / f"ds={DAY}").glob("*.parquet")
+    content = pq.read_table(path)
+    since = [column.name for column in table.columns if column.nullable]
+    pq.write_table(content.drop_columns(since), path)
+    read = warehouse.read(table.name)
+    assert list(read.columns) == ["ds", *table.column_names]
+    older, newer = read[read["ds"] == DAY], read[read["ds"] > DAY]
+    assert len(older) == len(newer) == 3
+    assert older[since].isna().all().all()
+    assert newer[since].notna().sum().tolist() == [2] * len(since)
+    required = next(column.name for column in table.columns if not column.nullable)
+    pq.write_table(content.drop_columns([required]), path)
+    with pytest.raises(UnreadablePartition, match=required):
+        warehouse.read(table.name)
 
 
 def test_parameters_are_bound_never_text(warehouse):
