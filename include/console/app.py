@@ -35,7 +35,7 @@ _HERE = Path(__file__).parent
 _OWN = "'self'"
 POLICY = (
     f"default-src 'none'; script-src {_OWN}; style-src {_OWN}; img-src {_OWN} data:; connect-src {_OWN}; "
-    f"form-action {_OWN}; base-uri 'none'; frame-ancestors {_OWN}"
+    f"frame-src {_OWN}; form-action {_OWN}; base-uri 'none'; frame-ancestors {_OWN}"
 )
 """Content-Security-Policy of the application's own pages: scripts and styles from its own files alone."""
 REPORT_POLICY = f"sandbox allow-scripts; frame-ancestors {_OWN}"
@@ -123,19 +123,40 @@ def day_page(request: Request, who: PersonDep, day: date) -> str:
     return pages.day_page(opened(), who, day, **_places(request))
 
 
-@app.get("/days/{day}/report")
+@app.get("/days/{day}/report", response_class=HTMLResponse)
+def report_page(request: Request, day: date) -> str:
+    """The day's report, with the way back."""
+    _found(written.report(opened().settings, day))
+    return pages.shown(f"Report of {day}", day, "report", **_places(request))
+
+
+@app.get("/days/{day}/gates/{gate}", response_class=HTMLResponse)
+def gate_page(request: Request, day: date, gate: str) -> str:
+    """A gate's page, with the way back."""
+    _found(written.gate(opened().settings, day, gate))
+    return pages.shown(f"Gate {gate.replace('_', ' ')} of {day}", day, gate, **_places(request))
+
+
+@app.get("/answers/{day}/{key}", response_class=HTMLResponse)
+def answer_page(request: Request, day: date, key: str) -> str:
+    """The answer to a request, with the way back."""
+    _found(written.answer(opened().settings, day, key))
+    return pages.shown(f"Answer of {day}", day, key, **_places(request))
+
+
+@app.get("/days/{day}/report/page")
 def report(day: date) -> Response:
     """The day's report, as the tasks wrote it."""
     return _written(written.report(opened().settings, day), REPORT_POLICY)
 
 
-@app.get("/days/{day}/gates/{gate}")
+@app.get("/days/{day}/gates/{gate}/page")
 def gate(day: date, gate: str) -> Response:
     """A gate's page, as the tasks wrote it."""
     return _written(written.gate(opened().settings, day, gate), GATE_POLICY)
 
 
-@app.get("/answers/{day}/{key}")
+@app.get("/answers/{day}/{key}/page")
 def answer(day: date, key: str) -> Response:
     """The page that answers a request, as the tasks wrote it."""
     return _written(written.answer(opened().settings, day, key), REPORT_POLICY)
@@ -218,9 +239,13 @@ def _failed(request: Request, status: int, detail: str, login: str = "") -> Resp
 
 
 def _written(path: Path | None, policy: str) -> Response:
+    return HTMLResponse(_found(path).read_bytes(), headers={"Content-Security-Policy": policy})
+
+
+def _found(path: Path | None) -> Path:
     if path is None:
         raise HTTPException(404, "There is no such page: nothing was written under this name.")
-    return HTMLResponse(path.read_bytes(), headers={"Content-Security-Policy": policy})
+    return path
 
 
 def _places(request: Request) -> dict[str, str]:

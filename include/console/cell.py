@@ -48,7 +48,7 @@ class CellPage:
 
 
 def evidence(now: Standing) -> tuple[ProbabilitySample, pd.DataFrame]:
-    """The labelled sample and the histogram as of the newest day. Raises LookupError: there is no day yet."""
+    """What certificates rest on and the histogram as of the newest day. Raises LookupError: there is no day yet."""
     project, day = now.project, now.day
     if day is None:
         raise LookupError("no day has been run yet")

@@ -173,6 +173,11 @@ def _type_of(about: dict[str, Any]) -> str:
     return str(about.get("format") or about.get("type"))
 
 
+def shown(title: str, day: date, name: str, *, root: str, airflow: str) -> str:
+    """A page that tasks wrote, in a frame of its own; it lies below this one's address, which ends in `name`."""
+    return _rendered("written.html.j2", root=root, airflow=airflow, title=title, day=day, name=name)
+
+
 def failure(status: int, detail: str, login: str, *, root: str, airflow: str) -> str:
     """Why there is no page, and what to do."""
     return _rendered("failure.html.j2", root=root, airflow=airflow, status=status, detail=detail, login=login)

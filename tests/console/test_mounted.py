@@ -65,7 +65,16 @@ def test_airflow_decides_who_may_read(mounted: Any, ended: Loop, monkeypatch: py
 def test_every_answer_keeps_scripts_of_others_out(mounted: Any, ended: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     stored_in(ended.home / "data", monkeypatch)
     day, viewer = ended.day(LAST), login("viewer")
-    for path in ("", f"cells/{CELL}", "api", "api/thresholds", "static/page.js", "nothing/here", f"days/{day}"):
+    for path in (
+        "",
+        f"cells/{CELL}",
+        "api",
+        "api/thresholds",
+        "static/page.js",
+        "nothing/here",
+        f"days/{day}",
+        f"days/{day}/report",
+    ):
         answer = mounted.get(f"/plumbline/{path}", headers=viewer)
         rules = dict(rule.split(" ", 1) for rule in answer.headers["Content-Security-Policy"].split("; "))
         assert rules["default-src"] == "'none'"
@@ -75,9 +84,9 @@ def test_every_answer_keeps_scripts_of_others_out(mounted: Any, ended: Loop, mon
         assert "<script>" not in answer.text.replace('<script type="application/json"', "")
         assert " style=" not in answer.text
         assert " onclick=" not in answer.text
-    written = mounted.get(f"/plumbline/days/{day}/report", headers=viewer)
+    written = mounted.get(f"/plumbline/days/{day}/report/page", headers=viewer)
     assert written.headers["Content-Security-Policy"].startswith("sandbox allow-scripts; ")
-    gate = mounted.get(f"/plumbline/days/{day}/gates/scores", headers=viewer)
+    gate = mounted.get(f"/plumbline/days/{day}/gates/scores/page", headers=viewer)
     assert gate.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'; ")
     assert mounted.post("/plumbline/", headers=viewer).status_code == 405
 

@@ -55,6 +55,7 @@ def addresses(served: Site) -> list[str]:
     return [
         *("", f"cells/{CELL}", f"cells/{CELL}/goals", "compare?one=1&other=2"),
         *(f"days/{day}", f"days/{next_day}", f"days/{day}/report", f"days/{day}/gates/scores", answer),
+        *(f"days/{day}/report/page", f"days/{day}/gates/scores/page", f"{answer}/page"),
         *("static/page.css", "static/page.js", "static/plotly.js", "api", "api/openapi.json"),
         *(f"api/{name}" for name in (*api, f"days/{day}")),
     ]
@@ -135,10 +136,11 @@ def test_pages_of_evidence_are_found_by_name_alone(served: Site) -> None:
     outside = ("..%2f..%2fsecret", "../../secret", "%2e%2e/%2e%2e/secret", "..%5c..%5csecret", "/etc/passwd")
     for name in outside:
         for place in (f"days/{day}/gates/{name}", f"days/{name}/report", f"answers/{day}/{name}", f"static/{name}"):
-            status, text = served.send("GET", f"{PAGE}{place}", token)
-            assert status == 404, place
-            assert "top secret" not in text
-    _, report = served.send("GET", f"{PAGE}days/{day}/report", token)
+            for ending in ("", "/page"):
+                status, text = served.send("GET", f"{PAGE}{place}{ending}", token)
+                assert status == 404, place
+                assert "top secret" not in text
+    _, report = served.send("GET", f"{PAGE}days/{day}/report/page", token)
     assert report == (served.loop.settings.reports / f"{day}.html").read_text(encoding="utf-8")
 
 
@@ -259,12 +261,18 @@ def test_a_viewer_sees_no_button_that_acts(served: Site) -> None:
         tab, problems = tab_of(window, served, "reader")
         tab.goto(f"{served.url}{PAGE}")
         assert tab.get_by_role("button").all_inner_texts() == ["Compare"]
+        tab.goto(f"{served.url}{PAGE}days/{served.loop.day(LAST)}/report")
+        report = tab.frame_locator("iframe")
+        report.locator("#cells").scroll_into_view_if_needed()
+        report.locator(".chart svg.main-svg").first.wait_for(state="attached")
+        tab.get_by_role("link", name="Plumbline", exact=True).click()
+        tab.get_by_role("heading", name="State").wait_for()
         assert problems == []
 
 
 def test_every_page_fits_a_phone_in_light_and_dark(served: Site) -> None:
     day, places = served.loop.day(LAST), ["", f"cells/{CELL}", "compare?one=1&other=2", "api"]
-    places += [f"days/{day}", f"days/{served.loop.day(LAST + 1)}"]
+    places += [f"days/{day}", f"days/{served.loop.day(LAST + 1)}", f"days/{day}/report"]
     fits = "document.documentElement.scrollWidth <= innerWidth"
     with browser() as window:
         for dark in (False, True):
