@@ -33,6 +33,16 @@ SAMPLING: tuple[Callable[[Project, date], object], ...] = (
     sampling.export_review_queue,
 )
 """The steps of `sample_for_review`, gates among them."""
+RECALIBRATION: tuple[Callable[[Project, date], object], ...] = (
+    thresholds.measure,
+    thresholds.watch_published,
+    thresholds.propose_thresholds,
+    thresholds.lift_expired,
+    thresholds.publish_within_limits,
+    thresholds.advance_canaries,
+    thresholds.compare_forecasts,
+)
+"""The steps of `recalibrate_thresholds` up to its question, without gates and reports."""
 APPROVED = Answer("Approve", "ana", "ana")
 REJECTED = Answer("Reject", "ana", "ana")
 
@@ -96,6 +106,17 @@ class History:
         thresholds.compare_forecasts(project, day)
         approval = thresholds.approval(project, day)
         if approval.question() is not None:
+            approval.settle(answer)
+
+    def recalibrate(self, index: int, answer: Answer | None) -> None:
+        """The steps of `recalibrate_thresholds` but for gates and reports. `answer` None: nobody is to be asked."""
+        day, project = self.day(index), self.project
+        for step in RECALIBRATION:
+            step(project, day)
+        approval = thresholds.approval(project, day)
+        asked = approval.question()
+        assert (asked is None) == (answer is None), asked
+        if answer is not None:
             approval.settle(answer)
 
     def _pass(self, gate: str, day: date) -> None:

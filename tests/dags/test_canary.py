@@ -75,6 +75,6 @@ def test_the_daily_run_advances_one_canary_and_ends_another(begun: Loop) -> None
     assert "on 1% of its videos" in page
 
     before, file = begun.fingerprints(), begun.settings.thresholds.read_bytes()
-    begun.run("recalibrate_thresholds", LAST, reject)
+    begun.steps.recalibrate(LAST, None)
     assert begun.fingerprints() == before
     assert begun.settings.thresholds.read_bytes() == file

@@ -16,7 +16,7 @@ from include.ledger.serving import read_serving
 from include.local.runs import DAILY_DAGS, RunFailed
 from include.thresholds import ad_hoc, roll_back, stage
 from include.thresholds.request import FormRun
-from tests.loop import DAYS, FORM, LAST, Loop, approve, levels, nobody
+from tests.loop import DAYS, FORM, LAST, Loop, levels, nobody
 from tests.places import MOVES_SOON, configured
 
 pytestmark = pytest.mark.airflow
@@ -122,8 +122,9 @@ def test_what_was_edited_by_hand_stops_every_publication_until_it_is_put_back(
     edit(file)
     edited, served = file.read_bytes(), loop.settings.thresholds.read_bytes()
     assert edited != sound
-    with pytest.raises(RunFailed, match="failed in propose_thresholds"):
-        loop.run("recalibrate_thresholds", LAST, approve)
+    for step in (stage.propose_thresholds, stage.publish_within_limits, stage.advance_canaries, stage.lift_expired):
+        with pytest.raises(LedgerError, match=said):
+            step(loop.project, loop.day(LAST))
     wanted = FormRun("recalibrate_ad_hoc", "manual__1", "ana", FORM | {"policies": ["pornography"], "mode": "propose"})
     with pytest.raises(LedgerError, match=said):
         ad_hoc.propose_changes(loop.project, wanted, ad_hoc.read_request(loop.project, wanted))

