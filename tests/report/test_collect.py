@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from include.certificates.certify import curve
 from include.contract.tables import CELL, N_BINS, TABLES
 from include.evidence.sample import labelled_sample
 from include.project import Project, open_project
+from include.report import collect
 from include.report.collect import certified_curves, report_data, sample_counts
 from include.thresholds import stage
 from tests.places import settings_in
@@ -94,6 +97,36 @@ def _put(project: Project, table: str, day: date, rows: pd.DataFrame, gate: str)
         "observed": "",
     }
     project.warehouse.replace("quality_results", day, pd.DataFrame([result]), slice_value=gate)
+
+
+def test_curves_are_computed_once_for_the_same_data_and_anew_for_other(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def counted(rows: pd.DataFrame, *args: Any, **more: Any) -> pd.DataFrame:
+        drawn.append(len(rows))
+        return curve(rows, *args, **more)
+
+    monkeypatch.setattr(collect, "curve", counted)
+    monkeypatch.setattr(collect, "_REMEMBERED", {})
+    sample, bins = labelled_sample(project, DAY), project.warehouse.read("score_histogram", DAY, DAY)
+    first = certified_curves(project, sample, bins)
+    first["removes"] = 0  # of the caller's copy alone
+    assert (certified_curves(project, sample.copy(), bins.copy())["removes"] > 0).all()
+    assert len(drawn) == 1
+    more = bins.assign(n_videos=bins["n_videos"] + 1)
+    fewer = sample.assign(p_violating=sample["p_violating"].where(sample.index > 0, 1 - sample["p_violating"]))
+    limits = project.config.policies["violence"].limits.model_copy(update={"lowest_remove_at": 0.9})
+    policies = project.config.policies | {
+        "violence": project.config.policies["violence"].model_copy(update={"limits": limits})
+    }
+    stricter = replace(project, config=project.config.model_copy(update={"policies": policies}))
+    for number, other in enumerate(
+        ((project, sample, more), (project, fewer, bins), (stricter, sample, bins)), start=2
+    ):
+        certified_curves(*other)
+        assert len(drawn) == number
 
 
 def test_curves_state_precision_and_removals_of_cells_scored_today(project: Project) -> None:
