@@ -15,8 +15,8 @@ from include.ledger.serving import read_serving
 from include.local.runs import RunFailed
 from include.orchestration.forms import as_note
 from include.orchestration.links import page_link
-from include.report.places import address_of, page_of
 from include.proposals.approval import Answer
+from include.report.places import address_of, page_of
 from include.thresholds import ad_hoc
 from include.thresholds.request import FormRun, RequestError
 from tests.loop import FORM, LAST, Loop, approve, levels, nobody
