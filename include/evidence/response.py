@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from datetime import date
 
-import numpy as np
 import pandas as pd
 
 from include.config.model import Config
@@ -53,12 +52,12 @@ def mature_draws(
     draws = drawn[drawn["programme"].isin(programmes)].rename(columns={"ds": "sampled_on"})
     draws = draws.sort_values("programme", kind="stable")  # of two the same every time
     draws = draws.drop_duplicates(["video_id", "policy", "model_version", "sampled_on"]).sort_index()
-    spans = {name: (policy.window_start(day), policy.final_through(day)) for name, policy in config.policies.items()}
-    in_window = [
-        policy in spans and spans[policy][0] <= sampled <= spans[policy][1]
-        for policy, sampled in zip(draws["policy"], draws["sampled_on"], strict=True)
-    ]
-    draws = draws[np.array(in_window, dtype=bool)]
+    days, in_window = draws["sampled_on"].unique(), pd.Series(data=False, index=draws.index)
+    for name, policy in config.policies.items():
+        first, last = policy.window_start(day), policy.final_through(day)
+        counted = [sampled for sampled in days if first <= sampled <= last]
+        in_window |= (draws["policy"] == name) & draws["sampled_on"].isin(counted)
+    draws = draws[in_window]
     final = consensus["status"] == "final"
     answers = consensus[["video_id", "policy", "sampled_on"]].assign(
         p_violating=consensus["p_violating"].where(final),

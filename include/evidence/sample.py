@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 
-import numpy as np
 import pandas as pd
 
 from include.contract.sample import ProbabilitySample
@@ -38,9 +37,8 @@ def certifying_sample(project: Project, day: date) -> ProbabilitySample:
     """
     rows = _with_experts(project, day)
     known = usable_golden(project.warehouse.read("golden_labels", end=day), project.config)
-    truth = dict(zip(zip(known["policy"], known["item"], strict=True), known["violating"].astype(float), strict=True))
-    items = zip(rows["policy"], rows["video_id"], strict=True)
-    unasked = pd.Series([truth.get(item, np.nan) for item in items], rows.index, dtype=float)
+    truth = known.set_index(["policy", "item"])["violating"].astype(float)
+    unasked = truth.reindex(pd.MultiIndex.from_frame(rows[["policy", "video_id"]])).set_axis(rows.index)
     rows["settled"] = rows["settled"].fillna(unasked).where(rows["p_violating"].notna() | rows["undecided"])
     rows["undecided"] &= rows["settled"].isna()
     certain = rows["settled"].fillna(rows["p_violating"]).mask(rows["undecided"], 0.0)
