@@ -38,12 +38,16 @@ class Console:
 
 @contextmanager
 def quiet(log: Path) -> Iterator[Console]:
-    """Within, file descriptors 1 and 2 go to `log`; also those of libraries that took hold of them before."""
+    """Within, file descriptors 1 and 2 go to `log`; also those of libraries that took hold of them before.
+
+    The log is its owner's to read.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
     with os.fdopen(os.dup(1), "w") as stream, log.open("ab") as file:
+        os.fchmod(file.fileno(), 0o600)
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         try:

@@ -75,6 +75,7 @@ def start(home: Path, log: Path, extra: Mapping[str, str] | None = None) -> Serv
         **(extra or {}),
     }
     with log.open("wb") as file:
+        os.fchmod(file.fileno(), 0o600)
         process = subprocess.Popen(
             [sys.executable, "-m", "include.local.components", f"http://{HOST}:{port}"],
             cwd=PROJECT_ROOT,

@@ -19,6 +19,7 @@ import pytest
 
 from include.config.settings import PROJECT_ROOT
 from include.local import server
+from include.local.console import quiet
 from include.local.environment import PASSWORDS, USERS, airflow_environment, passwords
 from include.local.server import Server, stop
 from tests.waiting import wait_for
@@ -151,3 +152,16 @@ def test_secrets_are_made_once_and_read_by_their_owner_only(tmp_path: Path) -> N
     secrets = ("AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET")
     assert len({environment[name] for environment in (first, other) for name in secrets}) == 4
     assert len(first["AIRFLOW__CORE__FERNET_KEY"]) == 44
+
+
+def test_a_log_is_its_owners_to_read_even_if_others_could_before(tmp_path: Path) -> None:
+    log = tmp_path / "airflow.log"
+    before = os.umask(0o022)
+    try:
+        log.touch()
+        with quiet(log):
+            os.write(1, b"whatever a library says")
+    finally:
+        os.umask(before)
+    assert "whatever a library says" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
