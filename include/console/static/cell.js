@@ -88,6 +88,7 @@
     low === high ? shown(low) : estimate === null ? `${shown(low)} to ${shown(high)}` : `${shown(estimate)} (${shown(low)} to ${shown(high)})`;
   const time = (minutes) => (minutes < 120 ? `${number(minutes)} min` : `${(minutes / 60).toLocaleString("en-US", { minimumFractionDigits: 1, maximumFractionDigits: 1 })} h`);
   let goals = [];
+  let mark = 0;
 
   const missing = (goal) =>
     goal.labels === null ? "" : ` About ${number(goal.labels)} more reviewed ${goal.labels === 1 ? "video" : "videos"}, ${time(goal.minutes)} of review, would decide it.`;
@@ -128,7 +129,10 @@
       facts.append(row);
     }
     const chart = document.getElementById("goal-chart");
-    if (chart.layout) Plotly.relayout(chart, { "shapes[0].x0": goal.goal, "shapes[0].x1": goal.goal });
+    cancelAnimationFrame(mark); // the words come at once, the chart's mark with the next picture
+    mark = requestAnimationFrame(() => {
+      if (chart.layout) Plotly.relayout(chart, { "shapes[0].x0": goal.goal, "shapes[0].x1": goal.goal });
+    });
   };
 
   const drawGoals = () => {
