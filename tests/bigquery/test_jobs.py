@@ -22,6 +22,8 @@ from tests.bigquery.proxy import Fault, Proxy, error, proxied
 from tests.waiting import HANG
 from tests.warehouse.frames import DAY, rows_of, scores
 
+pytestmark = pytest.mark.slow
+
 SCAN: dict[str, Parameter] = {"ds": DAY, "id_mask": 0}
 Opened = Callable[..., BigQueryWarehouse]
 

@@ -23,6 +23,8 @@ from tests.bigquery.proxy import Proxy
 from tests.sampling.test_draw import PI, SALT, design
 from tests.warehouse.frames import DAY, rows_of, scores
 
+pytestmark = pytest.mark.slow
+
 OWNED = [table for table in TABLES.values() if table.owner == "plumbline"]
 NEXT = DAY + timedelta(days=1)
 Opened = Callable[..., BigQueryWarehouse]

@@ -17,6 +17,8 @@ from include.contract.terms import Reason
 from include.labels.drops import FIELDS, RAW_COLUMNS, read_drops
 from include.reading.limits import Limits
 
+pytestmark = pytest.mark.slow
+
 BIG = 2**63 - 1
 EVENT: dict[str, Any] = {
     "event_id": "e1",

@@ -38,6 +38,8 @@ from tests.ledger.publishing import BR, CONFIG, DAY, DE, LOADED, carry_out, in_f
 from tests.warehouse.reference import permanent_hash
 from tests.watch.test_collect import drawn, passed
 
+pytestmark = pytest.mark.slow
+
 STEPS = CanarySettings(steps=[0.01, 0.1], days_per_step=2)
 MATURITY = CONFIG.policies["violence"].maturity_days
 CHANGE = Change(BR, ThresholdPair(0.98, 0.8), ThresholdPair(0.95, 0.7), "daily", canary=Bucket(0.01, 7))

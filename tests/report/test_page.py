@@ -32,6 +32,8 @@ from include.report.page import build_report
 from tests.untested import untested
 from tests.waiting import HANG, wait_for
 
+pytestmark = pytest.mark.slow
+
 DAY = date(2026, 11, 3)
 _SHIPPED = load_config()
 CONFIG = _SHIPPED.model_copy(

@@ -19,6 +19,8 @@ from include.watch.collect import alarms
 from tests.ledger.publishing import BR, CONFIG, DAY, DE, INITIAL, NOW, carry_out, project_in, proposal
 from tests.watch.test_collect import MATURITY, drawn, watch, watched_on
 
+pytestmark = pytest.mark.slow
+
 OLD, NEW = 1, 2
 """The versions before and after the change watched, which rests on DAY."""
 
