@@ -5,8 +5,8 @@ Decides for every policy and model version whether re-thresholding can still win
 a weighted training snapshot over: a Parquet file, and an MLflow run that has it as its training input. Runs after each
 day's recalibration; its partition is that day.
 
-Reads: `gate_failures`, `golden_labels`, `label_consensus`, `policy_metrics`, `quality_results`, `retraining_decisions`,
-`review_sample`, `score_histogram`, `threshold_ledger`.
+Reads: `gate_failures`, `label_consensus`, `policy_metrics`, `quality_results`, `retraining_decisions`, `review_sample`,
+`score_histogram`, `threshold_ledger`.
 
 Writes: `gate_failures`, `quality_results`, `retraining_decisions`, `training_snapshots`.
 

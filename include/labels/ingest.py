@@ -71,7 +71,7 @@ def ingest(
     Args:
         raw, refused: what `include.labels.drops.read_drops` gave for the day.
         day: the day of arrival (UTC).
-        sample: draws of the days before: at least video_id, policy, programme, sample_id and ds (the sample's day).
+        sample: draws of the days before: at least video_id, policy, market, programme, sample_id and ds.
         prior_events: `label_events` of earlier arrival days with ds (the arrival day); rows of `day` itself or later
             are ignored, so a rerun judges as the first run did.
         config: policies and their guideline versions, and what makes a file garbage.

@@ -151,7 +151,8 @@ class Draw:
         for market, units in self.world.items():
             reached = self._reached[market]
             drawn = np.searchsorted(reached, rng.random(rng.poisson(reached[-1])) * reached[-1], side="right")
-            drawn = drawn[rng.random(drawn.size) < units.answered[drawn]]
+            if (units.answered < 1).any():  # elsewhere the random numbers stay those of earlier measurements
+                drawn = drawn[rng.random(drawn.size) < units.answered[drawn]]
             said = (rng.random(drawn.size) < units.chance[drawn]).astype(float)
             columns = {"market": market, "score": units.score[drawn], "p_violating": said}
             pi = self.probability[market][drawn]

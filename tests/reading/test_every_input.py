@@ -192,7 +192,7 @@ def account(home: Path, table: str, files: dict[str, bytes]) -> Account:
         raw, refused = read_drops(folder)
         sample = pd.DataFrame({"video_id": [BIG], "policy": "violence", "sample_id": "s1", "ds": SAMPLED})
         prior = empty_frame(TABLES["label_events"]).assign(ds=pd.Series(dtype="object"))
-        drawn = sample.assign(programme="audit")
+        drawn = sample.assign(programme="audit", market="BR")
         found = ingest(raw, refused, day=DAY, sample=drawn, prior_events=prior, config=CONFIG)
         return Account(found.read, len(found.events), Counter(found.rejects["reason"]))
     warehouse = DuckDBWarehouse(home / "landing", home / "root")
