@@ -180,7 +180,7 @@ class Programmes(Strict):
 
 
 class SecondLook(Strict):
-    """What goes to experts: `margin` below remove_at, answers "not violating" are; and a `random_share` of all."""
+    """What goes to experts: "not violating" from `margin` below remove_at upwards, unsure, a `random_share` of all."""
 
     margin: Share = 0.05
     random_share: Share = 0.05

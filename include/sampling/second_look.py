@@ -1,9 +1,11 @@
 """The second look: answers that experts are asked to settle, in minutes of their own.
 
 Reviewers' missed violations count as wrongful removals, so what they called "not violating" is worth an expert's minute
-where it decides a certificate: at scores from a little below remove_at upwards. What experts settle replaces the
-consensus there. These picks depend on the answer, so they say nothing of how often reviewers err; for that, a share of
-all answered draws is settled whatever the answer was, chosen by hash. Which is which stays in the stratum of the draw.
+where it decides a certificate: at scores from a little below remove_at upwards. So is what nobody was sure about, at
+any score, since it counts against recall as well. What experts settle replaces the consensus there.
+
+These picks depend on the answer, so they say nothing of how often reviewers err; for that, a share of all answered
+draws is settled whatever the answer was, chosen by hash. Which is which stays in the stratum of the draw.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from include.sampling.design import identified
 _ITEM = ["policy", "video_id"]
 _REASONS = {
     RANDOM: "answered draws, chosen by hash, from which reviewers' error is estimated",
-    DECISIVE: 'answered "not violating" or unsure, at scores that decide a certificate',
+    DECISIVE: 'answered "not violating" at scores that decide a certificate, or unsure',
 }
 
 
@@ -36,6 +38,8 @@ def second_look_pool(
     day: date,
 ) -> pd.DataFrame:
     """What experts are asked on `day`, as far as their minutes go: random draws first, then from high scores down.
+
+    Draws without a score come last.
 
     Args:
         drawn: `review_sample` of the days before `day`, with ds.
@@ -64,7 +68,8 @@ def second_look_pool(
     levels = {cell_of(row): row["remove_at"] for row in records(remove_at)}
     zone = np.array([levels.get(cell_of(row), 1.0) - look.margin for row in records(rows[list(CELL)])], dtype=float)
     random = (rows["permanent_random"] < look.random_share) & rows["p_violating"].notna()
-    decisive = ~(rows["p_violating"] > 0.5) & (rows["score"] >= zone)
+    undecided = rows["p_violating"].isna()
+    decisive = undecided | (~(rows["p_violating"] > 0.5) & (rows["score"] >= zone))
     rows = rows.assign(stratum=np.where(random, RANDOM, DECISIVE), rank=rows["score"].where(~random, 2.0))[
         random | decisive
     ]

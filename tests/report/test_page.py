@@ -723,7 +723,7 @@ def test_the_second_looks_of_experts_are_counted_beside_their_minutes(data: Repo
     looked = replace(data, design=pd.concat([data.design, strata], ignore_index=True))
     page = _Page(build_report(looked))
     assert page.row("second-look", "BR")[1:] == ["50", "25", "120 min", "100% of 2.0 h"]
-    assert page.row("second-look", "DE")[1:] == ["0", "0", "0 min", "0% of 90 min"]
+    assert page.row("second-look", "DE")[1:] == ["0", "0", "0 min", "0% of 2.0 h"]
     assert page.row("load", "BR") == _Page(build_report(data)).row("load", "BR")  # no minute of the reviewers'
     markets = {name: market.model_copy(update={"experts": None}) for name, market in data.config.markets.items()}
     none = replace(data, config=data.config.model_copy(update={"markets": markets}))

@@ -50,13 +50,14 @@ def pool(draws: list[dict[str, Any]], answers: pd.DataFrame, config: Config, **v
     return second_look_pool(pd.DataFrame(draws), answers, LEVELS, config, known=known, day=DAY)
 
 
-def test_what_decides_is_what_reviewers_passed_or_left_open_near_the_threshold_and_above():
+def test_what_decides_is_what_reviewers_passed_near_the_threshold_and_above_or_left_open():
     draws = [
         draw(1, 0.90),
         draw(2, 0.899),  # further down than the margin
         draw(3, 0.97),
         draw(4, 0.99),  # called violating
-        draw(5, 0.96),  # unsure
+        draw(5, 0.3),  # unsure
+        draw(14, None),  # unsure, no score
         draw(6, 0.96),  # a tie
         draw(7, None),  # no score
         draw(8, 0.97),  # not yet answered
@@ -67,11 +68,11 @@ def test_what_decides_is_what_reviewers_passed_or_left_open_near_the_threshold_a
         draw(12, 0.97),  # settled unasked
         draw(13, 0.97, ds=DAY - timedelta(days=40)),  # before the window
     ]
-    answers = [(n, 0.0) for n in (1, 2, 3, 7, 9, 11, 12, 13)] + [(4, 1.0), (5, None), (6, 0.5)]
+    answers = [(n, 0.0) for n in (1, 2, 3, 7, 9, 11, 12, 13)] + [(4, 1.0), (5, None), (6, 0.5), (14, None)]
     rows = pd.concat([answered(*answers), answered((10, 0.0), on=BACK + timedelta(days=1))])
     rows.loc[rows["video_id"] == 13, "sampled_on"] = DAY - timedelta(days=40)
     found = pool(draws, rows, config_with(), known=pd.DataFrame({"policy": ["violence"], "video_id": [12]}))
-    assert found["video_id"].tolist() == [1, 3, 5, 6]
+    assert found["video_id"].tolist() == [1, 3, 5, 6, 14]
     assert set(found["stratum"]) == {"decisive"}
     assert pool(draws, rows, config_with(minutes=None)).empty
 
