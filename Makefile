@@ -61,7 +61,7 @@ bench-kills: install-dev ## Kill every step of every Dag 1,000 times at random f
 
 emulator: .venv/bqemulator/installed ## Install the BigQuery emulator of the tests into an environment of its own
 
-browser: ## Install Chromium for the report's page test, which is skipped without it (Debian, as root)
+browser: ## Install Chromium for the tests of pages, which are skipped without it (Debian, as root)
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
 
 screenshots: install-dev browser up ## Make the docs' pictures of the page in Airflow's UI, from the demo's data
