@@ -160,8 +160,14 @@ class Aim:
 
     @property
     def refuted_below(self) -> float:
-        """A precision on the labels below this means a true one below the target: no more can be missed than that."""
-        return self.target if self.errors is None else self.target * self.errors.sensitivity.low
+        """A precision on the labels below this means a true one below the target: no more can be missed than that.
+
+        Where experts settled too few violating videos to say what is missed it is the target itself, in (0, 1): second
+        looks then find most of it.
+        """
+        if self.errors is None or self.errors.sensitivity.n < MIN_GOLDEN or self.errors.sensitivity.low <= 0.0:
+            return self.target
+        return self.target * self.errors.sensitivity.low
 
     @property
     def expected(self) -> float:

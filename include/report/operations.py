@@ -107,7 +107,7 @@ def second_look(data: ReportData) -> Section:
                 Value(wording.count(decisive)),
                 Value(wording.count(random)),
                 Value(wording.duration(used)),
-                Value(f"{used / capacity:.0%} of {wording.duration(capacity)}", "", "warn" if full else "plain"),
+                Value(f"{used / capacity:.0%}", f"of {wording.duration(capacity)}", "warn" if full else "plain"),
             )
         )
     remark = (

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from include.config.model import Config
-from include.contract.tables import CELL, N_BINS, TABLES
+from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN, TABLES
 from include.sampling.allocation import share_out
 from include.sampling.audit import audit
 from include.sampling.cells import NO_SCORE, CellPopulation, Stratum, read_cells
@@ -55,6 +56,17 @@ def design(
 
 
 _COLUMNS = tuple(name for name in TABLES["sampling_design"].column_names if name != "design_id")
+
+
+WHOLE_CELL: Final[dict[str, Any]] = {
+    "region": "any",
+    "first_bin": NO_SCORE_BIN,
+    "last_bin": N_BINS - 1,
+    "score_low": np.nan,
+    "score_high": np.nan,
+    "probability_per_view": np.nan,
+}
+"""What `sampling_design` says of a stratum that is drawn from videos of earlier days, whatever their score."""
 
 
 def identified(strata: pd.DataFrame) -> pd.DataFrame:

@@ -13,10 +13,10 @@ import pandas as pd
 
 from include.config.model import Config
 from include.contract.salts import hash32, salt_of
-from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN, TABLES
+from include.contract.tables import CELL, TABLES
 from include.evidence.golden import usable_golden
 from include.sampling.allocation import share_out
-from include.sampling.design import identified
+from include.sampling.design import WHOLE_CELL, identified
 
 LOOKBACK_DAYS = 90
 """Draws older than this are not asked again."""
@@ -67,12 +67,7 @@ def golden_design(pool: pd.DataFrame, config: Config) -> pd.DataFrame:
         counts.assign(
             programme="golden",
             stratum="golden",
-            region="any",
-            first_bin=NO_SCORE_BIN,
-            last_bin=N_BINS - 1,
-            score_low=np.nan,
-            score_high=np.nan,
-            probability_per_view=np.nan,
+            **WHOLE_CELL,
             expected_labels=expected,
             expected_minutes=expected * cost,
             reason="equal probability of every video whose answer is known",

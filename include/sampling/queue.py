@@ -48,14 +48,8 @@ def review_queue(drawn: pd.DataFrame, config: Config, *, answered: pd.DataFrame)
     """
     order = drawn["programme"].map(PROGRAMMES.index)
     asked = drawn.assign(order=order).sort_values(["order", "sample_id"]).drop_duplicates(["video_id", "policy"])
-    settings = asked["policy"].map(config.policies)
-    queue = asked.assign(
-        guideline_version=[policy.guideline_version for policy in settings],
-        overlap=[policy.overlap for policy in settings],
-        each=[policy.minutes_per_label for policy in settings],
-        order=[hashlib.sha256(sample_id.encode()).hexdigest() for sample_id in asked["sample_id"]],
-    ).sort_values("order", ignore_index=True)
-    return _assigned_to(queue, {name: market.reviewers for name, market in config.markets.items()}, answered)
+    asked["overlap"] = [config.policies[name].overlap for name in asked["policy"]]
+    return _queue(asked, config, {name: market.reviewers for name, market in config.markets.items()}, answered)
 
 
 def expert_queue(drawn: pd.DataFrame, config: Config, *, answered: pd.DataFrame) -> pd.DataFrame:
@@ -63,19 +57,20 @@ def expert_queue(drawn: pd.DataFrame, config: Config, *, answered: pd.DataFrame)
 
     `drawn`: rows of `review_sample` of the programme second_look.
     """
-    settings = drawn["policy"].map(config.policies)
-    queue = drawn.assign(
-        guideline_version=[policy.guideline_version for policy in settings],
-        overlap=1,
-        each=[policy.minutes_per_label for policy in settings],
-        order=[hashlib.sha256(sample_id.encode()).hexdigest() for sample_id in drawn["sample_id"]],
-    ).sort_values("order", ignore_index=True)
     rosters = {name: market.experts.names if market.experts else [] for name, market in config.markets.items()}
-    return _assigned_to(queue, rosters, answered)
+    return _queue(drawn.assign(overlap=1), config, rosters, answered)
 
 
-def _assigned_to(queue: pd.DataFrame, rosters: Mapping[str, Sequence[str]], answered: pd.DataFrame) -> pd.DataFrame:
-    """The finished queue, its rows assigned to the people of their market, where these are known."""
+def _queue(
+    asked: pd.DataFrame, config: Config, rosters: Mapping[str, Sequence[str]], answered: pd.DataFrame
+) -> pd.DataFrame:
+    """The queue of what is `asked`, its rows assigned to the people of their market, where these are known."""
+    settings = asked["policy"].map(config.policies)
+    queue = asked.assign(
+        guideline_version=[policy.guideline_version for policy in settings],
+        each=[policy.minutes_per_label for policy in settings],
+        order=[hashlib.sha256(sample_id.encode()).hexdigest() for sample_id in asked["sample_id"]],
+    ).sort_values("order", ignore_index=True)
     assigned = _assigned(queue, rosters, answered)
     known = queue["market"].map({name: bool(people) for name, people in rosters.items()})
     queue["overlap"] = queue["overlap"].where(~known.astype(bool), [len(names) for names in assigned])

@@ -18,8 +18,8 @@ import pandas as pd
 from include.config.model import Config
 from include.contract.cell import cell_of, records
 from include.contract.salts import hash32, salt_of
-from include.contract.tables import CELL, DECISIVE, ESTIMATING_PROGRAMMES, N_BINS, NO_SCORE_BIN, RANDOM, TABLES
-from include.sampling.design import identified
+from include.contract.tables import CELL, DECISIVE, ESTIMATING_PROGRAMMES, RANDOM, TABLES
+from include.sampling.design import WHOLE_CELL, identified
 
 _ITEM = ["policy", "video_id"]
 _REASONS = {
@@ -91,13 +91,8 @@ def second_look_design(pool: pd.DataFrame, config: Config) -> pd.DataFrame:
     return identified(
         counts.assign(
             programme="second_look",
-            region="any",
-            first_bin=NO_SCORE_BIN,
-            last_bin=N_BINS - 1,
-            score_low=np.nan,
-            score_high=np.nan,
+            **WHOLE_CELL,
             inclusion_probability=1.0,
-            probability_per_view=np.nan,
             expected_labels=counts["population"].astype(float),
             expected_minutes=counts["population"] * counts["policy"].map(minutes).astype(float),
             reason=counts["stratum"].map(_REASONS),

@@ -102,6 +102,16 @@ def test_false_alarms_ask_for_more_and_what_is_missed_for_nothing():
         assert "stands for a true precision of 0.95" in str(refused.refusal)
 
 
+@pytest.mark.parametrize(("caught", "missed"), [(0, 0), (3, 0), (20, 9), (0, 30)])
+def test_with_too_few_violations_settled_the_target_itself_refutes(caught, missed):
+    """A limit near 0 would blind the watch, let any canary pass, and one of 0 stop the day."""
+    aim = aim_at(golden_of(caught, missed, 100, 0), 0.95, confidence=0.9, correct=True)
+    assert aim.errors is not None
+    assert aim.refuted_below == 0.95
+    enough = aim_at(golden_of(30, 0, 100, 0), 0.95, confidence=0.9, correct=True)
+    assert 0.5 < enough.refuted_below < 0.95
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     st.tuples(st.integers(80, 400), st.integers(0, 20), st.integers(80, 400), st.integers(0, 20)),
