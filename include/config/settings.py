@@ -43,16 +43,30 @@ Folder = Annotated[str, AfterValidator(_folder)]
 
 
 class BigQueryPlace(Strict):
-    """Where on BigQuery, and what a job may cost.
+    """Where on BigQuery, with whose credentials, and what a job may cost.
 
-    `max_gigabytes`: 10^9 bytes one job may bill at most. `api_endpoint`: None is Google's own; an emulator's starts
-    with http://, and no credentials are sent there. `retry_seconds`: how long one request is tried.
+    Attributes:
+        staging_dataset: where results and staging tables lie, which expire by themselves; None: in `dataset`.
+        max_gigabytes: 10^9 bytes one job may bill at most.
+        job_minutes: how long a job may run; None: as long as BigQuery lets it.
+        gcp_conn_id: an Airflow connection with credentials; None: Google's Application Default Credentials.
+        impersonation_chain: service accounts, each to be impersonated by the one before it; the last runs the jobs.
+        kms_key: the customer-managed key of all that is written; None: the dataset's.
+        snapshot_dataset: where a copy of the ledger is kept after each version; None: nowhere.
+        api_endpoint: None is Google's own; an emulator's starts with http://, and no credentials are sent there.
+        retry_seconds: how long one request is tried.
     """
 
     project: Annotated[str, Field(pattern=r"^\S+$")]
     dataset: Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")]
+    staging_dataset: Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")] | None = None
     location: Annotated[str, Field(pattern=r"^\S+$")]
     max_gigabytes: Annotated[float, Field(gt=0)]
+    job_minutes: Annotated[float, Field(gt=0, le=360)] | None = None
+    gcp_conn_id: Annotated[str, Field(pattern=r"^\S+$")] | None = None
+    impersonation_chain: Annotated[list[Annotated[str, Field(pattern=r"^\S+@\S+$")]], Field(min_length=1)] | None = None
+    kms_key: Annotated[str, Field(pattern="^projects/.+/cryptoKeys/[^/]+$")] | None = None
+    snapshot_dataset: Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")] | None = None
     api_endpoint: Annotated[str, Field(pattern="^https?://")] | None = None
     retry_seconds: Annotated[float, Field(gt=0, le=86_400)] = 300.0
 

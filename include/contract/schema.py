@@ -1,4 +1,4 @@
-"""What derives from the contract: Parquet schemas, GoogleSQL DDL, empty frames and the table reference."""
+"""What derives from the contract: Parquet schemas, empty frames and the table reference."""
 
 from __future__ import annotations
 
@@ -48,20 +48,6 @@ def empty_frame(table: Table) -> pd.DataFrame:
 @cache  # making one takes a hundred times as long as copying it
 def _empty_frame(table: Table) -> pd.DataFrame:
     return pd.DataFrame({c.name: pd.Series(dtype=_PANDAS_TYPES[c.type]) for c in table.columns})
-
-
-def ddl(table: Table) -> str:
-    """The GoogleSQL statement that creates `table`: partitioned by day, clustered by the first columns of its key."""
-    lines = [
-        f"  {c.name} {c.type}{'' if c.nullable else ' NOT NULL'} OPTIONS (description = {_quoted(c.meaning)})"
-        for c in (Column("ds", "DATE", "The day"), *table.columns)
-    ]
-    return (
-        f"CREATE TABLE IF NOT EXISTS {table.name} (\n"
-        + ",\n".join(lines)
-        + f"\n)\nPARTITION BY ds\nCLUSTER BY {', '.join(table.key[:MOST_CLUSTERING])}\n"
-        + f"OPTIONS (description = {_quoted(table.meaning)}, require_partition_filter = {str(table.large).upper()});"
-    )
 
 
 def table_reference() -> str:
@@ -119,7 +105,3 @@ def _limits(column: Column) -> str:
         return ""
     high = f"{column.maximum:g}]" if column.maximum is not None else "inf)"
     return f" {low or '(-inf'}, {high}"
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

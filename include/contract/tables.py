@@ -1,6 +1,6 @@
 """Every table Plumbline reads or writes, declared once.
 
-The DDL, the Parquet schemas, the row gates and `docs/tables.md` all derive from `TABLES`. Types are GoogleSQL's.
+BigQuery's tables, Parquet schemas, row gates and `docs/tables.md` all derive from `TABLES`. Types are GoogleSQL's.
 Every table is partitioned by `ds`, the day (DATE), which is not repeated among the columns.
 """
 

@@ -19,12 +19,13 @@ _OF_THE_WINDOW = ("review_sample", "sampling_design", "label_events")
 
 def fingerprints(project: Project, day: date) -> dict[str, str]:
     """SHA-256 of every partition that certificates as of `day` rest on, by table and day."""
-    warehouse, start = project.warehouse, window_start(project, day)
-    names = [(table, day) for table in _OF_THE_DAY]
-    names += [(table, ds) for table in _OF_THE_WINDOW for ds in warehouse.days(table) if start <= ds <= day]
-    names += [("golden_labels", ds) for ds in warehouse.days("golden_labels") if ds <= day]
-    found = {f"{table}/{ds}": warehouse.fingerprint(table, ds) for table, ds in names}
-    return {name: digest for name, digest in found.items() if digest} | gates_digest(project, day)
+    starts = dict.fromkeys(_OF_THE_DAY, day) | dict.fromkeys(_OF_THE_WINDOW, window_start(project, day))
+    found = {
+        f"{table}/{ds}": digest
+        for table, start in (starts | {"golden_labels": date.min}).items()
+        for ds, digest in project.warehouse.fingerprints(table, start, day).items()
+    }
+    return found | gates_digest(project, day)
 
 
 def gates_digest(project: Project, day: date) -> dict[str, str]:

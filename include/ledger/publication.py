@@ -184,6 +184,7 @@ def read_chain(project: Project) -> list[Row]:
     except LedgerError as error:
         raise LedgerError(f"{error}. {_BY_HAND}") from error
     noted = 0 if project.settings.anchor is None else newest_noted(project.settings.anchor)
+    project.warehouse.forget(TABLE)  # what the task read earlier may be older than what is served
     rows = project.warehouse.read(TABLE)
     problems = verify(rows)
     if problems:

@@ -1,7 +1,7 @@
 """Copies an embedded warehouse's own tables to BigQuery: ``python -m include.local.copy_to_bigquery --help``.
 
-Partition by partition, each replaced whole, so that a copy that was cut short is simply started again; a partition that
-is there already with the same content is passed over. The ledger goes version by version, and its chain is verified
+Each table is one load job, which replaces it whole: a copy that was cut short is simply started again, and a table
+whose days have as many rows there as here is passed over. The ledger goes version by version, and its chain is verified
 before and after.
 """
 
@@ -10,12 +10,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from datetime import date
+from dataclasses import dataclass
 
 from include.config.declared import declared_settings
 from include.config.load import ConfigError
 from include.config.settings import BigQueryPlace
-from include.contract.tables import TABLES, Table
+from include.contract.tables import TABLES
 from include.ledger.chain import verify
 from include.project import open_project
 from include.warehouse.base import Caller, Warehouse, WarehouseRefused, WarehouseUnavailable
@@ -25,8 +25,20 @@ from include.warehouse.bigquery_jobs import Jobs
 LEDGER = "threshold_ledger"
 
 
-def copy(source: Warehouse, target: Warehouse) -> Iterator[tuple[str, date, bool]]:
-    """Copies every partition Plumbline owns: (table, day, whether it had to be). The ledger comes last.
+@dataclass(frozen=True)
+class Step:
+    """What became of a table, or of a version of the ledger."""
+
+    name: str
+    copied: bool
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {'copied' if self.copied else 'there already'}, {self.what}"
+
+
+def copy(source: Warehouse, target: BigQueryWarehouse) -> Iterator[Step]:
+    """Copies every table Plumbline owns, the ledger last.
 
     Raises ValueError if the source's ledger is broken, or the target's holds other versions.
     """
@@ -35,8 +47,7 @@ def copy(source: Warehouse, target: Warehouse) -> Iterator[tuple[str, date, bool
         raise ValueError(f"the ledger to be copied is broken: {problems[0]}")
     for table in TABLES.values():
         if table.owner == "plumbline" and table.name != LEDGER:
-            for day in source.days(table.name):
-                yield table.name, day, _copy_day(table, day, source, target)
+            yield _copied(table.name, source, target)
     there = target.read(LEDGER)
     for row in ledger.sort_values("version").to_dict("records"):
         version, day = row["version"], row.pop("ds")
@@ -45,21 +56,20 @@ def copy(source: Warehouse, target: Warehouse) -> Iterator[tuple[str, date, bool
             raise ValueError(f"the target's ledger holds another version {version}: copy into an empty dataset")
         if known.empty and not target.append_version(LEDGER, day, {str(name): value for name, value in row.items()}):
             raise ValueError(f"the target's ledger does not take version {version}: something else writes to it")
-        yield LEDGER, day, known.empty
+        yield Step(LEDGER, known.empty, f"version {version}")
     if problems := verify(target.read(LEDGER)):
         raise ValueError(f"the copied ledger is broken: {problems[0]}")
 
 
-def _copy_day(table: Table, day: date, source: Warehouse, target: Warehouse) -> bool:
-    if source.fingerprint(table.name, day) == target.fingerprint(table.name, day):
-        return False
-    rows = source.read(table.name, day, day).drop(columns="ds")
-    if table.slice_by is None:
-        target.replace(table.name, day, rows)
-        return True
-    for slice_value, part in rows.groupby(table.slice_by, sort=True):
-        target.replace(table.name, day, part, slice_value=str(slice_value))
-    return True
+def _copied(table: str, source: Warehouse, target: BigQueryWarehouse) -> Step:
+    days = source.days(table)
+    counts = {day: source.row_count(table, day) for day in days}
+    there = target.row_counts(table)
+    missing = {day: n for day, n in counts.items() if n} != there
+    if missing:
+        target.replace_all(table, ((day, source.read(table, day, day).drop(columns="ds")) for day in days))
+    rows = sum(counts.values())
+    return Step(table, missing, f"{len(days)} day{'' if len(days) == 1 else 's'}, {rows:,} rows")
 
 
 def main() -> int:
@@ -74,14 +84,14 @@ def main() -> int:
     try:
         place = BigQueryPlace.model_validate(vars(given))
         target = BigQueryWarehouse(Jobs(place, Caller("", "copy", "", "")))
-        copied = 0
-        for table, day, changed in copy(open_project(declared_settings()).warehouse, target):
-            copied += changed
-            print(f"{'copied' if changed else 'there already'}: {table} {day}", flush=True)
+        copied = {True: 0, False: 0}
+        for step in copy(open_project(declared_settings()).warehouse, target):
+            copied[step.name == LEDGER] += step.copied
+            print(step, flush=True)
     except (ValueError, ConfigError, WarehouseRefused, WarehouseUnavailable) as error:
         print(f"Not copied to the end: {error}", file=sys.stderr)
         return 1
-    print(f"Copied {copied} partitions; the ledger's chain is whole")
+    print(f"Copied {copied[False]} tables and {copied[True]} versions; the ledger's chain is whole")
     return 0
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -47,8 +48,27 @@ class WarehouseUnavailable(RuntimeError):
     """The warehouse does not answer, or not now: a rerun may help."""
 
 
+class TableDiffers(WarehouseRefused):
+    """A table is not there, or lacks columns of the contract."""
+
+
+@dataclass(frozen=True)
+class RunningJob:
+    """A job of a remote warehouse, and the place where it runs, as JSON holds it."""
+
+    job_id: str
+    place: Mapping[str, Any]
+
+
 class StillRunning(RuntimeError):
-    """A query takes longer than the caller holds a worker for it; asked again, it is taken up where it is."""
+    """A query takes longer than the caller holds a worker for it; asked again, it is taken up where it is.
+
+    `job`: what to wait for.
+    """
+
+    def __init__(self, message: str, job: RunningJob) -> None:
+        self.job = job
+        super().__init__(message)
 
 
 @dataclass(frozen=True)
@@ -78,7 +98,12 @@ def query_text(name: str) -> tuple[str, tuple[str, ...]]:
 
 
 class Warehouse(ABC):
-    """Tables of the contract, by name and day."""
+    """Tables of the contract, by name and day.
+
+    `remote`: every question costs a job and its round trips, so that few and larger ones are better.
+    """
+
+    remote = False
 
     @abstractmethod
     def days(self, table: str) -> list[date]:
@@ -125,6 +150,11 @@ class Warehouse(ABC):
     def fingerprint(self, table: str, day: date) -> str | None:
         """SHA-256 of the rows of that day, equal in every engine; None if it has none."""
 
+    def fingerprints(self, table: str, start: date, end: date) -> dict[date, str]:
+        """`fingerprint` of every day from `start` to `end` that has rows."""
+        found = {day: self.fingerprint(table, day) for day in self.days(table) if start <= day <= end}
+        return {day: digest for day, digest in found.items() if digest}
+
     @abstractmethod
     def row_count(self, table: str, day: date) -> int:
         """Rows of that day, from metadata alone; not of inputs that arrive in rows."""
@@ -132,6 +162,12 @@ class Warehouse(ABC):
     def delivered_events(self, day: date) -> pd.DataFrame | None:  # noqa: ARG002
         """`reviewer_labels` that arrived on `day` as rows of a table; None where they arrive as files alone."""
         return None
+
+    def forget(self, table: str) -> None:  # noqa: B027  (a warehouse that remembers nothing has nothing to do)
+        """The next reading of `table` shows what others wrote meanwhile."""
+
+    def cancel(self) -> None:  # noqa: B027  (the embedded one ends with its process)
+        """Stops what the warehouse computes for a task that was killed; from a signal handler, too."""
 
     @abstractmethod
     def input_rows(self, table: str, day: date) -> Rows:

@@ -1,55 +1,70 @@
 """The warehouse on BigQuery: the contract's tables and views in one dataset, the same queries as they are written.
 
 Inputs are tables or views of the contract's names in that dataset; only Plumbline's own tables are written, and made
-when first needed, from the contract's DDL. A partition is replaced by one MERGE from a staging table, which is atomic.
+when first needed. A day is replaced by one load job into its partition, a slice of a day by one MERGE; both are atomic.
 Results come by the Storage Read API where its package and permission are there, else by REST.
 """
 
 from __future__ import annotations
 
-import io
+import json
 import logging
+import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
-from include.contract.schema import arrow_schema, ddl
-from include.contract.tables import TABLES, Column, Table
+from include.contract.schema import arrow_schema
+from include.contract.tables import TABLES, Table
 from include.reading.rows import Rows
-from include.warehouse.base import MissingPartition, Parameter, Warehouse, WarehouseRefused, query_text
+from include.warehouse.base import (
+    MissingPartition,
+    Parameter,
+    TableDiffers,
+    Warehouse,
+    WarehouseRefused,
+    WarehouseUnavailable,
+    query_text,
+)
 from include.warehouse.bigquery_jobs import Jobs
+from include.warehouse.bigquery_tables import bring_up, fields, made, schema_problems
 from include.warehouse.frames import checked_rows, content_hash, to_pandas
 from include.warehouse.inputs import arrives_in_rows, counted_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from google.cloud import bigquery
 
 log = logging.getLogger(__name__)
 
 _STAGING_DAYS = 1
-_REST_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
+_MOST_INLINE = 500_000
+"""Bytes of rows that are sent within a statement; a request may have 10 MB, and its text is kept with the job."""
+
+_T = TypeVar("_T")
 
 
 class BigQueryWarehouse(Warehouse):
     """The tables of `jobs.dataset`."""
 
+    remote = True
+
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
-        self._checked: dict[str, frozenset[str]] = {}
-        """Columns there are, by table."""
+        self._inputs: dict[str, frozenset[str] | None] = {}
+        """Columns of each input there is, None if it is not there; a task sees one state of it."""
+        self._counts: dict[tuple[str, date], int] = {}
 
     def days(self, table: str) -> list[date]:
-        contract = self._existing(TABLES[table])
+        contract = self._input(TABLES[table])
         sql = f"SELECT DISTINCT ds FROM `{contract.name}` WHERE ds >= @start ORDER BY ds"  # noqa: S608
-        rows = self.jobs.run(sql, {"start": date.min}, table)
-        return [day for day in rows.column("ds").to_pylist() if day is not None]
+        rows = self._asked(contract, sql, {"start": date.min})
+        return [] if rows is None else [day for day in rows.column("ds").to_pylist() if day is not None]
 
     def delivers(self, table: str) -> bool:
-        return self.jobs.table(table) is not None
+        return self._columns(table) is not None
 
     def read(
         self, table: str, start: date | None = None, end: date | None = None, *, slice_value: str | None = None
@@ -64,7 +79,11 @@ class BigQueryWarehouse(Warehouse):
             return schema.empty_table()
         found = self._found(table, start, end, slice_value)
         if not arrives_in_rows(table):
-            return found.cast(schema)
+            try:
+                return found.cast(schema)
+            except (pa.ArrowException, ValueError):
+                bring_up(self.jobs, table)  # names the columns that are of another type
+                raise
         parts = [
             content.add_column(0, "ds", pa.repeat(pa.scalar(day, pa.date32()), content.num_rows))
             for day in found.column("ds").unique().to_pylist()
@@ -78,9 +97,10 @@ class BigQueryWarehouse(Warehouse):
 
     def _found(self, table: Table, start: date | None, end: date | None, slice_value: str | None = None) -> pa.Table:
         """The rows as they are, with `ds` first, sorted by day and key."""
+        import pyarrow as pa
+
         names = ("ds", *table.column_names)
-        self._existing(table)
-        there = self._checked[table.name]
+        there = (self._columns(self._input(table).name) if table.owner == "platform" else None) or frozenset(names)
         absent = {c.name: f"CAST(NULL AS {c.type}) AS `{c.name}`" for c in table.columns if c.name not in there}
         columns = ", ".join(absent.get(name, f"`{name}`") for name in names)
         sql = f"SELECT {columns} FROM `{table.name}` WHERE ds BETWEEN @start AND @end"  # noqa: S608  (contract's names)
@@ -88,8 +108,10 @@ class BigQueryWarehouse(Warehouse):
         if slice_value is not None:
             sql += f" AND `{table.slice_by}` = @slice_value"
             parameters["slice_value"] = slice_value
-        found = self.jobs.run(sql, parameters, table.name).select(names)
-        return found.sort_by([(name, "ascending") for name in ("ds", *table.key, *table.column_names)])
+        found = self._asked(table, sql, parameters)
+        if found is None:
+            return arrow_schema(table).insert(0, pa.field("ds", pa.date32())).empty_table()
+        return found.select(names).sort_by([(name, "ascending") for name in ("ds", *table.key, *table.column_names)])
 
     def query(self, name: str, parameters: Mapping[str, Parameter]) -> pd.DataFrame:
         text, tables = query_text(name)
@@ -97,10 +119,10 @@ class BigQueryWarehouse(Warehouse):
         if not isinstance(day, date):
             raise TypeError(f"parameter ds must be a date, got {day!r}")
         for table in tables:
-            if TABLES[table].optional and not self.delivers(table):
+            contract = TABLES[table]
+            if contract.optional and not self.delivers(table):
                 raise MissingPartition(table, day)
-            self._existing(TABLES[table])
-            if TABLES[table].owner == "platform" and self.row_count(table, day) == 0:
+            if contract.owner == "platform" and self.row_count(table, day) == 0:
                 raise MissingPartition(table, day)
         return to_pandas(self.jobs.scan(text, parameters, f"{name} of {day}"))
 
@@ -108,22 +130,38 @@ class BigQueryWarehouse(Warehouse):
         contract = TABLES[table]
         if (slice_value is None) != (contract.slice_by is None):
             raise ValueError(f"{table} is replaced by day and {contract.slice_by or 'nothing else'}")
-        content = checked_rows(contract, rows)
-        self._existing(contract)
-        parameters: dict[str, Parameter] = {"ds": day}
-        unit = "ds = @ds"
+        content = _with_day(checked_rows(contract, rows), day)
+        unit, parameters = "ds = @ds", {"ds": day}
         if slice_value is not None:
             unit += f" AND `{contract.slice_by}` = @slice_value"
-            parameters["slice_value"] = slice_value
-        columns = ", ".join(f"`{name}`" for name in ("ds", *contract.column_names))
-        staging = self._stage(contract, day, content)
-        try:
-            merge = (
-                f"MERGE `{table}` USING `{staging}` ON FALSE "  # noqa: S608  (the contract's names)
+            parameters |= {"slice_value": slice_value}  # type: ignore[dict-item]
+        if not content.num_rows:
+            self._asked(contract, f"DELETE FROM `{table}` WHERE {unit}", parameters)  # noqa: S608  (contract's names)
+        elif slice_value is None:
+            partition = f"{self.jobs.dataset}.{table}${day:%Y%m%d}"
+            self._with(contract, lambda: self.jobs.load(content, partition, fields(contract), table))
+        else:
+            self._merge(contract, content, unit, parameters)
+
+    def _merge(self, table: Table, content: pa.Table, unit: str, parameters: Mapping[str, Parameter]) -> None:
+        """Makes `content` all there is where `unit` holds: small ones go within the statement, others by staging."""
+        columns = ", ".join(f"`{name}`" for name in ("ds", *table.column_names))
+
+        def merge(source: str, more: Mapping[str, Parameter]) -> None:
+            sql = (
+                f"MERGE `{table.name}` USING {source} ON FALSE "  # noqa: S608  (the contract's names)
                 f"WHEN NOT MATCHED BY SOURCE AND {unit} THEN DELETE "
                 f"WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({columns})"
             )
-            self.jobs.run(merge, parameters, table)
+            self._with(table, lambda: self.jobs.run(sql, {**parameters, **more}, table.name))
+
+        inline = _as_json(content)
+        if len(inline) <= _MOST_INLINE:
+            merge(f"({_from_json(table)})", {"rows": inline})
+            return
+        staging = self._stage(table, content)
+        try:
+            merge(f"`{staging}`", {})
         finally:
             self.jobs.drop(staging)
 
@@ -131,28 +169,93 @@ class BigQueryWarehouse(Warehouse):
         contract = TABLES[table]
         content = checked_rows(contract, pd.DataFrame([row]))
         version = int(content.column("version")[0].as_py())
-        self._existing(contract)
-        names = ("ds", *contract.column_names)
+        made = self._made(contract)
+        columns = ", ".join(f"`{name}`" for name in ("ds", *contract.column_names))
+        highest = f"SELECT COALESCE(MAX(version), 0) AS n FROM `{table}` WHERE ds >= @start"  # noqa: S608
+        parameters: dict[str, Parameter] = {"version": version, "start": date.min}
+        staging = self._stage(contract, _with_day(content, day))
         sql = (
-            f"INSERT INTO `{table}` ({', '.join(f'`{n}`' for n in names)}) "  # noqa: S608  (the contract's names)
-            f"SELECT {', '.join(f'@{n}' for n in names)} FROM (SELECT 1) WHERE @version = "
-            f"(SELECT COALESCE(MAX(version), 0) + 1 FROM `{table}` WHERE ds >= DATE '0001-01-01')"
+            f"INSERT INTO `{table}` ({columns}) SELECT {columns} FROM `{staging}` "  # noqa: S608  (the contract's names)
+            f"WHERE @version = ({highest}) + 1"
         )
-        values = {"ds": day} | {name: content.column(name)[0].as_py() for name in contract.column_names}
-        types = {"ds": "DATE"} | {column.name: column.type for column in contract.columns}
-        return self.jobs.insert_once(sql, values, types, table, f"v{version}")
+
+        def taken() -> bool:
+            found = self.jobs.run(highest, {"start": date.min}, table)
+            return int(found.column("n")[0].as_py()) >= version
+
+        try:
+            # A dataset or table that was made anew begins with ids of its own.
+            key = f"{self.jobs.dataset.replace('.', '-').replace(':', '-')}-{table}-{made}-v{version}"
+            if not self.jobs.append_once(sql, parameters, table, key, taken):
+                return False
+        finally:
+            self.jobs.drop(staging)
+        self._snapshot(table, version)
+        return True
+
+    def _snapshot(self, table: str, version: int) -> None:
+        """A copy of the log that whoever may write it cannot take back, where the place asks for one."""
+        if self.jobs.snapshots is None:
+            return
+        copy = f"{self.jobs.snapshots}.{table}_v{version:09d}"
+        try:
+            self.jobs.snapshot(f"{self.jobs.dataset}.{table}", copy)
+        except (WarehouseRefused, WarehouseUnavailable) as error:  # the version stands all the same
+            log.error("no snapshot of version %d was taken: %s", version, error)
 
     def fingerprint(self, table: str, day: date) -> str | None:
-        content = self._read(TABLES[table], day, day)
-        return content_hash(TABLES[table], content) if content.num_rows else None
+        return self.fingerprints(table, day, day).get(day)
+
+    def fingerprints(self, table: str, start: date, end: date) -> dict[date, str]:
+        content = self._read(TABLES[table], start, end)
+        days = content.column("ds").unique().to_pylist()
+        return {day: content_hash(TABLES[table], _of_day(content, day)) for day in days}
 
     def row_count(self, table: str, day: date) -> int:
-        contract = self._existing(TABLES[table])
+        contract = self._input(TABLES[table])
+        if contract.owner == "platform" and (table, day) in self._counts:
+            return self._counts[table, day]
         sql = f"SELECT COUNT(*) AS n FROM `{contract.name}` WHERE ds = @ds"  # noqa: S608  (the contract's names)
-        return int(self.jobs.run(sql, {"ds": day}, table).column("n")[0].as_py())
+        found = self._asked(contract, sql, {"ds": day})
+        self._counts[table, day] = 0 if found is None else int(found.column("n")[0].as_py())
+        return self._counts[table, day]
+
+    def row_counts(self, table: str) -> dict[date, int]:
+        """Rows of every day of one of Plumbline's tables."""
+        sql = f"SELECT ds, COUNT(*) AS n FROM `{table}` WHERE ds >= @start GROUP BY ds"  # noqa: S608
+        found = self._asked(TABLES[table], sql, {"start": date.min})
+        return (
+            {} if found is None else dict(zip(*(found.column(name).to_pylist() for name in ("ds", "n")), strict=True))
+        )
+
+    def replace_all(self, table: str, days: Iterable[tuple[date, pd.DataFrame]]) -> None:
+        """Makes these days all there is of one of Plumbline's tables, by one load job; one day is held in memory."""
+        import pyarrow.parquet as pq
+
+        contract = TABLES[table]
+        if self.jobs.table(table) is None:
+            bring_up(self.jobs, contract)
+        with tempfile.TemporaryFile() as file:
+            writer = None
+            for day, rows in days:
+                content = _with_day(checked_rows(contract, rows), day)
+                writer = writer or pq.ParquetWriter(file, content.schema)
+                writer.write_table(content)
+            if writer is None:
+                return
+            writer.close()
+            layout = made(self.jobs, contract)
+            self.jobs.load_file(
+                file,
+                f"{self.jobs.dataset}.{table}",
+                fields(contract),
+                table,
+                time_partitioning=layout.time_partitioning,
+                clustering_fields=layout.clustering_fields,
+            )
 
     def delivered_events(self, day: date) -> pd.DataFrame | None:
-        return None if self.jobs.table("reviewer_labels") is None else self.read("reviewer_labels", day, day)
+        return self.read("reviewer_labels", day, day) if self.delivers("reviewer_labels") else None
 
     def input_problems(self, table: str, day: date) -> pd.DataFrame:
         contract = TABLES[table]
@@ -161,51 +264,80 @@ class BigQueryWarehouse(Warehouse):
         if found is None:
             problems = [("-", None, "missing_day", f"dataset {self.jobs.dataset} has no table or view {table}")]
         else:
-            problems = [(table, *problem) for problem in _schema_problems(contract, found)]
+            problems = [(table, *problem) for problem in schema_problems(contract, found)]
             if not problems and self.row_count(table, day) == 0:
                 problems = [("-", None, "missing_day", f"{table} has no row of {day}")]
         return pd.DataFrame(problems, columns=["file", "column", "problem", "detail"], dtype="object")
 
-    def _existing(self, table: Table) -> Table:
-        """`table`, made if it is Plumbline's and not there. WarehouseRefused if it is not as the contract says."""
-        if table.name not in self._checked:
-            found = self.jobs.table(table.name)
-            if found is None and table.owner == "platform":
-                raise WarehouseRefused(
-                    f"{self.jobs.dataset} has no table or view {table.name}: make a view of that name over the "
-                    "platform's table (docs/bigquery.md has templates)"
-                )
-            if found is None:
-                self.jobs.run(ddl(table), {}, table.name)
-                there = frozenset(("ds", *table.column_names))
-            else:
-                problems = _schema_problems(table, found)
-                if problems:
-                    said = "; ".join(
-                        f"{column} {problem.replace('_', ' ')}: {detail}" for column, problem, detail in problems
-                    )
-                    raise WarehouseRefused(f"{self.jobs.dataset}.{table.name} differs from the contract: {said}")
-                there = frozenset(field.name for field in found.schema)
-            self._checked[table.name] = there
+    def cancel(self) -> None:
+        self.jobs.cancel()
+
+    def _asked(self, table: Table, sql: str, parameters: Mapping[str, Parameter]) -> pa.Table | None:
+        """The answer of a statement about one table; None if it is Plumbline's and not there yet."""
+        if table.owner == "platform":
+            return self.jobs.run(sql, parameters, table.name)
+        try:
+            return self.jobs.run(sql, parameters, table.name)
+        except TableDiffers:
+            if self.jobs.table(table.name) is None:
+                return None
+            bring_up(self.jobs, table)
+        return self.jobs.run(sql, parameters, table.name)
+
+    def _with(self, table: Table, act: Callable[[], _T]) -> _T:
+        """What `act` does with Plumbline's `table`, which is made, or given the columns it lacks, if that fails."""
+        try:
+            return act()
+        except TableDiffers:
+            bring_up(self.jobs, table)
+        return act()
+
+    def _input(self, table: Table) -> Table:
+        """`table`; WarehouseRefused if it is the platform's and not there, or not as the contract says."""
+        if table.owner == "platform" and self._columns(table.name) is None:
+            raise WarehouseRefused(
+                f"{self.jobs.dataset} has no table or view {table.name}: make a view of that name over the "
+                "platform's table (docs/bigquery.md has templates)"
+            )
         return table
 
-    def _stage(self, table: Table, day: date, content: pa.Table) -> str:
+    def _columns(self, table: str) -> frozenset[str] | None:
+        """Columns of an input; None: it is not there. WarehouseRefused if it differs from the contract."""
+        if table not in self._inputs:
+            found = self.jobs.table(table)
+            if found is not None and (problems := schema_problems(TABLES[table], found)):
+                told = "; ".join(f"{name} {problem.replace('_', ' ')}: {detail}" for name, problem, detail in problems)
+                raise WarehouseRefused(f"{self.jobs.dataset}.{table} differs from docs/tables.md: {told}")
+            self._inputs[table] = None if found is None else frozenset(field.name for field in found.schema)
+        return self._inputs[table]
+
+    def _made(self, table: Table) -> str:
+        """When the table was made, which is made if it is not there: the name of this table among all of its name."""
+        found = self.jobs.table(table.name)
+        if found is None:
+            bring_up(self.jobs, table)
+            found = self.jobs.table(table.name)
+        if found is None:
+            raise WarehouseUnavailable(f"{self.jobs.dataset}.{table.name} was made and is gone; rerun later")
+        return f"{found.created:%Y%m%d%H%M%S%f}"
+
+    def _stage(self, table: Table, content: pa.Table) -> str:
         """A table of its own with `content`, which BigQuery drops by itself should this process die."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
         from google.cloud import bigquery
 
-        name = f"staging_{table.name}_{uuid.uuid4().hex}"
-        schema = [_field(column) for column in (Column("ds", "DATE", "The day"), *table.columns)]
-        staging = bigquery.Table(f"{self.jobs.dataset}.{name}", schema=schema)
+        name = f"{self.jobs.staging}.staging_{table.name}_{uuid.uuid4().hex}"
+        staging = bigquery.Table(name, schema=fields(table))
         staging.expires = datetime.now(UTC) + timedelta(days=_STAGING_DAYS)
         self.jobs.create(staging)
-        file = io.BytesIO()
-        days = pa.repeat(pa.scalar(day, pa.date32()), content.num_rows)
-        pq.write_table(content.add_column(0, pa.field("ds", pa.date32(), nullable=False), days), file)
-        file.seek(0)
-        self.jobs.load(file, staging)
+        self.jobs.load(content, name, fields(table), table.name)
         return name
+
+
+def _with_day(content: pa.Table, day: date) -> pa.Table:
+    import pyarrow as pa
+
+    days = pa.repeat(pa.scalar(day, pa.date32()), content.num_rows)
+    return content.add_column(0, pa.field("ds", pa.date32(), nullable=False), days)
 
 
 def _of_day(found: pa.Table, day: date) -> pa.Table:
@@ -214,21 +346,22 @@ def _of_day(found: pa.Table, day: date) -> pa.Table:
     return found.filter(pc.equal(found.column("ds"), day)).drop_columns("ds")
 
 
-def _field(column: Column) -> bigquery.SchemaField:
-    from google.cloud import bigquery
+def _as_json(content: pa.Table) -> str:
+    """Rows as JSON: every value as text, which its type reads back exactly."""
 
-    return bigquery.SchemaField(column.name, column.type, "NULLABLE" if column.nullable else "REQUIRED")
+    def text(value: Any) -> str | None:
+        if value is None or isinstance(value, str):
+            return value
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    rows = [{name: text(value) for name, value in row.items()} for row in content.to_pylist()]
+    return json.dumps(rows, ensure_ascii=False)
 
 
-def _schema_problems(table: Table, found: Any) -> list[tuple[str, str, str]]:
-    """What keeps a BigQuery table or view from being read as `table`: (column, problem, detail)."""
-    types = {field.name: _REST_TYPES.get(field.field_type, field.field_type) for field in found.schema}
-    problems = []
-    for column in (Column("ds", "DATE", "The day"), *table.columns):
-        if column.name not in types and column.optional:
-            continue
-        if column.name not in types:
-            problems.append((column.name, "missing_column", f"{column.type} expected"))
-        elif types[column.name] != column.type:
-            problems.append((column.name, "wrong_type", f"is {types[column.name]}, {column.type} expected"))
-    return problems
+def _from_json(table: Table) -> str:
+    """A query that gives the rows of parameter `rows`, which `_as_json` wrote."""
+    columns = ", ".join(
+        f"CAST(JSON_VALUE(row_json, '$.{name}') AS {kind}) AS `{name}`"
+        for name, kind in [("ds", "DATE"), *((column.name, column.type) for column in table.columns)]
+    )
+    return f"SELECT {columns} FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS row_json"  # noqa: S608  (the contract's names)

@@ -1,29 +1,44 @@
-"""BigQuery jobs: who asked for them, what they may cost, when they are sent again, and what an error means.
+"""BigQuery jobs: who asked for them, what they may cost, when they are sent again, and how they end.
 
 **Scans.** A scan's job id follows from the query, its parameters and the run it serves (`Caller.attempt`). A retry, or
 another worker after a crash, therefore finds the job already running or done and takes its result instead of paying
-twice; a cleared run is a new attempt. A dry run comes first: its bytes go to the log, and above the limit nothing runs.
+twice; a cleared run is a new attempt. Its rows lie in a table of their own that expires in RESULT_DAYS, where the
+results of other queries are gone after a day. A dry run comes first: its bytes go to the log, and above the limit
+nothing runs.
 
-**Sent again** is only what BigQuery calls retryable: single requests by the client's own retries, a failed scan under
-the next id. All else ends as WarehouseRefused (a rerun cannot heal it) or WarehouseUnavailable (it may).
+**Errors** are ruled by the table of bigquery_errors. Single requests are repeated by Google's own client. What a job
+failed of is read from the job itself (jobs.get): jobs.getQueryResults tells it as if the request had failed, and the
+client would then repeat that request until its time is up.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any
+from itertools import count
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from include.config.settings import BigQueryPlace
-from include.warehouse.base import Caller, Parameter, StillRunning, WarehouseRefused, WarehouseUnavailable
+from include.warehouse.base import (
+    Caller,
+    Parameter,
+    RunningJob,
+    StillRunning,
+    TableDiffers,
+    WarehouseRefused,
+    WarehouseUnavailable,
+)
+from include.warehouse.bigquery_client import client_of
+from include.warehouse.bigquery_errors import JobFailed, Ruling, line_of, said
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,37 +46,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST_TRIES = 5
-_RETRYABLE = {
-    "backendError",
-    "internalError",
-    "jobBackendError",
-    "jobInternalError",
-    "jobRateLimitExceeded",
-    "rateLimitExceeded",
-}
+MOST_TRIES = 6
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds between tries: a random time up to twice the first, which doubles with each."""
+
+POLL_SECONDS = (0.5, 8.0)
+"""Seconds between two looks at a running job, at first and at most."""
+
+RESULT_DAYS = 7
+"""How long a scan's rows are kept for whoever comes again for them."""
+
 _GIGABYTE = 10**9
-
-
-def client_of(place: BigQueryPlace) -> bigquery.Client:
-    """A client with Application Default Credentials. Raises WarehouseRefused if there are none."""
-    from google.auth.credentials import AnonymousCredentials
-    from google.auth.exceptions import DefaultCredentialsError
-    from google.cloud import bigquery
-
-    endpoint = place.api_endpoint
-    try:
-        return bigquery.Client(
-            project=place.project,
-            location=place.location,
-            credentials=AnonymousCredentials() if endpoint and endpoint.startswith("http://") else None,
-            client_options={"api_endpoint": endpoint} if endpoint else None,
-        )
-    except DefaultCredentialsError as error:
-        raise WarehouseRefused(
-            "connection plumbline_warehouse: no Google credentials found. Give the workers a service account, or set "
-            "GOOGLE_APPLICATION_CREDENTIALS to its key file"
-        ) from error
+_T = TypeVar("_T")
 
 
 class Jobs:
@@ -71,62 +67,142 @@ class Jobs:
         from google.cloud.bigquery import DEFAULT_RETRY
 
         self.dataset = f"{place.project}.{place.dataset}"
+        self.staging = f"{place.project}.{place.staging_dataset or place.dataset}"
+        self.snapshots = None if place.snapshot_dataset is None else f"{place.project}.{place.snapshot_dataset}"
         self._place = place
         self._caller = caller
         self._client = client_of(place)
         self._retry = DEFAULT_RETRY.with_timeout(place.retry_seconds)
+        self._awaited: Any = None
+
+    # Statements
 
     def run(self, sql: str, parameters: Mapping[str, Parameter], about: str) -> pa.Table:
-        """The result of a statement that may be sent again as often as one likes."""
+        """The result of a statement that may be sent again as often as one likes: one request if it is soon done."""
+        config = self._query_config(_typed(parameters))
+
+        def once(_: int) -> pa.Table:
+            rows = self._client.query_and_wait(sql, job_config=config, retry=self._retry, job_retry=None)
+            return self._rows(rows, lambda: self._client.get_job(rows.job_id, retry=self._retry), about)
+
         with self._named(about):
-            job = self._client.query(
-                sql, job_config=self._config(_typed(parameters)), retry=self._retry, timeout=self._place.retry_seconds
-            )
-            return self._fetched(job, about)
+            return self._again(once, about)
 
     def scan(self, sql: str, parameters: Mapping[str, Parameter], about: str) -> pa.Table:
         """The result of a big query, of the job that already runs or ran for this attempt if there is one."""
-        with self._named(about):
-            for number in range(MOST_TRIES):
-                job = self._submit(sql, parameters, about, number)
+        from google.api_core.exceptions import NotFound
+
+        identity = self._scan_id(sql, parameters)
+        numbers = count()
+
+        def once(_: int) -> pa.Table:
+            while (job := self._taken_up(f"{identity}-{(number := next(numbers))}", about)) is not None:
                 try:
-                    return self._fetched(job, about, self._caller.patience_seconds)
-                except TimeoutError as error:
-                    raise StillRunning(f"{about}: job {job.job_id} is still running") from error
-                except Exception:
-                    if not _failed_retryably(job) or number + 1 == MOST_TRIES:
-                        raise
-                    log.warning("%s: job %s failed (%s); sent again", about, job.job_id, job.error_result)
-                    time.sleep(2**number)
-        raise AssertionError("unreachable")
+                    self._wait(job, about, self._caller.patience_seconds)
+                    return self._rows(job.result(retry=self._retry), lambda done=job: done, about)  # type: ignore[misc]
+                except (JobFailed, NotFound) as error:  # of an earlier try, or its rows are gone
+                    log.warning("%s: job %s is of no use (%s), another is sent", about, job.job_id, said(error))
+            self._weigh(sql, parameters, about)
+            job = self._sent(sql, parameters, f"{identity}-{number}", about)
+            self._wait(job, about, self._caller.patience_seconds)
+            return self._rows(job.result(retry=self._retry), lambda: job, about)
 
-    def insert_once(self, sql: str, values: Mapping[str, Any], types: Mapping[str, str], table: str, key: str) -> bool:
-        """Whether `sql` inserted its row. Of several callers with one `key`, at most one does.
+        with self._named(about):
+            return self._again(once, about)
 
-        Compare-and-swap rests on BigQuery accepting each job id once; the id is free again only if its job failed.
+    def append_once(
+        self, sql: str, parameters: Mapping[str, Parameter], about: str, key: str, taken: Callable[[], bool]
+    ) -> bool:
+        """Whether `sql` inserted its row. Of several callers with one `key`, at most one does, and the others know.
+
+        INSERTs do not conflict with one another, so the compare-and-swap rests on BigQuery accepting each job id once:
+        the next id is sent only when the job before it is done and `taken()` says that its row is not there.
         """
         from google.api_core.exceptions import Conflict
-        from google.cloud import bigquery
 
-        typed = [bigquery.ScalarQueryParameter(name, types[name], value) for name, value in values.items()]
-        config = self._config(typed)
         mine = uuid.uuid4().hex
-        config.labels = {**config.labels, "writer": mine}
-        with self._named(table):
-            for number in range(MOST_TRIES):
-                job_id = f"plumbline-{self._place.dataset}-{table}-{key}-{number}"
+        numbers = count()
+
+        def once(_: int) -> bool:
+            while True:
+                job_id = f"plumbline-{key}-{next(numbers)}"
+                config = self._query_config(_typed(parameters))
+                config.labels = {**config.labels, "writer": mine}
                 try:
                     job = self._client.query(sql, job_config=config, job_id=job_id, job_retry=None, retry=self._retry)
                 except Conflict:
-                    job = self._client.get_job(job_id, retry=self._retry)
+                    job = self._conflicting(job_id)
                 try:
-                    job.result(retry=self._retry)
-                except Exception:
-                    if not _failed_retryably(job) or number + 1 == MOST_TRIES:
+                    self._wait(job, about)
+                except JobFailed:
+                    if job.labels.get("writer") == mine:
                         raise
                     continue
-                return job.labels.get("writer") == mine and job.num_dml_affected_rows == 1
-        raise AssertionError("unreachable")
+                if job.labels.get("writer") == mine:
+                    return job.num_dml_affected_rows == 1
+                if taken():
+                    return False
+
+        with self._named(about):
+            return self._again(once, about)
+
+    def load(self, content: pa.Table, table: str, schema: list[bigquery.SchemaField], about: str) -> None:
+        """Makes `content` all there is of `table`, or of a day of it ("dataset.table$YYYYMMDD"), atomically."""
+        import pyarrow.parquet as pq
+
+        file = io.BytesIO()
+        pq.write_table(content, file)
+        self.load_file(file, table, schema, about)
+
+    def load_file(
+        self,
+        file: IO[bytes],
+        table: str,
+        schema: list[bigquery.SchemaField],
+        about: str,
+        **whole: Any,
+    ) -> None:
+        """The same of a Parquet file. `whole`: how a partitioned table that is replaced whole is laid out."""
+        from google.api_core.exceptions import Conflict
+        from google.cloud import bigquery
+
+        size = file.seek(0, io.SEEK_END)
+        config = bigquery.LoadJobConfig(
+            source_format=bigquery.SourceFormat.PARQUET,
+            write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE,
+            create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
+            schema=schema,
+            labels=self._labels(),
+            job_timeout_ms=self._job_timeout,
+            destination_encryption_configuration=self._encryption,
+            **whole,
+        )
+
+        retries = int(self._place.retry_seconds).bit_length()  # uploads count tries: after 1 s, 2 s, 4 s ...
+
+        def once(_: int) -> None:
+            file.seek(0)
+            job_id = f"plumbline-{uuid.uuid4().hex}"
+            target = bigquery.TableReference.from_string(table)
+            try:
+                job = self._client.load_table_from_file(
+                    file, target, job_id=job_id, size=size, job_config=config, num_retries=retries
+                )
+            except Conflict:  # it arrived, and the answer to it did not
+                job = self._conflicting(job_id)
+            self._wait(job, about)
+
+        with self._named(about):
+            self._again(once, about)
+
+    def cancel(self) -> None:
+        """Stops the job that is awaited, if there is one: nobody comes for its result."""
+        job, self._awaited = self._awaited, None
+        if job is not None:
+            log.warning("job %s is cancelled", job.job_id)
+            self._client.cancel_job(job.job_id, retry=None, timeout=10)
+
+    # Tables
 
     def table(self, name: str) -> bigquery.Table | None:
         """Metadata of a table or view of the dataset; None if there is none. A missing dataset is refused by name."""
@@ -140,41 +216,118 @@ class Jobs:
                 return None
 
     def create(self, table: bigquery.Table) -> None:
+        """Makes the table, unless another was faster."""
+        table.encryption_configuration = self._encryption
         with self._named(table.table_id):
-            self._client.create_table(table, retry=self._retry)
+            self._client.create_table(table, exists_ok=True, retry=self._retry)
 
-    def load(self, parquet: IO[bytes], table: bigquery.Table) -> None:
-        """Fills `table` from a Parquet file."""
+    def add_columns(self, table: bigquery.Table, fields: list[bigquery.SchemaField]) -> None:
+        """Adds nullable columns to a table that has rows."""
+        table.schema = [*table.schema, *fields]
+        with self._named(table.table_id):
+            self._client.update_table(table, ["schema"], retry=self._retry)
+
+    def snapshot(self, table: str, copy: str) -> None:
+        """Keeps `table` as it is now under the name `copy`, read-only."""
         from google.cloud import bigquery
 
-        config = bigquery.LoadJobConfig(
-            source_format=bigquery.SourceFormat.PARQUET,
-            write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE,
-            schema=table.schema,
-            labels=self._labels(),
-        )
-        with self._named(table.table_id):
-            self._client.load_table_from_file(parquet, table, job_config=config).result(retry=self._retry)
+        config = bigquery.CopyJobConfig(operation_type=bigquery.job.OperationType.SNAPSHOT, labels=self._labels())
+        with self._named(copy):
+            self._wait(self._client.copy_table(table, copy, job_config=config, retry=self._retry), copy)
 
-    def drop(self, name: str) -> None:
-        with self._named(name):
-            self._client.delete_table(f"{self.dataset}.{name}", not_found_ok=True, retry=self._retry)
+    def drop(self, table: str) -> None:
+        with self._named(table):
+            self._client.delete_table(table, not_found_ok=True, retry=self._retry)
 
-    def _fetched(self, job: bigquery.QueryJob, about: str, seconds: float | None = None) -> pa.Table:
-        """The job's rows, once it is done: by the Storage Read API if it is there and allowed, else by REST.
+    # How a job is sent, found and awaited
 
-        Raises TimeoutError if it is not done in so many seconds.
-        """
-        from google.api_core.exceptions import Forbidden
+    def _again(self, once: Callable[[int], _T], about: str) -> _T:
+        """The result of `once`, tried again after a pause for as long as the table of errors says so."""
+        from google.api_core.retry import exponential_sleep_generator
 
-        rows = job.result(retry=self._retry, timeout=seconds)
+        pauses = exponential_sleep_generator(FIRST_PAUSE, LONGEST_PAUSE)
+        for number in range(MOST_TRIES - 1):
+            try:
+                return once(number)
+            except Exception as error:
+                if isinstance(error, StillRunning) or line_of(error).ruling is not Ruling.NEXT_JOB:
+                    raise
+                log.warning("%s: %s; sent again", about, said(error))
+            time.sleep(next(pauses))
+        return once(MOST_TRIES - 1)
+
+    def _wait(self, job: Any, about: str, seconds: float | None = None) -> None:
+        """Waits for the job's end. Raises JobFailed, and StillRunning after so many seconds."""
+        self._awaited = job
+        until = None if seconds is None else time.monotonic() + seconds
+        pause, most = POLL_SECONDS
+        while job.state != "DONE":
+            job.reload(retry=self._retry)
+            if job.state == "DONE":
+                break
+            left = most if until is None else until - time.monotonic()
+            if left <= 0:
+                running = RunningJob(job.job_id, self._place.model_dump(mode="json"))
+                raise StillRunning(f"{about}: job {job.job_id} is still running", running)
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, most)
+        self._awaited = None
+        if job.error_result:
+            raise JobFailed(job.error_result)
+        billed = getattr(job, "total_bytes_billed", None)
+        if billed:
+            log.info("%s: job %s was billed %.3f GB", about, job.job_id, billed / _GIGABYTE)
+
+    def _taken_up(self, job_id: str, about: str) -> Any:
+        """The job of that id; None if there is none."""
+        from google.api_core.exceptions import NotFound
+
+        try:
+            job = self._client.get_job(job_id, retry=self._retry)
+        except NotFound:
+            return None
+        log.info("%s: job %s is %s already, taken up again", about, job_id, job.state)
+        return job
+
+    def _conflicting(self, job_id: str) -> Any:
+        """The job whose id is in use. BigQuery may say for a moment that it knows no such job."""
+        from google.api_core.exceptions import NotFound
+        from google.api_core.retry import Retry, if_exception_type
+
+        patient = Retry(if_exception_type(NotFound), initial=0.5, timeout=min(30.0, self._place.retry_seconds))
+        return patient(self._client.get_job)(job_id, retry=self._retry)
+
+    def _sent(self, sql: str, parameters: Mapping[str, Parameter], job_id: str, about: str) -> Any:
+        """The scan, sent; or another worker's, if that was faster."""
+        from google.api_core.exceptions import Conflict
+        from google.cloud import bigquery
+
+        config = self._query_config(_typed(parameters))
+        results = bigquery.Table(f"{self.staging}.{job_id.replace('-', '_')}")
+        config.destination = results.reference
+        config.write_disposition = bigquery.WriteDisposition.WRITE_TRUNCATE
+        config.destination_encryption_configuration = self._encryption
+        results.expires = datetime.now(UTC) + timedelta(days=RESULT_DAYS)
+        results.schema = []
+        self.create(results)
+        try:
+            job = self._client.query(sql, job_config=config, job_id=job_id, job_retry=None, retry=self._retry)
+        except Conflict:
+            job = self._conflicting(job_id)
+        log.info("%s: job %s", about, job_id)
+        return job
+
+    def _rows(self, rows: Any, job: Callable[[], Any], about: str) -> pa.Table:
+        """All rows: by the Storage Read API if it is there, allowed and worth it, else by REST, from `job()` anew."""
+        from google.api_core import exceptions
+
         storage = self._storage
         if storage is not None:
             try:
                 return rows.to_arrow(bqstorage_client=storage)
-            except Forbidden as error:
-                log.warning("%s: fetched by REST, which is slower: %s", about, _said(error))
-                rows = job.result(retry=self._retry)
+            except exceptions.Forbidden as error:
+                log.warning("%s: fetched by REST, which is slower: %s", about, said(error))
+                rows = job().result(retry=self._retry)
         return rows.to_arrow(create_bqstorage_client=False)
 
     @cached_property
@@ -186,27 +339,9 @@ class Jobs:
             return None
         return bigquery_storage.BigQueryReadClient(credentials=self._client._credentials)
 
-    def _submit(self, sql: str, parameters: Mapping[str, Parameter], about: str, number: int) -> bigquery.QueryJob:
-        from google.api_core.exceptions import Conflict, NotFound
-
-        job_id = f"{self._scan_id(sql, parameters)}-{number}"
-        try:
-            job = self._client.get_job(job_id, retry=self._retry)
-            log.info("%s: job %s is %s already, taken up again", about, job_id, job.state)
-            return job
-        except NotFound:
-            self._weigh(sql, parameters, about)
-        config = self._config(_typed(parameters))
-        try:
-            job = self._client.query(sql, job_config=config, job_id=job_id, job_retry=None, retry=self._retry)
-        except Conflict:  # another worker was faster
-            job = self._client.get_job(job_id, retry=self._retry)
-        log.info("%s: job %s", about, job_id)
-        return job
-
     def _weigh(self, sql: str, parameters: Mapping[str, Parameter], about: str) -> None:
         """Writes to the log what a scan would read. Raises WarehouseRefused above the limit."""
-        config = self._config(_typed(parameters))
+        config = self._query_config(_typed(parameters))
         config.dry_run, config.use_query_cache = True, False
         read = self._client.query(sql, job_config=config, retry=self._retry).total_bytes_processed or 0
         log.info("%s: would read %.3f GB, at most %g GB allowed", about, read / _GIGABYTE, self._place.max_gigabytes)
@@ -217,10 +352,10 @@ class Jobs:
             )
 
     def _scan_id(self, sql: str, parameters: Mapping[str, Parameter]) -> str:
-        said = json.dumps([sql, {k: str(v) for k, v in sorted(parameters.items())}, self._caller.attempt])
-        return f"plumbline-{self._place.dataset}-{hashlib.sha256(said.encode()).hexdigest()[:32]}"
+        words = json.dumps([sql, {k: str(v) for k, v in sorted(parameters.items())}, self._caller.attempt])
+        return f"plumbline-{self._place.dataset}-{hashlib.sha256(words.encode()).hexdigest()[:32]}"
 
-    def _config(self, parameters: list[bigquery.ScalarQueryParameter]) -> bigquery.QueryJobConfig:
+    def _query_config(self, parameters: list[bigquery.ScalarQueryParameter]) -> bigquery.QueryJobConfig:
         from google.cloud import bigquery
 
         return bigquery.QueryJobConfig(
@@ -228,15 +363,27 @@ class Jobs:
             query_parameters=parameters,
             labels=self._labels(),
             maximum_bytes_billed=int(self._place.max_gigabytes * _GIGABYTE),
+            job_timeout_ms=self._job_timeout,
         )
 
+    @property
+    def _job_timeout(self) -> int | None:
+        return None if self._place.job_minutes is None else round(self._place.job_minutes * 60_000)
+
+    @property
+    def _encryption(self) -> bigquery.EncryptionConfiguration | None:
+        from google.cloud import bigquery
+
+        key = self._place.kms_key
+        return None if key is None else bigquery.EncryptionConfiguration(kms_key_name=key)
+
     def _labels(self) -> dict[str, str]:
-        said = {"product": "plumbline", "dag": self._caller.dag, "task": self._caller.task, "day": self._caller.day}
-        return {name: re.sub(r"[^a-z0-9_-]", "_", value.lower())[:63] for name, value in said.items() if value}
+        words = {"product": "plumbline", "dag": self._caller.dag, "task": self._caller.task, "day": self._caller.day}
+        return {name: re.sub(r"[^a-z0-9_-]", "_", value.lower())[:63] for name, value in words.items() if value}
 
     @contextmanager
     def _named(self, about: str) -> Iterator[None]:
-        """Turns the client's errors into WarehouseRefused or WarehouseUnavailable, saying what to do."""
+        """Turns the client's errors into the warehouse's, by the table of errors, saying what to do."""
         import requests
         from google.api_core import exceptions
         from google.auth.exceptions import GoogleAuthError
@@ -249,27 +396,12 @@ class Jobs:
                 f"{where}: no answer in {self._place.retry_seconds:g} s ({error.cause or error}); rerun later, running "
                 "scans are taken up again"
             ) from error
-        except exceptions.NotFound as error:
-            raise WarehouseRefused(
-                f"{where}: not found ({_said(error)}). Check project, dataset and location in the connection's extra; "
-                "the dataset must be made beforehand (docs/bigquery.md)"
-            ) from error
-        except exceptions.Forbidden as error:
-            if _reason(error) in {"quotaExceeded", "rateLimitExceeded"}:
-                raise WarehouseUnavailable(f"{where}: a quota is used up ({_said(error)}); rerun later") from error
-            if _reason(error) == "bytesBilledLimitExceeded":
-                raise WarehouseRefused(f"{where}: above extra.max_gigabytes ({_said(error)})") from error
-            raise WarehouseRefused(
-                f"{where}: permission missing ({_said(error)}). docs/bigquery.md lists the roles needed"
-            ) from error
-        except (exceptions.Unauthorized, GoogleAuthError) as error:
+        except GoogleAuthError as error:
             raise WarehouseRefused(f"{where}: the credentials cannot be used: {error}") from error
-        except exceptions.ClientError as error:
-            if _reason(error) in _RETRYABLE | {"quotaExceeded"}:
-                raise WarehouseUnavailable(f"{where}: {_said(error)}; rerun later") from error
-            raise WarehouseRefused(f"{where}: refused by BigQuery: {_said(error)}") from error
-        except (exceptions.GoogleAPIError, requests.exceptions.RequestException) as error:
-            raise WarehouseUnavailable(f"{where}: {error}; rerun later, running scans are taken up again") from error
+        except (JobFailed, exceptions.GoogleAPIError, requests.exceptions.RequestException) as error:
+            line = line_of(error)
+            kind = {Ruling.TABLE: TableDiffers, Ruling.PERSON: WarehouseRefused}.get(line.ruling, WarehouseUnavailable)
+            raise kind(f"{where}: {said(error)}: {line.advice}") from error
 
 
 def _typed(parameters: Mapping[str, Parameter]) -> list[bigquery.ScalarQueryParameter]:
@@ -277,22 +409,3 @@ def _typed(parameters: Mapping[str, Parameter]) -> list[bigquery.ScalarQueryPara
 
     types: dict[type, str] = {int: "INT64", float: "FLOAT64", str: "STRING", date: "DATE"}
     return [bigquery.ScalarQueryParameter(name, types[type(value)], value) for name, value in parameters.items()]
-
-
-def _failed_retryably(job: bigquery.QueryJob) -> bool:
-    return bool(job.error_result) and job.error_result.get("reason") in _RETRYABLE
-
-
-def _reason(error: Any) -> str | None:
-    return _first(error).get("reason")
-
-
-def _said(error: Any) -> str:
-    """The first line of what BigQuery said, without the request."""
-    return str(_first(error).get("message") or error.message).strip().splitlines()[0]
-
-
-def _first(error: Any) -> dict[str, Any]:
-    """What a REST answer says of its first error; a gRPC error says nothing of the kind."""
-    errors = [said for said in getattr(error, "errors", []) if isinstance(said, dict)]
-    return errors[0] if errors else {}

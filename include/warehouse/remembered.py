@@ -1,22 +1,40 @@
 """The warehouse of one task: rows that it has read are not read again, but after it replaced them itself.
 
-A task so works on one state of its inputs from its beginning to its end, and a remote warehouse is asked once.
+A task so works on one state of its inputs from its beginning to its end, and a remote warehouse is asked once. Days
+and slices that lie within what was read are taken from there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 
 import pandas as pd
 
+from include.contract.tables import TABLES
 from include.reading.rows import Rows
 from include.warehouse.base import Parameter, Warehouse
+from include.warehouse.frames import checked_rows, content_hash
 
-ALWAYS_READ = frozenset({"threshold_ledger"})
-"""Tables of which a task must see what others append meanwhile."""
+READ_WHOLE = frozenset({"threshold_ledger"})
+"""Tables of which every task reads all there is."""
 
-_Asked = tuple[str, date | None, date | None, str | None]
+READ_AHEAD = {"quality_results": 100, "score_profile": 7, "threshold_watch": 2}
+"""Small tables, and days: a remote warehouse is asked for so many days before the last one, and for all slices."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Rows of a table from `start` to `end`, of one slice or (None) of all."""
+
+    start: date
+    end: date
+    slice_value: str | None
+    rows: pd.DataFrame
+
+    def covers(self, start: date, end: date, slice_value: str | None) -> bool:
+        return self.start <= start and end <= self.end and self.slice_value in (None, slice_value)
 
 
 class Remembered(Warehouse):
@@ -24,24 +42,41 @@ class Remembered(Warehouse):
 
     def __init__(self, warehouse: Warehouse) -> None:
         self.warehouse = warehouse
-        self._read: dict[_Asked, pd.DataFrame] = {}
+        self.remote = warehouse.remote
+        self._known: dict[str, list[_Known]] = {}
 
     def read(
         self, table: str, start: date | None = None, end: date | None = None, *, slice_value: str | None = None
     ) -> pd.DataFrame:
-        asked = (table, start, end, slice_value)
-        if table in ALWAYS_READ:
-            return self.warehouse.read(table, start, end, slice_value=slice_value)
-        if asked not in self._read:
-            self._read[asked] = self.warehouse.read(table, start, end, slice_value=slice_value)
-        return self._read[asked].copy(deep=False)  # who changes its columns changes their own
+        first, last = start or date.min, end or date.max
+        known = self._covering(table, first, last, slice_value)
+        if known is None:
+            known = self._fetched(table, first, last, slice_value)
+            self._known.setdefault(table, []).append(known)
+        return _part(table, known, first, last, slice_value)
+
+    def _covering(self, table: str, start: date, end: date, slice_value: str | None) -> _Known | None:
+        found = (known for known in self._known.get(table, ()) if known.covers(start, end, slice_value))
+        return next(found, None)
+
+    def _fetched(self, table: str, start: date, end: date, slice_value: str | None) -> _Known:
+        if table in READ_WHOLE:
+            start, end = date.min, date.max
+        elif self.remote and table in READ_AHEAD and date.min < end < date.max:
+            start, slice_value = min(start, end - timedelta(days=READ_AHEAD[table])), None
+            end += timedelta(days=1)
+        bounds = (None if start == date.min else start, None if end == date.max else end)
+        return _Known(start, end, slice_value, self.warehouse.read(table, *bounds, slice_value=slice_value))
+
+    def forget(self, table: str) -> None:
+        self._known.pop(table, None)
 
     def replace(self, table: str, day: date, rows: pd.DataFrame, *, slice_value: str | None = None) -> None:
-        self._read = {asked: found for asked, found in self._read.items() if asked[0] != table}
+        self.forget(table)
         self.warehouse.replace(table, day, rows, slice_value=slice_value)
 
     def append_version(self, table: str, day: date, row: Mapping[str, object]) -> bool:
-        self._read = {asked: found for asked, found in self._read.items() if asked[0] != table}
+        self.forget(table)
         return self.warehouse.append_version(table, day, row)
 
     def days(self, table: str) -> list[date]:
@@ -54,7 +89,21 @@ class Remembered(Warehouse):
         return self.warehouse.query(name, parameters)
 
     def fingerprint(self, table: str, day: date) -> str | None:
-        return self.warehouse.fingerprint(table, day)
+        return self.fingerprints(table, day, day).get(day)
+
+    def fingerprints(self, table: str, start: date, end: date) -> dict[date, str]:
+        """Of the rows that the task has read, if it has: what it says it rests on is what it rested on."""
+        known = self._covering(table, start, end, None)
+        if known is None:
+            return self.warehouse.fingerprints(table, start, end)
+        rows, contract = _part(table, known, start, end, None), TABLES[table]
+        return {
+            day: content_hash(contract, checked_rows(contract, rows[rows["ds"] == day].drop(columns="ds")))
+            for day in sorted(set(rows["ds"]))
+        }
+
+    def cancel(self) -> None:
+        self.warehouse.cancel()
 
     def row_count(self, table: str, day: date) -> int:
         return self.warehouse.row_count(table, day)
@@ -67,3 +116,16 @@ class Remembered(Warehouse):
 
     def input_problems(self, table: str, day: date) -> pd.DataFrame:
         return self.warehouse.input_problems(table, day)
+
+
+def _part(table: str, known: _Known, start: date, end: date, slice_value: str | None) -> pd.DataFrame:
+    """The rows asked for, as they would have been read by themselves: who changes their columns changes their own."""
+    rows = known.rows
+    if (known.start, known.end, known.slice_value) == (start, end, slice_value):
+        return rows.copy(deep=False)
+    kept = (rows["ds"] >= start) & (rows["ds"] <= end)
+    if known.slice_value != slice_value:
+        kept &= rows[str(TABLES[table].slice_by)] == slice_value
+    rows = rows[kept].reset_index(drop=True)
+    whole = [name for name in rows if rows[name].dtype == "Int64" and not rows[name].isna().any()]
+    return rows.astype(dict.fromkeys(whole, "int64"))

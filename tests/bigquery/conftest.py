@@ -16,7 +16,8 @@ import pytest
 from include.config.settings import PROJECT_ROOT, BigQueryPlace
 from include.warehouse.base import Caller
 from include.warehouse.bigquery import BigQueryWarehouse
-from include.warehouse.bigquery_jobs import Jobs, client_of
+from include.warehouse.bigquery_client import client_of
+from include.warehouse.bigquery_jobs import Jobs
 from tests.bigquery.proxy import Proxy, proxied
 from tests.untested import untested
 from tests.waiting import HANG, wait_for
@@ -82,10 +83,12 @@ def place(proxy: Proxy) -> Iterator[BigQueryPlace]:
         retry_seconds=HANG,
     )
     proxy.fault = None
+    proxy.google.reset()
     client_of(where).create_dataset(where.dataset)
     proxy.requests.clear()
     yield where
-    proxy.fault, proxy.running = None, False
+    proxy.fault = None
+    proxy.google.reset()
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ from datetime import date
 
 import pandas as pd
 
-from include.contract.schema import ddl
 from include.contract.tables import TABLES
 from include.warehouse.bigquery import BigQueryWarehouse
+from include.warehouse.bigquery_tables import made
 
 
 def deliver(warehouse: BigQueryWarehouse, table: str, day: date, rows: pd.DataFrame) -> None:
     """`rows` become the day of an input table, which is made if it is not there."""
-    warehouse.jobs.run(ddl(TABLES[table]), {}, table)
+    if warehouse.jobs.table(table) is None:
+        warehouse.jobs.create(made(warehouse.jobs, TABLES[table]))
     warehouse.replace(table, day, rows)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from include.ledger.publication import Act, publish
 from include.local import copy_to_bigquery
 from include.project import open_project
 from include.warehouse.base import Warehouse
-from tests.bigquery.proxy import error
+from tests.bigquery.google import Failure
 from tests.warehouse.frames import DAY, rows_of
 
 
@@ -25,9 +26,9 @@ def source(home: Path) -> Warehouse:
     project = open_project(declared_settings())
     warehouse = project.warehouse
     warehouse.replace("score_histogram", DAY, rows_of(TABLES["score_histogram"], 4))
-    for gate in ("scores", "labels"):
+    for day, gate in product((DAY, DAY + timedelta(days=1)), ("scores", "labels")):
         warehouse.replace(
-            "quality_results", DAY, rows_of(TABLES["quality_results"], 2).assign(gate=gate), slice_value=gate
+            "quality_results", day, rows_of(TABLES["quality_results"], 2).assign(gate=gate), slice_value=gate
         )
     act = Act(day=DAY, requester="test", reason="start", request={"kind": "daily"})
     publish(project, rows_of(TABLES["threshold_proposals"], 0), act, datetime(2026, 11, 2, tzinfo=UTC))
@@ -41,19 +42,16 @@ def arguments(place: BigQueryPlace) -> list[str]:
 
 def test_a_copy_that_was_cut_short_is_finished_by_the_next(source, opened, place, proxy, monkeypatch, capsys):  # noqa: PLR0917
     monkeypatch.setattr("sys.argv", arguments(place))
-
-    def full(method: str, path: str, body: dict) -> tuple[int, dict] | None:
-        merges = body.get("configuration", {}).get("query", {}).get("query", "").startswith("MERGE `quality_results`")
-        return error(403, "quotaExceeded", "no more today") if merges else None
-
-    proxy.fault = full
+    proxy.google.failures.append(Failure("load quality_results", "quotaExceeded", "no more today"))
     assert copy_to_bigquery.main() == 1
     assert "Not copied to the end" in capsys.readouterr().err
-    proxy.fault = None
+    proxy.requests.clear()
     assert copy_to_bigquery.main() == 0
     said = capsys.readouterr().out
-    assert "there already: score_histogram 2026-11-01" in said
-    assert "copied: quality_results 2026-11-01" in said
+    assert "score_histogram: there already, 1 day, 4 rows" in said
+    assert "quality_results: copied, 2 days, 8 rows" in said
+    loads = [job["load"]["destinationTable"]["tableId"] for job in proxy.jobs() if "load" in job]
+    assert [name for name in loads if not name.startswith("staging_")] == ["quality_results"], "a table is one job"
     target = opened()
     for table in TABLES.values():
         if table.owner == "plumbline":
@@ -62,7 +60,7 @@ def test_a_copy_that_was_cut_short_is_finished_by_the_next(source, opened, place
     assert verify(target.read("threshold_ledger")) == []
     assert len(target.read("threshold_ledger")) == len(source.read("threshold_ledger")) == 1
     assert copy_to_bigquery.main() == 0
-    assert "Copied 0 partitions" in capsys.readouterr().out
+    assert "Copied 0 tables and 0 versions" in capsys.readouterr().out
 
 
 def test_a_broken_ledger_is_not_copied(source, place, home: Path, monkeypatch, capsys):

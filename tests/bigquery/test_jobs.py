@@ -15,8 +15,10 @@ from include.config.settings import BigQueryPlace
 from include.contract.tables import TABLES
 from include.warehouse.base import Caller, Parameter, StillRunning, WarehouseRefused, WarehouseUnavailable
 from include.warehouse.bigquery import BigQueryWarehouse
-from include.warehouse.bigquery_jobs import Jobs, client_of
+from include.warehouse.bigquery_client import client_of
+from include.warehouse.bigquery_jobs import Jobs
 from tests.bigquery.conftest import start_emulator, stop
+from tests.bigquery.google import Failure
 from tests.bigquery.landing import deliver
 from tests.bigquery.proxy import Fault, Proxy, error, proxied
 from tests.waiting import HANG
@@ -26,6 +28,13 @@ pytestmark = pytest.mark.slow
 
 SCAN: dict[str, Parameter] = {"ds": DAY, "id_mask": 0}
 Opened = Callable[..., BigQueryWarehouse]
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("include.warehouse.bigquery_jobs.FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("include.warehouse.bigquery_jobs.LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr("include.warehouse.bigquery_jobs.POLL_SECONDS", (0.05, 0.2))
 
 
 @pytest.fixture
@@ -39,12 +48,16 @@ def scan(warehouse: BigQueryWarehouse) -> int:
     return int(warehouse.query("profile_and_histogram", SCAN)["n_videos"].sum())
 
 
-def submitted_only(warehouse: BigQueryWarehouse, proxy: Proxy) -> None:
+def submitted_only(warehouse: BigQueryWarehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """The scan is sent, and nobody waits for it."""
-    proxy.fault = lambda method, path, body: error(404, "notFound", "lost") if "/queries/plumbline-" in path else None
-    with pytest.raises(WarehouseRefused, match="lost"):
-        scan(warehouse)
-    proxy.fault = None
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Jobs, "_wait", dies)
+        with pytest.raises(KeyboardInterrupt):
+            scan(warehouse)
 
 
 def sent(proxy: Proxy) -> list[dict[str, Any]]:
@@ -65,11 +78,11 @@ def once(fault: Fault) -> Fault:
     return first
 
 
-def on_scan(answer: tuple[int, dict[str, Any]], *, dry: bool = False) -> Fault:
+def on_scan(answer: tuple[int, dict[str, Any]]) -> Fault:
     def fault(method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
         job = body.get("configuration", {})
         is_scan = "checked_ids" in job.get("query", {}).get("query", "")
-        return answer if is_scan and bool(job.get("dryRun")) == dry else None
+        return answer if is_scan and not job.get("dryRun") else None
 
     return fault
 
@@ -92,13 +105,7 @@ def test_every_job_is_labelled_and_limited_and_its_values_are_typed_parameters(d
 
 
 def test_a_scan_is_weighed_first_and_refused_above_the_limit(delivered: Opened, proxy: Proxy, caplog):
-    weighed = {
-        "jobReference": {"projectId": "p", "jobId": "j", "location": "US"},
-        "configuration": {"dryRun": True, "query": {"query": "SELECT 1"}},
-        "status": {"state": "DONE"},
-        "statistics": {"totalBytesProcessed": str(5 * 10**9), "query": {"totalBytesProcessed": str(5 * 10**9)}},
-    }
-    proxy.fault = on_scan((200, weighed), dry=True)
+    proxy.google.weight = 5 * 10**9
     with pytest.raises(WarehouseRefused, match=r"would read 5\.0 GB, more than the 1 GB that extra\.max_gigabytes"):
         scan(delivered())
     assert sent(proxy) == []
@@ -107,9 +114,11 @@ def test_a_scan_is_weighed_first_and_refused_above_the_limit(delivered: Opened, 
     assert "profile_and_histogram of 2026-11-01: would read 5.000 GB, at most 6 GB allowed" in caplog.text
 
 
-def test_a_retry_takes_up_the_job_of_its_attempt_and_a_cleared_run_sends_a_new_one(delivered: Opened, proxy: Proxy):
+def test_a_retry_takes_up_the_job_of_its_attempt_and_a_cleared_run_sends_a_new_one(
+    delivered: Opened, proxy: Proxy, monkeypatch
+):
     assert not sent(proxy)
-    submitted_only(delivered("run 1"), proxy)  # and the worker dies here
+    submitted_only(delivered("run 1"), monkeypatch)  # and the worker dies here
     assert scan(delivered("run 1")) == 50
     assert scan(delivered("run 1")) == 50
     assert len(sent(proxy)) == 1
@@ -121,7 +130,7 @@ def run_on_submission(proxy: Proxy) -> Fault:
     """From the submission of the scan on, jobs are told as running."""
 
     def watch(method: str, path: str, body: dict[str, Any]) -> None:
-        proxy.running = proxy.running or bool(sent(proxy))
+        proxy.google.running = proxy.google.running or bool(sent(proxy))
 
     return watch
 
@@ -132,17 +141,19 @@ def test_a_scan_that_takes_long_lets_go_of_its_caller_and_is_taken_up_later(deli
     proxy.fault = run_on_submission(proxy)
     with pytest.raises(StillRunning, match=r"profile_and_histogram of 2026-11-01: job plumbline-.* is still running"):
         scan(warehouse)
-    proxy.fault, proxy.running = None, False
+    proxy.fault, proxy.google.running = None, False
     assert scan(delivered("run 1", patience_seconds=HANG)) == 50
     assert len(sent(proxy)) == 1
 
 
-def test_a_worker_that_loses_the_race_to_submit_waits_for_the_others_job(delivered: Opened, proxy: Proxy):
-    submitted_only(delivered(), proxy)
-    unseen = once(lambda method, path, body: error(404, "notFound", "no job") if "/jobs/plumbline-" in path else None)
-    taken = on_scan(error(409, "duplicate", "Already Exists: Job"))
-    proxy.fault = lambda *request: unseen(*request) or taken(*request)
+def test_a_worker_that_loses_the_race_to_submit_waits_for_the_others_job(delivered: Opened, proxy: Proxy, monkeypatch):
+    submitted_only(delivered(), monkeypatch)
+    proxy.google.lost_after_conflict = 2  # BigQuery refuses the id, and does not know the job yet
+    proxy.fault = once(
+        lambda method, path, body: error(404, "notFound", "Not found: Job") if "/jobs/plumbline-" in path else None
+    )
     assert scan(delivered()) == 50
+    assert len({job["id"] for job in sent(proxy)}) == 1
 
 
 @pytest.mark.parametrize(
@@ -159,40 +170,23 @@ def test_a_passing_error_is_not_noticed(delivered: Opened, proxy: Proxy, fault):
     assert scan(delivered()) == 50
 
 
-def failed(job_id: str, reason: str, message: str) -> tuple[int, dict[str, Any]]:
-    said = {"reason": reason, "message": message}
-    return 200, {
-        "jobReference": {"projectId": "plumbline-test", "jobId": job_id, "location": "US"},
-        "configuration": {"query": {"query": "SELECT 1"}},
-        "status": {"state": "DONE", "errorResult": said, "errors": [said]},
-    }
-
-
-def failing(reason: str, times: int) -> Fault:
+def failing(reason: str, times: int, message: str = "killed half-way") -> Failure:
     """The first `times` scans fail half-way, as a job, after they were accepted."""
-    broken: dict[str, tuple[int, dict[str, Any]]] = {}
-
-    def fault(method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
-        job = body.get("configuration", {})
-        if "checked_ids" in job.get("query", {}).get("query", "") and not job.get("dryRun") and len(broken) < times:
-            name = body["jobReference"]["jobId"]
-            broken[name] = failed(name, reason, "killed half-way")
-            return broken[name]
-        return next((answer for name, answer in broken.items() if f"/jobs/{name}?" in path), None)
-
-    return fault
+    return Failure("checked_ids", reason, message, times)
 
 
 def test_a_job_killed_half_way_is_sent_again_under_the_next_id(delivered: Opened, proxy: Proxy, caplog):
-    proxy.fault = failing("backendError", 1)
+    proxy.google.failures.append(failing("backendError", 1))
     assert scan(delivered()) == 50
     assert [job["id"][-2:] for job in sent(proxy)] == ["-0", "-1"]
     assert "sent again" in caplog.text
 
 
 def test_a_job_that_fails_for_good_is_not_sent_again_and_says_why(delivered: Opened, proxy: Proxy):
-    proxy.fault = failing("invalidQuery", 1)
-    with pytest.raises(WarehouseRefused, match=r"profile_and_histogram of 2026-11-01: refused by BigQuery: .*half-way"):
+    proxy.google.failures.append(failing("resourcesExceeded", 1))
+    with pytest.raises(
+        WarehouseRefused, match=r"profile_and_histogram of 2026-11-01: killed half-way: the query needs more"
+    ):
         scan(delivered())
     assert len(sent(proxy)) == 1
 
@@ -203,16 +197,16 @@ def test_a_job_that_fails_for_good_is_not_sent_again_and_says_why(delivered: Ope
         (
             error(403, "accessDenied", "User lacks bigquery.tables.getData"),
             WarehouseRefused,
-            "permission missing.*getData",
+            "getData: permission missing",
         ),
-        (error(403, "quotaExceeded", "daily quota"), WarehouseUnavailable, "a quota is used up.*daily quota"),
+        (error(403, "quotaExceeded", "daily quota"), WarehouseUnavailable, "daily quota: a quota is used up"),
         (error(403, "bytesBilledLimitExceeded", "10 GB"), WarehouseRefused, r"above extra\.max_gigabytes"),
-        (error(404, "notFound", "Not found: Project no-such"), WarehouseRefused, "Check project, dataset and location"),
+        (error(404, "notFound", "Not found: Project no-such"), WarehouseRefused, "check project, dataset and location"),
         (error(401, "authError", "Invalid Credentials"), WarehouseRefused, "credentials cannot be used"),
         (
             error(400, "invalidQuery", "Unrecognized name: x"),
             WarehouseRefused,
-            "refused by BigQuery: Unrecognized name",
+            "Unrecognized name: x: the table's columns",
         ),
     ],
     ids=lambda value: value[1]["error"]["status"] if isinstance(value, tuple) else "",
@@ -249,10 +243,13 @@ def test_rows_come_by_rest_where_the_storage_api_is_forbidden(delivered: Opened,
     try:
         warehouse = delivered()
         monkeypatch.setattr(Jobs, "_storage", BigQueryReadClient(transport=transport))
-        assert len(warehouse.read("video_scores", DAY, DAY)) == 50
+        assert scan(warehouse) == 50
     finally:
         server.stop(None)
-    assert "video_scores: fetched by REST, which is slower: bigquery.readsessions.create denied" in caplog.text
+    assert (
+        "profile_and_histogram of 2026-11-01: fetched by REST, which is slower: bigquery.readsessions.create denied"
+        in caplog.text
+    )
 
 
 def test_google_itself_is_asked_by_the_storage_api(place: BigQueryPlace, monkeypatch: pytest.MonkeyPatch):
@@ -264,7 +261,7 @@ def test_google_itself_is_asked_by_the_storage_api(place: BigQueryPlace, monkeyp
 
 def test_a_dataset_that_is_not_there_is_named(place: BigQueryPlace):
     jobs = Jobs(place.model_copy(update={"dataset": "nowhere"}), Caller("d", "t", "2026-11-01", "a"))
-    with pytest.raises(WarehouseRefused, match=r"plumbline-test\.nowhere, score_profile: not found"):
+    with pytest.raises(WarehouseRefused, match=r"plumbline-test\.nowhere, score_profile: Not found: Dataset"):
         BigQueryWarehouse(jobs).read("score_profile")
 
 
@@ -296,7 +293,7 @@ def test_an_emulator_that_stops_mid_run_is_an_outage_and_the_rerun_heals(tmp_pat
         impatient = BigQueryWarehouse(Jobs(place.model_copy(update={"retry_seconds": 3}), caller))
         with pytest.raises(WarehouseUnavailable, match=r"plumbline-test\.d, .*rerun"):
             impatient.replace(table.name, DAY, rows_of(table, 2))
-        again, proxy.port = start_emulator(tmp_path)
+        again, proxy.google.port = start_emulator(tmp_path)
         try:
             client_of(place).create_dataset("d")
             warehouse = BigQueryWarehouse(Jobs(place, caller))

@@ -18,6 +18,7 @@ from include.sampling.draw import draw_parameters
 from include.warehouse.base import MissingPartition, WarehouseRefused
 from include.warehouse.bigquery import BigQueryWarehouse
 from include.warehouse.duckdb import DuckDBWarehouse
+from tests.bigquery.google import Failure
 from tests.bigquery.landing import deliver
 from tests.bigquery.proxy import Proxy
 from tests.sampling.test_draw import PI, SALT, design
@@ -61,10 +62,13 @@ def test_every_table_keeps_its_rows_and_has_the_embedded_engines_fingerprint(ope
         pd.testing.assert_frame_equal(
             read.sort_values(order, ignore_index=True), wanted.sort_values(order, ignore_index=True), check_exact=True
         )
-    made = [query["query"] for query in proxy.queries() if query["query"].startswith("CREATE TABLE")]
-    assert len(made) == len(OWNED)
-    assert all("PARTITION BY ds\nCLUSTER BY" in text for text in made)
-    assert sum("require_partition_filter = TRUE" in text for text in made) == sum(table.large for table in OWNED)
+    made = [
+        body for method, path, body in proxy.requests if method == "POST" and path.split("?")[0].endswith("/tables")
+    ]
+    made = [body for body in made if not body["tableReference"]["tableId"].startswith("staging_")]
+    assert sorted(body["tableReference"]["tableId"] for body in made) == sorted(table.name for table in OWNED)
+    assert all(body["timePartitioning"]["field"] == "ds" and body["clustering"]["fields"] for body in made)
+    assert sum(body.get("requirePartitionFilter", False) for body in made) == sum(table.large for table in OWNED)
 
 
 def test_a_replaced_day_holds_only_the_new_rows_and_other_days_stay(opened: Opened):
@@ -92,23 +96,25 @@ def test_slices_of_a_day_are_replaced_apart(opened: Opened):
         warehouse.replace(table.name, DAY, rows_of(table))
 
 
-def test_a_merge_that_fails_leaves_the_old_rows_and_no_staging_table(opened: Opened, proxy: Proxy):
-    warehouse, table = opened(), TABLES["score_histogram"]
+def test_a_write_that_fails_leaves_the_old_rows_and_no_staging_table(opened: Opened, proxy: Proxy, monkeypatch):
+    warehouse, table, sliced = opened(), TABLES["score_histogram"], TABLES["quality_results"]
+    large = rows_of(sliced, 9).assign(gate="scores")
     warehouse.replace(table.name, DAY, rows_of(table, 3))
-    before = warehouse.fingerprint(table.name, DAY)
-
-    def broken(method: str, path: str, body: dict) -> None:
-        query = body.get("configuration", {}).get("query", {})
-        if query.get("query", "").startswith("MERGE"):
-            query["query"] = query["query"].replace("`n_views`", "`no_such_column`")
-
-    proxy.fault = broken
-    with pytest.raises(WarehouseRefused, match="no_such_column"):
+    warehouse.replace(sliced.name, DAY, rows_of(sliced, 3).assign(gate="scores"), slice_value="scores")
+    before = [warehouse.fingerprint(name, DAY) for name in (table.name, sliced.name)]
+    monkeypatch.setattr("include.warehouse.bigquery._MOST_INLINE", 100)  # the rest goes by staging tables
+    proxy.requests.clear()
+    proxy.google.failures += [Failure(f"load {table.name}$", "resourcesExceeded", "too large")]
+    proxy.google.failures += [Failure(f"MERGE `{sliced.name}`", "resourcesExceeded", "too large")]
+    with pytest.raises(WarehouseRefused, match="too large"):
         warehouse.replace(table.name, DAY, rows_of(table, 5))
-    proxy.fault = None
-    assert warehouse.fingerprint(table.name, DAY) == before
-    deleted = [path for method, path, _ in proxy.requests if method == "DELETE"]
-    assert len([path for path in deleted if "/tables/staging_score_histogram_" in path]) == 2
+    with pytest.raises(WarehouseRefused, match="too large"):
+        warehouse.replace(sliced.name, DAY, large, slice_value="scores")
+    assert [warehouse.fingerprint(name, DAY) for name in (table.name, sliced.name)] == before
+    dropped = [path for method, path, _ in proxy.requests if method == "DELETE"]
+    assert len([path for path in dropped if "/tables/staging_quality_results_" in path]) == 1
+    warehouse.replace(sliced.name, DAY, large, slice_value="scores")
+    assert warehouse.row_count(sliced.name, DAY) == 9
 
 
 def test_of_many_writers_with_the_same_version_one_appends_it(opened: Opened):

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-import sqlglot
-from sqlglot import exp
 
-from include.contract.schema import arrow_schema, ddl, empty_frame, table_reference
+from include.contract.schema import arrow_schema, empty_frame, table_reference
 from include.contract.tables import TABLES
 
 ALL = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES.keys())
@@ -23,24 +21,6 @@ ARROW = {
 def test_the_parquet_schema_has_the_columns_in_order_with_type_and_nullability(table):
     fields = [(f.name, str(f.type), f.nullable) for f in arrow_schema(table)]
     assert fields == [(c.name, ARROW[c.type], c.nullable) for c in table.columns]
-
-
-@ALL
-def test_the_ddl_is_googlesql_for_the_same_columns(table):
-    (create,) = sqlglot.parse(ddl(table), read="bigquery")
-    assert isinstance(create, exp.Create)
-    assert create.this.this.name == table.name
-    definitions = create.this.expressions
-    assert [d.name for d in definitions] == ["ds", *table.column_names]
-    for definition, column in zip(definitions[1:], table.columns, strict=True):
-        assert definition.kind.sql("bigquery") == column.type
-        assert bool(definition.find(exp.NotNullColumnConstraint)) == (not column.nullable)
-        said = definition.find(exp.Property)
-        assert said is not None
-        assert said.args["value"].name == column.meaning
-    partition = create.find(exp.PartitionedByProperty)
-    assert partition is not None
-    assert partition.this.name == "ds"
 
 
 @ALL

@@ -24,7 +24,14 @@ from include.orchestration.steps import Step
 from include.project import Project
 from include.quality.checks import Judged, between
 from include.quality.gate import GateFailed, run_gate
-from include.warehouse.base import Caller, MissingPartition, StillRunning, UnreadablePartition, WarehouseRefused
+from include.warehouse.base import (
+    Caller,
+    MissingPartition,
+    RunningJob,
+    StillRunning,
+    UnreadablePartition,
+    WarehouseRefused,
+)
 
 pytestmark = pytest.mark.airflow
 
@@ -87,7 +94,7 @@ def test_what_no_retry_can_heal_is_final_and_keeps_its_message(error: Exception)
 @pytest.mark.usefixtures("declared")
 def test_a_task_that_waits_for_a_query_holds_no_worker() -> None:
     with pytest.raises(TaskDeferred) as deferred, opened(CONTEXT, "2026-11-03"):
-        raise StillRunning("job 1 is still running")
+        raise StillRunning("job 1 is still running", RunningJob("job 1", {}))
     assert deferred.value.method_name == "take_up"
     assert hasattr(Step, deferred.value.method_name)
     assert hasattr(AskAPerson, deferred.value.method_name)

@@ -1,0 +1,74 @@
+"""The contract's tables as BigQuery has them: made from schema fields over the API, so that no name needs quoting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from include.contract.schema import MOST_CLUSTERING
+from include.contract.tables import Column, Table
+from include.warehouse.base import WarehouseRefused
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery
+
+    from include.warehouse.bigquery_jobs import Jobs
+
+DAY = Column("ds", "DATE", "The day")
+_REST_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
+
+
+def fields(table: Table) -> list[bigquery.SchemaField]:
+    """The columns of `table`, `ds` first."""
+    return [_field(column) for column in (DAY, *table.columns)]
+
+
+def bring_up(jobs: Jobs, table: Table) -> None:
+    """Makes a table of Plumbline's that is not there, and gives one of an older shape the nullable columns it lacks.
+
+    Raises WarehouseRefused if it differs in anything else.
+    """
+    found = jobs.table(table.name)
+    if found is None:
+        jobs.create(made(jobs, table))
+        return
+    problems = schema_problems(table, found)
+    new = [table.column(name) for name, problem, _ in problems if problem == "missing_column" and name != "ds"]
+    wrong = [problem for problem in problems if problem[1] != "missing_column" or problem[0] == "ds"]
+    wrong += [(column.name, "missing_column", f"{column.type} expected") for column in new if not column.nullable]
+    if wrong or not new:
+        told = "; ".join(f"{name} {problem.replace('_', ' ')}: {detail}" for name, problem, detail in wrong)
+        raise WarehouseRefused(f"{jobs.dataset}.{table.name} differs from docs/tables.md: {told or 'in no column'}")
+    jobs.add_columns(found, [_field(column) for column in new])
+
+
+def schema_problems(table: Table, found: Any) -> list[tuple[str, str, str]]:
+    """What keeps a BigQuery table or view from being read as `table`: (column, problem, detail)."""
+    types = {field.name: _REST_TYPES.get(field.field_type, field.field_type) for field in found.schema}
+    problems = []
+    for column in (DAY, *table.columns):
+        if column.name not in types and column.optional:
+            continue
+        if column.name not in types:
+            problems.append((column.name, "missing_column", f"{column.type} expected"))
+        elif types[column.name] != column.type:
+            problems.append((column.name, "wrong_type", f"is {types[column.name]}, {column.type} expected"))
+    return problems
+
+
+def made(jobs: Jobs, table: Table) -> bigquery.Table:
+    """What `table` is to be: partitioned by day, clustered by the first columns of its key."""
+    from google.cloud import bigquery
+
+    made = bigquery.Table(f"{jobs.dataset}.{table.name}", schema=fields(table))
+    made.description = table.meaning
+    made.time_partitioning = bigquery.TimePartitioning(field="ds")
+    made.require_partition_filter = table.large
+    made.clustering_fields = list(table.key[:MOST_CLUSTERING])
+    return made
+
+
+def _field(column: Column) -> bigquery.SchemaField:
+    from google.cloud import bigquery
+
+    mode = "NULLABLE" if column.nullable else "REQUIRED"
+    return bigquery.SchemaField(column.name, column.type, mode, description=column.meaning)
