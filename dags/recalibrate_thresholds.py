@@ -6,12 +6,12 @@ judges every change by the guardrails, publishes what is within limits, and asks
 was forecast of earlier changes with what happened 1, 7 and 28 days later. Runs once a day's sample and labels are both
 there; its partition is that day.
 
-Reads: `appeals`, `approval_questions`, `enforcement_log`, `forecast_outcomes`, `gate_failures`, `golden_labels`,
-`label_agreement`, `label_completeness`, `label_consensus`, `label_events`, `label_rejects`, `policy_metrics`,
+Reads: `appeals`, `approval_questions`, `enforcement_counts`, `enforcement_log`, `forecast_outcomes`, `gate_failures`,
+`golden_labels`, `label_agreement`, `label_completeness`, `label_consensus`, `label_events`, `label_rejects`, `policy_metrics`,
 `quality_results`, `review_sample`, `reviewer_quality`, `sampling_design`, `score_histogram`, `threshold_ledger`,
 `threshold_proposals`, `threshold_watch`.
 
-Writes: `approval_questions`, `forecast_outcomes`, `gate_failures`, `input_rejects`, `policy_metrics`, `quality_results`,
+Writes: `approval_questions`, `enforcement_counts`, `forecast_outcomes`, `gate_failures`, `input_rejects`, `policy_metrics`, `quality_results`,
 `threshold_ledger`, `threshold_proposals`, `threshold_watch`.
 
 ### Approvals
@@ -44,7 +44,7 @@ changes. Then, by `watch.on_alarm`:
 Appeals are watched where `appeals` name market, model_version and threshold_version of the removal and there is an
 `enforcement_log`. Whether they are, or what they wait for, stands in `appeals_remark`. Every wrong removal that nobody
 contests counts as right, so only gross failures show, but also where labels are few or not final yet. A log delivered
-late is caught up with by the next run; appeals delivered late count once their day and those since are cleared.
+late is caught up with by the next run, one delivered again once its `gate_enforcement_log` is cleared; appeals delivered late count once their day and those since are cleared.
 
 On call, look at the cell's newest labels and its reviewers first: a batch of wrong labels raises alarms, too, and then in
 many cells at once. If the labels are right, keep the safer thresholds; the next

@@ -54,6 +54,7 @@ class BigQueryPlace(Strict):
         kms_key: the customer-managed key of all that is written; None: the dataset's.
         snapshot_dataset: where a copy of the ledger is kept after each version; None: nowhere.
         api_endpoint: None is Google's own; an emulator's starts with http://, and no credentials are sent there.
+        storage_endpoint: host and port of an emulator's Storage Read API; None: Google's own, or none of an emulator.
         retry_seconds: how long one request is tried.
     """
 
@@ -68,6 +69,7 @@ class BigQueryPlace(Strict):
     kms_key: Annotated[str, Field(pattern="^projects/.+/cryptoKeys/[^/]+$")] | None = None
     snapshot_dataset: Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")] | None = None
     api_endpoint: Annotated[str, Field(pattern="^https?://")] | None = None
+    storage_endpoint: Annotated[str, Field(pattern=r"^[^/\s]+:\d+$")] | None = None
     retry_seconds: Annotated[float, Field(gt=0, le=86_400)] = 300.0
 
 

@@ -284,6 +284,18 @@ _OWNED = (
         key=("programme", *CELL, "stratum"),
     ),
     Table(
+        "enforcement_counts",
+        "plumbline",
+        "What the platform did on one day, counted once, for its log has as many rows as there are scores",
+        (
+            *_CELL_COLUMNS,
+            Column("action", "STRING", "What was done", allowed=("remove", "review", "allow")),
+            _count("threshold_version", "Version of thresholds.json in force; 0: none was"),
+            Column("n_videos", "INT64", "Rows of the log with these values", minimum=1),
+        ),
+        key=(*CELL, "action", "threshold_version"),
+    ),
+    Table(
         "review_sample",
         "plumbline",
         "A video drawn for review",

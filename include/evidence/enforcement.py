@@ -19,6 +19,7 @@ from include.warehouse.base import MissingPartition, UnreadablePartition
 log = logging.getLogger(__name__)
 
 _LOG, _REJECTS = TABLES["enforcement_log"], TABLES["input_rejects"]
+_KEPT = "enforcement_counts"
 _COUNTED = tuple(_LOG.column(name) for name in (*CELL, "action", "threshold_version"))
 _GROUPS = replace(
     _LOG,
@@ -42,10 +43,18 @@ class LogDay:
     read: int
 
 
-def counted_log(project: Project, day: date) -> LogDay:
-    """The log of `day`."""
+def counted_log(project: Project, day: date, *, anew: bool = False) -> LogDay:
+    """The log of `day`, as enforcement_counts has kept it; `anew`, or where it has not: counted in the log itself.
+
+    Counted anew, it is kept: the scan is as large as that of the scores, and many steps ask for the same days.
+    """
+    if not anew and len(kept := project.warehouse.read(_KEPT, day, day)):
+        return LogDay(kept.drop(columns="ds"), empty_frame(_REJECTS), len(kept))
     try:
-        return judged(project.warehouse.query("enforcement_counts", {"ds": day}))
+        found = judged(project.warehouse.query("enforcement_counts", {"ds": day}))
+        if anew and found.counts is not None:
+            project.warehouse.replace(_KEPT, day, found.counts)
+        return found
     except MissingPartition:
         return LogDay(None, empty_frame(_REJECTS), 0)
     except UnreadablePartition as error:

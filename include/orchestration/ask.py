@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import TaskAwaitingInput
 
-from include.orchestration.dags import answer_within, opened
+from include.orchestration.dags import StopsItsQuery, answer_within, opened
 from include.orchestration.day import run_day
 from include.orchestration.early_answer import NEVER_ASKED, EarlyAnswer
 from include.orchestration.links import page_link
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from include.proposals.approval import Question
     from include.proposals.questions import Asks
 
-TRIES: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=2)}
+TRIES: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=2), "retry_policy": None}
 """For an answer that came too early, and for storage that fails while it is settled; each is taken up where it was."""
 
 
@@ -42,7 +42,7 @@ _OUTDATED = (
 )
 
 
-class AskAPerson(HITLOperator):
+class AskAPerson(StopsItsQuery, HITLOperator):
     """Asks what include.<module>.approval(project, day or form_run, asked_in, *given) asks, and settles the answer.
 
     The task is skipped where nobody needs to be asked. It returns what the answer came to, in words.
@@ -178,6 +178,7 @@ class AskAPerson(HITLOperator):
         day = about.isoformat() if isinstance(about, date) else ""
         try:
             with opened(context, day, taken_up_with=answer) as project:
+                self.running = project
                 yield import_module(f"include.{self.module}").approval(project, about, *self.given)
         except RequestError as error:
             raise self._refused(context, str(error)) from error

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import CronPartitionTimetable, Param
+from airflow.sdk import CronPartitionTimetable, Param, RetryDecision, RetryPolicy
 
 from include.orchestration.links import page_link
 
@@ -21,11 +21,30 @@ log = logging.getLogger(__name__)
 DAILY_TIMETABLE = CronPartitionTimetable("0 2 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
 """At 02:00 UTC, for the day before."""
 
+
+class WhenUnavailable(RetryPolicy):
+    """Tries again what failed because a remote warehouse does not answer now. All else fails at once."""
+
+    def evaluate(self, exception: BaseException, *_: object, **__: object) -> RetryDecision:
+        """By the exception alone."""
+        from include.warehouse.base import WarehouseUnavailable
+
+        if isinstance(exception, WarehouseUnavailable):
+            return RetryDecision.retry(reason=str(exception))
+        return RetryDecision.fail(reason="no rerun alone would heal it")
+
+
 COMMON: dict[str, Any] = {
     "start_date": datetime(2026, 1, 1, tzinfo=UTC),
     "catchup": False,
     "max_active_runs": 1,
-    "default_args": {"owner": "trust-and-safety-data", "retries": 0},
+    "default_args": {
+        "owner": "trust-and-safety-data",
+        "retries": 3,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": True,
+        "retry_policy": WhenUnavailable(),
+    },
     "params": {
         "run_date": Param(
             None,
@@ -41,8 +60,9 @@ STORAGE: dict[str, Any] = {
     "retries": 2,
     "retry_delay": timedelta(seconds=30),
     "retry_exponential_backoff": True,
+    "retry_policy": None,
 }
-"""For tasks whose likely failure is storage. A task that only computes or judges fails at once."""
+"""For tasks whose likely failure is storage: tried again whatever failed."""
 
 DAILY_RUN_TYPES: Any = ["scheduled", "backfill", "asset_triggered"]
 """No manual runs: the trigger form would let the day be forgotten. Managers have forms of their own."""
@@ -52,10 +72,7 @@ PUSHED_RUN_TYPES: Any = ["asset_triggered"]
 
 
 PATIENCE = timedelta(seconds=30)
-"""How long a query of a remote warehouse may hold a worker ..."""
-
-RETURN = timedelta(seconds=30)
-"""... and how long the task then waits without one before it looks again."""
+"""How long a query of a remote warehouse may hold a worker; the triggerer waits for the rest."""
 
 
 def _caller(context: Mapping[str, Any], day: str) -> Caller:
@@ -74,9 +91,9 @@ def opened(
     """The project, for work on `day` if it has one, within the operator that runs in `context`.
 
     What a rerun cannot heal, a failed gate or a tampered ledger, fails without retries. A task that waits for BigQuery
-    is deferred: it holds no worker, and then goes on in the operator's `take_up(context, event, **taken_up_with)`.
+    is deferred until the query is done: it holds no worker, and then goes on in the operator's
+    `take_up(context, event, **taken_up_with)`.
     """
-    from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
     from airflow.sdk import Connection, Variable
     from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
@@ -97,10 +114,22 @@ def opened(
     except (ConfigError, LedgerError, MissingPartition, UnreadablePartition, WarehouseRefused) as error:
         raise AirflowFailException(str(error)) from error
     except StillRunning as error:
-        log.info("%s; looking again in %d s", error, RETURN.total_seconds())
-        raise TaskDeferred(
-            trigger=TimeDeltaTrigger(RETURN), method_name="take_up", kwargs=taken_up_with or {}
-        ) from error
+        from include.orchestration.query_done import QueryDone
+
+        log.info("%s; the triggerer waits for it", error)
+        waiting = QueryDone(error.job.job_id, dict(error.job.place))
+        raise TaskDeferred(trigger=waiting, method_name="take_up", kwargs=taken_up_with or {}) from error
+
+
+class StopsItsQuery:
+    """Of an operator: when its task is killed, or marked failed, the query that it waits for is stopped."""
+
+    running: Project | None = None
+
+    def on_kill(self) -> None:
+        """Airflow calls it in the task's process."""
+        if self.running is not None:
+            self.running.warehouse.cancel()
 
 
 def answer_within() -> timedelta:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from include.orchestration.dags import opened
+from include.orchestration.dags import StopsItsQuery, opened
 from include.orchestration.day import run_day
 from include.orchestration.links import page_link
 
@@ -25,7 +25,7 @@ ANSWER = "answer"
 """XCom key of a form's short answer, which plugins/run_notes.py makes the run's note."""
 
 
-class Step(BaseOperator):
+class Step(StopsItsQuery, BaseOperator):
     """Calls include.<module>.<function>(project, day, *given) for the day of the run, and returns what it returns."""
 
     template_fields: Sequence[str] = ("given",)
@@ -38,10 +38,11 @@ class Step(BaseOperator):
         """Runs the step."""
         function, day = getattr(import_module(f"include.{self.module}"), self.function), run_day(context)
         with opened(context, day.isoformat()) as project:
+            self.running = project
             return function(project, day, *self.given)
 
     def take_up(self, context: Context, event: object = None) -> Any:  # noqa: ARG002
-        """Runs the step again from its beginning once a query it waited for may be done, as a retry would."""
+        """Runs the step again once the query it waited for is done; it finds the result, and writes after that."""
         return self.execute(context)
 
 
@@ -64,6 +65,7 @@ class FormStep(Step):
         function = getattr(import_module(f"include.{self.module}"), self.function)
         try:
             with opened(context) as project:
+                self.running = project
                 found = function(project, form_run(context), *self.given)
         except RequestError as error:
             context["ti"].xcom_push(ANSWER, f"Not done. {error}")

@@ -39,11 +39,11 @@ def gate_scores_input(project: Project, day: date) -> None:
 
 def scan_scores(project: Project, day: date) -> None:
     """The first scan: score_profile and score_histogram. The day counts for nobody until gate_scores passes it."""
-    reopen(project.warehouse, "scores", day)
     rows = project.warehouse.row_count("video_scores", day)
     mask = id_mask(rows)
     log.info("Scanning %d rows of video_scores for %s", rows, day)
     bins = project.warehouse.query("profile_and_histogram", {"ds": day, "id_mask": mask})
+    reopen(project.warehouse, "scores", day)  # after the query: a task that waited for it begins anew
     profile = score_profile(bins, mask)
     project.warehouse.replace("score_profile", day, profile)
     project.warehouse.replace("score_histogram", day, score_histogram(bins))

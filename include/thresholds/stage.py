@@ -62,7 +62,7 @@ def gate_appeals(project: Project, day: date) -> None:
 
 def gate_enforcement_log(project: Project, day: date) -> None:
     """What of the day's enforcement_log, counted in groups, was set aside. Raises GateFailed."""
-    log_day = counted_log(project, day)
+    log_day = counted_log(project, day, anew=True)
     counts = pd.DataFrame(columns=list(CELL)) if log_day.counts is None else log_day.counts
     found = InputDay("enforcement_log", counts, log_day.aside, log_day.read, unit="groups")
     judge_input(project.warehouse, day, found, project.config, project.settings.quality_docs)

@@ -97,9 +97,20 @@ class BigQueryWarehouse(Warehouse):
 
     def _found(self, table: Table, start: date | None, end: date | None, slice_value: str | None = None) -> pa.Table:
         """The rows as they are, with `ds` first, sorted by day and key."""
-        import pyarrow as pa
-
-        names = ("ds", *table.column_names)
+        names, order = (
+            ("ds", *table.column_names),
+            [(name, "ascending") for name in ("ds", *table.key, *table.column_names)],
+        )
+        if table.owner == "plumbline":
+            try:
+                stored = self.jobs.stored_rows(table.name, names, start or date.min, end or date.max)
+            except TableDiffers:
+                if self.jobs.table(table.name) is None:
+                    return _none(table)
+                bring_up(self.jobs, table)
+                stored = None  # a query knows the new columns at once
+            if stored is not None:
+                return _of_slice(table, stored.select(names), slice_value).sort_by(order)
         there = (self._columns(self._input(table).name) if table.owner == "platform" else None) or frozenset(names)
         absent = {c.name: f"CAST(NULL AS {c.type}) AS `{c.name}`" for c in table.columns if c.name not in there}
         columns = ", ".join(absent.get(name, f"`{name}`") for name in names)
@@ -110,8 +121,8 @@ class BigQueryWarehouse(Warehouse):
             parameters["slice_value"] = slice_value
         found = self._asked(table, sql, parameters)
         if found is None:
-            return arrow_schema(table).insert(0, pa.field("ds", pa.date32())).empty_table()
-        return found.select(names).sort_by([(name, "ascending") for name in ("ds", *table.key, *table.column_names)])
+            return _none(table)
+        return found.select(names).sort_by(order)
 
     def query(self, name: str, parameters: Mapping[str, Parameter]) -> pd.DataFrame:
         text, tables = query_text(name)
@@ -338,6 +349,18 @@ def _with_day(content: pa.Table, day: date) -> pa.Table:
 
     days = pa.repeat(pa.scalar(day, pa.date32()), content.num_rows)
     return content.add_column(0, pa.field("ds", pa.date32(), nullable=False), days)
+
+
+def _none(table: Table) -> pa.Table:
+    import pyarrow as pa
+
+    return arrow_schema(table).insert(0, pa.field("ds", pa.date32())).empty_table()
+
+
+def _of_slice(table: Table, found: pa.Table, slice_value: str | None) -> pa.Table:
+    import pyarrow.compute as pc
+
+    return found if slice_value is None else found.filter(pc.equal(found.column(str(table.slice_by)), slice_value))
 
 
 def _of_day(found: pa.Table, day: date) -> pa.Table:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from include.config.settings import BigQueryPlace
 from include.warehouse.base import WarehouseRefused
 
 if TYPE_CHECKING:
-    from google.cloud import bigquery
+    from google.cloud import bigquery, bigquery_storage
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _HOW = (
@@ -34,6 +35,16 @@ def client_of(place: BigQueryPlace) -> bigquery.Client:
         raise WarehouseRefused(
             f"connection plumbline_warehouse: no Google credentials found: {error}. {_HOW}"
         ) from error
+
+
+def emulated_storage(endpoint: str) -> bigquery_storage.BigQueryReadClient:
+    """A client of an emulator's Storage Read API, to which no credentials are sent."""
+    import grpc
+    from google.cloud.bigquery_storage import BigQueryReadClient
+    from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
+
+    channel = grpc.insecure_channel(endpoint, options=[("grpc.max_receive_message_length", -1)])
+    return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
 
 
 def _credentials(place: BigQueryPlace) -> Any:
@@ -70,3 +81,18 @@ def _of_connection(name: str) -> Any:
         if option in given:
             return google.auth.load_credentials_from_file(given[option], scopes=_SCOPES)[0]
     return None
+
+
+def state_of(place: Mapping[str, Any], job_id: str) -> str:
+    """PENDING, RUNNING or DONE; "lost": BigQuery knows no such job. `place`: a BigQueryPlace as JSON."""
+    from google.api_core.exceptions import NotFound
+
+    try:
+        return str(client_of(BigQueryPlace.model_validate(place)).get_job(job_id, retry=None, timeout=60).state)
+    except NotFound:
+        return "lost"
+
+
+def stop(place: Mapping[str, Any], job_id: str) -> None:
+    """Asks BigQuery to stop the job."""
+    client_of(BigQueryPlace.model_validate(place)).cancel_job(job_id, retry=None, timeout=20)

@@ -62,6 +62,7 @@ LINES = (
         "",
         "BigQuery failed of itself; rerun later, running scans are taken up again",
     ),
+    _line(Ruling.PERSON, "resourceExhausted", r"larger than max", "a row is larger than the Storage Read API gives"),
     _line(
         Ruling.NEXT_JOB,
         "rateLimitExceeded jobRateLimitExceeded resourceExhausted aborted unavailable deadlineExceeded",

@@ -20,7 +20,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -37,7 +37,7 @@ from include.warehouse.base import (
     WarehouseRefused,
     WarehouseUnavailable,
 )
-from include.warehouse.bigquery_client import client_of
+from include.warehouse.bigquery_client import client_of, emulated_storage
 from include.warehouse.bigquery_errors import JobFailed, Ruling, line_of, said
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Jobs:
         self._client = client_of(place)
         self._retry = DEFAULT_RETRY.with_timeout(place.retry_seconds)
         self._awaited: Any = None
+        self._storage_denied = False
 
     # Statements
 
@@ -321,7 +322,7 @@ class Jobs:
         """All rows: by the Storage Read API if it is there, allowed and worth it, else by REST, from `job()` anew."""
         from google.api_core import exceptions
 
-        storage = self._storage
+        storage = None if self._place.storage_endpoint else self._storage  # an emulator's knows no results
         if storage is not None:
             try:
                 return rows.to_arrow(bqstorage_client=storage)
@@ -330,11 +331,56 @@ class Jobs:
                 rows = job().result(retry=self._retry)
         return rows.to_arrow(create_bqstorage_client=False)
 
+    def stored_rows(self, table: str, columns: Sequence[str], start: date, end: date) -> pa.Table | None:
+        """Rows of a table of the dataset from day `start` to day `end`, by the Storage Read API: it takes no job.
+
+        None: it is not there, or not allowed. Raises TableDiffers if the table is not there, or lacks a column.
+        """
+        from google.api_core import exceptions
+
+        storage = self._storage
+        if storage is None or self._storage_denied:
+            return None
+        project, dataset = self.dataset.split(".")
+        asked = {
+            "table": f"projects/{project}/datasets/{dataset}/tables/{table}",
+            "data_format": "ARROW",
+            "read_options": {
+                "selected_fields": list(columns),
+                "row_restriction": f"ds BETWEEN DATE '{start.isoformat()}' AND DATE '{end.isoformat()}'",
+            },
+        }
+
+        def once(_: int) -> pa.Table:
+            import pyarrow as pa
+
+            session = storage.create_read_session(
+                parent=f"projects/{project}", read_session=asked, max_stream_count=1, timeout=self._place.retry_seconds
+            )
+            if not session.streams:
+                schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
+                return schema.empty_table()
+            return storage.read_rows(session.streams[0].name).to_arrow(session)
+
+        with self._named(table):
+            try:
+                return self._again(once, table)
+            except exceptions.Forbidden as error:
+                log.warning("%s: read by a query, which is slower and takes a job: %s", table, said(error))
+                self._storage_denied = True
+            except exceptions.ResourceExhausted as error:
+                log.warning("%s: read by a query: %s", table, said(error))
+            except (exceptions.NotFound, exceptions.BadRequest) as error:
+                raise TableDiffers(f"{self.dataset}.{table}: {said(error)}") from error
+        return None
+
     @cached_property
     def _storage(self) -> bigquery_storage.BigQueryReadClient | None:
-        """A client of Google's Storage Read API; None at another endpoint, whose Storage API is not known."""
+        """A client of the Storage Read API; None at another endpoint than Google's that names none."""
         from google.cloud import bigquery_storage
 
+        if self._place.storage_endpoint is not None:
+            return emulated_storage(self._place.storage_endpoint)
         if self._place.api_endpoint is not None:
             return None
         return bigquery_storage.BigQueryReadClient(credentials=self._client._credentials)

@@ -28,8 +28,8 @@ START = "import sys; sys.setrecursionlimit(20_000); from bqemulator.cli import m
 GOOGLE_PROJECT = "plumbline-test"
 
 
-def start_emulator(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """The process, leader of a group of its own, and its port, once it answers."""
+def start_emulator(folder: Path) -> tuple[subprocess.Popen[bytes], int, int]:
+    """The process, leader of a group of its own, and its ports for REST and gRPC, once it answers."""
     if not EMULATOR.exists():
         untested("the BigQuery engine", "its emulator is not installed; `make emulator` installs it")
     log = folder / "emulator.log"
@@ -38,15 +38,16 @@ def start_emulator(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
         command = [str(EMULATOR), "-c", START, "start", *options]
         process = subprocess.Popen(command, cwd=folder, stdout=file, stderr=file, start_new_session=True)
 
-    def port() -> int | None:
+    def ports() -> tuple[int, int] | None:
         said = log.read_text(errors="replace")
         if process.poll() is not None:
             raise RuntimeError(f"the emulator did not start: {said[-2000:]}")
-        listening = re.search(r'^.*"rest\.listen".*$', said, flags=re.MULTILINE)
-        return int(json.loads(listening[0])["port"]) if listening else None
+        found = [re.search(rf'^.*"{kind}\.listen".*$', said, flags=re.MULTILINE) for kind in ("rest", "grpc")]
+        rest, rpc = [int(json.loads(line[0])["port"]) if line else 0 for line in found]
+        return (rest, rpc) if rest and rpc else None
 
     try:
-        return process, wait_for(port, "the emulator listens")
+        return process, *wait_for(ports, "the emulator listens")
     except BaseException:
         stop(process)
         raise
@@ -63,9 +64,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="session")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    process, port = start_emulator(tmp_path_factory.mktemp("bqemulator"))
+    process, rest, rpc = start_emulator(tmp_path_factory.mktemp("bqemulator"))
     try:
-        with proxied(port) as between:
+        with proxied(rest, rpc) as between:
             yield between
     finally:
         stop(process)
@@ -80,6 +81,7 @@ def place(proxy: Proxy) -> Iterator[BigQueryPlace]:
         location="US",
         max_gigabytes=1.0,
         api_endpoint=proxy.url,
+        storage_endpoint=proxy.storage,
         retry_seconds=HANG,
     )
     proxy.fault = None

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.bigquery.google import Google, error
+from tests.bigquery.storage import forwarded
 
 __all__ = ["Fault", "Proxy", "error", "proxied"]
 
@@ -21,12 +22,22 @@ Fault = Callable[[str, str, dict[str, Any]], tuple[int, dict[str, Any]] | None]
 
 @dataclass
 class Proxy:
-    """`url` is what the client talks to. `requests`: every (method, path, body) since the last `clear`."""
+    """`url` and `storage` are what the client talks to.
+
+    `requests`: every (method, path, body) since the last `clear`.
+    """
 
     google: Google
     url: str = ""
+    storage: str = ""
     requests: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     fault: Fault | None = None
+    storage_refuses: list[str] = field(default_factory=list)
+    """gRPC codes that the next calls of the Storage Read API are refused with."""
+
+    def note(self, method: str) -> str | None:
+        self.requests.append(("GRPC", method, {}))
+        return self.storage_refuses.pop(0) if self.storage_refuses else None
 
     def jobs(self) -> list[dict[str, Any]]:
         """The configurations of the jobs sent, dry runs among them, each with its `id`."""
@@ -48,8 +59,8 @@ class Proxy:
 
 
 @contextmanager
-def proxied(port: int) -> Iterator[Proxy]:
-    """A proxy in front of the emulator on `port`, on a free port of its own."""
+def proxied(port: int, rpc: int) -> Iterator[Proxy]:
+    """A proxy in front of the emulator's REST on `port` and gRPC on `rpc`, on free ports of its own."""
     proxy = Proxy(Google(port))
 
     class Handler(BaseHTTPRequestHandler):
@@ -98,7 +109,8 @@ def proxied(port: int) -> Iterator[Proxy]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield proxy
+        with forwarded(rpc, proxy.note) as proxy.storage:
+            yield proxy
     finally:
         server.shutdown()
         server.server_close()

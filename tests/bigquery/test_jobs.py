@@ -241,7 +241,7 @@ def test_rows_come_by_rest_where_the_storage_api_is_forbidden(delivered: Opened,
     server.start()
     transport = BigQueryReadGrpcTransport(channel=grpc.insecure_channel(f"127.0.0.1:{port}"))
     try:
-        warehouse = delivered()
+        warehouse = delivered(storage_endpoint=None)
         monkeypatch.setattr(Jobs, "_storage", BigQueryReadClient(transport=transport))
         assert scan(warehouse) == 50
     finally:
@@ -255,13 +255,14 @@ def test_rows_come_by_rest_where_the_storage_api_is_forbidden(delivered: Opened,
 def test_google_itself_is_asked_by_the_storage_api(place: BigQueryPlace, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("google.auth.default", lambda **_: (AnonymousCredentials(), "p"))
     caller = Caller("d", "t", "2026-11-01", "a")
+    place = place.model_copy(update={"storage_endpoint": None})
     assert Jobs(place, caller)._storage is None
     assert Jobs(place.model_copy(update={"api_endpoint": None}), caller)._storage is not None
 
 
 def test_a_dataset_that_is_not_there_is_named(place: BigQueryPlace):
     jobs = Jobs(place.model_copy(update={"dataset": "nowhere"}), Caller("d", "t", "2026-11-01", "a"))
-    with pytest.raises(WarehouseRefused, match=r"plumbline-test\.nowhere, score_profile: Not found: Dataset"):
+    with pytest.raises(WarehouseRefused, match=r"plumbline-test\.nowhere, score_profile: Not found: dataset"):
         BigQueryWarehouse(jobs).read("score_profile")
 
 
@@ -274,8 +275,8 @@ def test_without_credentials_it_is_said_how_to_give_them(monkeypatch: pytest.Mon
 
 
 def test_an_emulator_that_stops_mid_run_is_an_outage_and_the_rerun_heals(tmp_path: Path):
-    process, port = start_emulator(tmp_path)
-    with proxied(port) as proxy:
+    process, rest, rpc = start_emulator(tmp_path)
+    with proxied(rest, rpc) as proxy:
         place = BigQueryPlace(
             project="plumbline-test",
             dataset="d",
@@ -293,7 +294,7 @@ def test_an_emulator_that_stops_mid_run_is_an_outage_and_the_rerun_heals(tmp_pat
         impatient = BigQueryWarehouse(Jobs(place.model_copy(update={"retry_seconds": 3}), caller))
         with pytest.raises(WarehouseUnavailable, match=r"plumbline-test\.d, .*rerun"):
             impatient.replace(table.name, DAY, rows_of(table, 2))
-        again, proxy.google.port = start_emulator(tmp_path)
+        again, proxy.google.port, _ = start_emulator(tmp_path)
         try:
             client_of(place).create_dataset("d")
             warehouse = BigQueryWarehouse(Jobs(place, caller))

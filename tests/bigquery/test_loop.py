@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from include.warehouse.base import Caller
 from include.warehouse.bigquery import BigQueryWarehouse
 from include.warehouse.bigquery_jobs import Jobs
 from tests.bigquery.landing import deliver
+from tests.bigquery.proxy import Proxy
 from tests.history import History
 from tests.loop import Loop, approve
 
@@ -28,6 +30,9 @@ pytestmark = pytest.mark.airflow
 DAYS, VIDEOS = 3, 2_000
 SOON = {"target_precision": 0.6, "confidence": 0.7, "maturity_days": 1, "uncertified": "remove"}
 """So little is asked that a few labels of a small platform certify it on the third day."""
+MOST_JOBS, MOST_REQUESTS = 120, 400
+"""What the Dags of a day may take; a dry run is a request and no job."""
+
 MINUTES = 700
 """Of reviewers, by market: fewer rows to carry to and fro."""
 INPUTS = ("video_scores", "golden_labels", "appeals", "enforcement_log")
@@ -45,7 +50,7 @@ class Steps(History):
 
 
 def test_the_loop_ends_with_the_tables_of_the_embedded_warehouse(
-    dags: dict[str, Any], place: BigQueryPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dags: dict[str, Any], proxy: Proxy, place: BigQueryPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = read_yaml(DEFAULT_CONFIG).content
     config["defaults"] |= SOON
@@ -77,10 +82,16 @@ def test_the_loop_ends_with_the_tables_of_the_embedded_warehouse(
             if index < DAYS - 1:
                 Steps(home / "data", loop.scenario, VIDEOS, settings=settings).run_day(index)
                 continue
+            proxy.requests.clear()
             for dag_id in DAILY_DAGS:
                 loop.run(dag_id, index, approve)
+        spent = list(proxy.requests)
         ends[engine] = {name: warehouse.read(name) for name, table in TABLES.items() if table.owner == "plumbline"}
 
+    proxy.requests[:] = spent
+    jobs = [job for job in proxy.jobs() if not job.get("dryRun")]
+    assert len(jobs) <= MOST_JOBS, Counter((job["labels"]["dag"], job["labels"]["task"]) for job in jobs)
+    assert len(proxy.requests) <= MOST_REQUESTS, Counter(method for method, *_ in proxy.requests)
     for name, table in TABLES.items():
         if table.owner == "plumbline":
             found, wanted = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -12,9 +14,9 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import bigquery
 
-from include.config.settings import PROJECT_ROOT
+from include.config.settings import PROJECT_ROOT, BigQueryPlace
 from include.contract.tables import TABLES
-from include.warehouse.base import Parameter, WarehouseRefused, WarehouseUnavailable
+from include.warehouse.base import Parameter, StillRunning, WarehouseRefused, WarehouseUnavailable
 from include.warehouse.bigquery import BigQueryWarehouse
 from include.warehouse.bigquery_tables import made
 from tests.bigquery.google import Failure
@@ -22,6 +24,7 @@ from tests.bigquery.landing import deliver
 from tests.bigquery.proxy import Proxy
 from tests.bigquery.rules import RULES
 from tests.bigquery.statements import reserved_name, unfiltered
+from tests.waiting import wait_for
 from tests.warehouse.frames import DAY, rows_of, scores
 
 pytestmark = pytest.mark.slow
@@ -200,7 +203,30 @@ def test_writers_that_conflict_are_sent_again(opened: Opened, proxy: Proxy, name
     assert len(warehouse.read(name, DAY, DAY)) == 2
     proxy.google.failures.append(Failure("SELECT", "invalidQuery", conflict, times=99))
     with pytest.raises(WarehouseUnavailable, match="at the same time"):
-        warehouse.read(name, DAY, DAY)
+        warehouse.row_count(name, DAY)
+
+
+@pytest.mark.parametrize("code", ["RESOURCE_EXHAUSTED", "ABORTED", "UNAVAILABLE"])
+def test_the_storage_api_is_asked_again_where_it_has_too_much_to_do(opened: Opened, proxy: Proxy, code: str) -> None:
+    warehouse, table = opened(), TABLES["score_histogram"]
+    warehouse.replace(table.name, DAY, rows_of(table, 3))
+    proxy.requests.clear()
+    proxy.storage_refuses += [code, code]  # more than once
+    assert len(warehouse.read(table.name, DAY, DAY)) == 3
+    assert proxy.queries() == []
+    assert len([path for method, path, _ in proxy.requests if method == "GRPC" and "CreateReadSession" in path]) == 3
+
+
+def test_without_the_storage_api_rows_come_by_queries_from_then_on(opened: Opened, proxy: Proxy, caplog) -> None:
+    warehouse, table = opened(), TABLES["score_histogram"]
+    warehouse.replace(table.name, DAY, rows_of(table, 3))
+    proxy.requests.clear()
+    proxy.storage_refuses.append("PERMISSION_DENIED")
+    for _ in range(2):
+        assert len(warehouse.read(table.name, DAY, DAY)) == 3
+    assert len([path for method, path, _ in proxy.requests if method == "GRPC"]) == 1
+    assert len(proxy.queries()) == 2
+    assert "read by a query, which is slower and takes a job" in caplog.text
 
 
 def test_an_upload_whose_answer_was_lost_is_not_loaded_twice(opened: Opened, proxy: Proxy) -> None:
@@ -259,6 +285,52 @@ def test_a_stopped_or_lost_scan_is_another_job_of_the_next_try(opened: Opened, p
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(warehouse.jobs, "_wait", lost)
     assert warehouse.query("profile_and_histogram", parameters)["n_videos"].sum() == 50
+
+
+def test_the_triggerer_waits_for_the_query_and_stops_it_if_its_task_is_ended(
+    opened: Opened, place: BigQueryPlace, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from include.orchestration.query_done import QueryDone
+
+    monkeypatch.setattr("include.orchestration.query_done.LOOK_SECONDS", 0.05)
+    deliver(opened(), "video_scores", DAY, scores(50))
+    warehouse, parameters = opened(patience_seconds=0.2), {"ds": DAY, "id_mask": 0}
+    warehouse.row_count("video_scores", DAY)
+    proxy.google.running = True
+    with pytest.raises(StillRunning) as waits:
+        warehouse.query("profile_and_histogram", parameters)  # type: ignore[arg-type]
+    job = waits.value.job
+    trigger = QueryDone(**QueryDone(job.job_id, dict(job.place)).serialize()[1])
+
+    async def fired() -> list[Any]:
+        return [event.payload async for event in trigger.run()]
+
+    def done() -> None:
+        time.sleep(0.3)
+        proxy.google.running = False
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(done)
+        assert asyncio.run(fired()) == [{"job": job.job_id, "state": "DONE"}]
+    assert opened().query("profile_and_histogram", parameters)["n_videos"].sum() == 50  # type: ignore[arg-type]
+    asyncio.run(trigger.on_kill())
+    assert proxy.google.jobs[job.job_id].failed == {"reason": "stopped", "message": "Job execution was cancelled"}
+    assert place.dataset in job.job_id
+
+
+def test_a_killed_task_stops_its_job(opened: Opened, proxy: Proxy) -> None:
+    deliver(opened(), "video_scores", DAY, scores(50))
+    warehouse = opened(patience_seconds=None)
+    warehouse.row_count("video_scores", DAY)
+    proxy.google.running = True
+    parameters: dict[str, Parameter] = {"ds": DAY, "id_mask": 0}
+    with ThreadPoolExecutor(1) as pool:
+        scan = pool.submit(warehouse.query, "profile_and_histogram", parameters)
+        wait_for(lambda: warehouse.jobs._awaited, "the scan is awaited")
+        warehouse.cancel()
+        with pytest.raises(WarehouseUnavailable, match="somebody stopped the job"):
+            scan.result()
+    assert [path for method, path, _ in proxy.requests if path.split("?")[0].endswith("/cancel")]
 
 
 # The ledger

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from airflow.sdk import RetryAction
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from include.config.load import ConfigError
@@ -18,8 +19,9 @@ from include.config.settings import settings_from
 from include.ledger.chain import LedgerError
 from include.local.runs import RunFailed, run_dag
 from include.orchestration.ask import AskAPerson
-from include.orchestration.dags import RETURN, answer_within, opened
+from include.orchestration.dags import COMMON, answer_within, opened
 from include.orchestration.links import page_link
+from include.orchestration.query_done import QueryDone
 from include.orchestration.steps import Step
 from include.project import Project
 from include.quality.checks import Judged, between
@@ -31,6 +33,7 @@ from include.warehouse.base import (
     StillRunning,
     UnreadablePartition,
     WarehouseRefused,
+    WarehouseUnavailable,
 )
 
 pytestmark = pytest.mark.airflow
@@ -94,12 +97,39 @@ def test_what_no_retry_can_heal_is_final_and_keeps_its_message(error: Exception)
 @pytest.mark.usefixtures("declared")
 def test_a_task_that_waits_for_a_query_holds_no_worker() -> None:
     with pytest.raises(TaskDeferred) as deferred, opened(CONTEXT, "2026-11-03"):
-        raise StillRunning("job 1 is still running", RunningJob("job 1", {}))
+        raise StillRunning("job 1 is still running", RunningJob("job 1", {"project": "p"}))
     assert deferred.value.method_name == "take_up"
     assert hasattr(Step, deferred.value.method_name)
     assert hasattr(AskAPerson, deferred.value.method_name)
-    due = deferred.value.trigger.moment - datetime.now(UTC)
-    assert timedelta(0) < due <= RETURN
+    assert isinstance(deferred.value.trigger, QueryDone)
+    assert (deferred.value.trigger.job_id, deferred.value.trigger.place) == ("job 1", {"project": "p"})
+
+
+@pytest.mark.parametrize(
+    ("error", "action"),
+    [
+        (WarehouseUnavailable("a quota is used up"), RetryAction.RETRY),
+        (WarehouseRefused("permission missing"), RetryAction.FAIL),
+        (ValueError("no such column"), RetryAction.FAIL),
+    ],
+)
+def test_a_task_that_only_reads_is_tried_again_when_the_warehouse_is_away(
+    error: Exception, action: RetryAction
+) -> None:
+    assert COMMON["default_args"]["retries"] > 0
+    assert COMMON["default_args"]["retry_policy"].evaluate(error, 1, 3).action == action
+
+
+def test_a_killed_task_stops_the_query_it_waits_for() -> None:
+    stopped: list[str] = []
+    for kind in (Step, AskAPerson):
+        task = object.__new__(kind)
+        task.on_kill()  # nothing was begun
+        object.__setattr__(
+            task, "running", SimpleNamespace(warehouse=SimpleNamespace(cancel=lambda: stopped.append("")))
+        )
+        task.on_kill()
+    assert len(stopped) == 2
 
 
 @pytest.mark.usefixtures("declared")
