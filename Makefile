@@ -10,13 +10,16 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-kills emulator browser screenshots docs lock clean install install-dev
+.PHONY: help demo try up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-kills emulator browser screenshots docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: install ## Run a simulated platform through 14 days of all daily Dags, and show the result
 	@$(BIN)/python -m include.demo
+
+try: install ## Certify thresholds on your own files: SCORES=scores.csv VOTES=votes.csv, ARGS="--market country" for what is asked for
+	@$(BIN)/python -m include.importing --run --scores "$(SCORES)" --votes "$(VOTES)" $(ARGS)
 
 up: install ## Open the Airflow UI over the demo's data, on this machine only
 	@$(BIN)/python -m include.demo.upcoming

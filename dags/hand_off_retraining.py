@@ -33,6 +33,7 @@ from include.orchestration.steps import step
 
 with DAG(
     "hand_off_retraining",
+    description="Decides whether a model is to be retrained, and hands its training snapshot over.",
     schedule=PartitionedAssetTimetable(assets=THRESHOLDS),
     allowed_run_types=DAILY_RUN_TYPES,
     tags=["plumbline", "daily", "retraining"],

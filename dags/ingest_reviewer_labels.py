@@ -43,6 +43,7 @@ from include.orchestration.steps import step
 
 with DAG(
     "ingest_reviewer_labels",
+    description="Takes in the day's reviewer labels, forms the consensus and grades the reviewers.",
     schedule=DAILY_TIMETABLE,
     allowed_run_types=DAILY_RUN_TYPES,
     tags=["plumbline", "daily", "labels"],

@@ -54,6 +54,7 @@ def missed_by_ingestion(files: list[tuple[str, str]]) -> None:
 
 with DAG(
     "land_pushed_labels",
+    description="Takes in labels that review tools push, for the day's ingestion.",
     schedule=[PUSHED_LABELS],
     allowed_run_types=PUSHED_RUN_TYPES,
     tags=["plumbline", "labels"],

@@ -3,13 +3,12 @@
 
 A form for product managers: choose policies, markets and a goal, and see what it would do to the newest day: removals,
 wrongful removals and violative views prevented a day, with what can be certified from the labels there are. The answer
-is the run's note, the return value of `answer`, and a page that it links to (a file under `reports/ad_hoc`, the return value
-of `write_report`).
+is the run's note, the return value of its last task, and a page that it links to (a file under `reports/ad_hoc`). A what-if
+is one task, `work_out`.
 
-Reads: `appeals`, `approval_questions`, `enforcement_log`, `forecast_outcomes`, `gate_failures`, `golden_labels`,
-`label_agreement`, `label_completeness`, `label_consensus`, `label_events`, `label_rejects`, `policy_metrics`,
-`quality_results`, `review_sample`, `reviewer_quality`, `sampling_design`, `score_histogram`, `threshold_ledger`,
-`threshold_proposals`, `threshold_watch`.
+Reads: `appeals`, `approval_questions`, `golden_labels`, `label_consensus`, `label_events`, `quality_results`,
+`review_sample`, `reviewer_quality`, `sampling_design`, `score_histogram`, `threshold_ledger`, `threshold_proposals`,
+`threshold_watch`.
 
 Writes: `approval_questions`, `threshold_ledger`, `threshold_proposals`.
 
@@ -25,12 +24,12 @@ them back what they had.
 
 | task | what it means | what to do |
 |---|---|---|
-| `read_request` | the form cannot be carried out: an unknown market, an impossible goal, a window without final labels, a blank reason | the run's note names the field; start a new run |
-| `propose_changes` | the ledger or `thresholds.json` was changed by hand | see `recalibrate_thresholds`, *When publication stops* |
-| `gate_request` | a proposal breaks its own rules; nothing was published | report it: this is a defect |
+| `work_out` | the ledger or `thresholds.json` was changed by hand; or a proposal breaks its own rules, which is a defect; nothing was published | see `recalibrate_thresholds`, *When publication stops*; report a defect; then start the request again |
 | `publish_within_limits`, `ask_for_approval` | the ledger or `thresholds.json` was changed by hand, or could not be written | see `recalibrate_thresholds`; a cleared task publishes nothing twice |
-| `write_report`, `write_final_report`, `answer` | the page could not be written; thresholds are not affected | clear the task |
+| `answer` | the page could not be written; thresholds are not affected | clear the task |
 
+A form that cannot be carried out, an unknown market, an impossible goal, a window without final labels, a blank reason, is
+no failure: the run ends as answered, and its note names the field. Start a new run.
 Not certifiable is no failure: the answer says how many labels are missing. It and the daily run may overlap: the ledger
 lets neither overwrite the other, and what lost is recorded as `stale` with its reason.
 """
@@ -52,21 +51,18 @@ FIELDS = request_fields(load_config(config_path()))
 
 with DAG(
     "recalibrate_ad_hoc",
+    description="Form: what another goal would do, or a request for the change.",
     params={name: Param(**field) for name, field in FIELDS.items()},
     tags=["plumbline", "form", "thresholds"],
     doc_md=__doc__,
     **FORM,
 ):
-    read = form_step("ad_hoc", "read_request")
-    day = read.output
+    worked_out = form_step("ad_hoc", "work_out")
+    day = worked_out.output
     chain(
-        form_step("ad_hoc", "propose_changes", day),
-        form_step("ad_hoc", "gate_request", day),
         form_step("ad_hoc", "publish_within_limits", day, **STORAGE),
-        form_step("ad_hoc", "write_report", day),
         AskAPerson(
             task_id="ask_for_approval", module="thresholds.ad_hoc", form=True, given=[day], options=[APPROVE, REJECT]
         ),
-        form_step("ad_hoc", "write_report", day, task_id="write_final_report"),
         form_step("ad_hoc", "answer", day, answers=True, trigger_rule="none_failed"),
     )

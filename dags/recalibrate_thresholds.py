@@ -98,29 +98,39 @@ from airflow.sdk import DAG, PartitionedAssetTimetable, chain
 from include.contract.terms import APPROVE, REJECT
 from include.orchestration.ask import AskAPerson
 from include.orchestration.assets import LABELS, REVIEW_SAMPLE, THRESHOLDS
-from include.orchestration.dags import COMMON, DAILY_RUN_TYPES, STORAGE
+from include.orchestration.dags import COMMON, DAILY_RUN_TYPES, STORAGE, group
 from include.orchestration.steps import step
 
 with DAG(
     "recalibrate_thresholds",
+    description="Certifies thresholds from the day's labels, publishes what is within limits and asks about the rest.",
     schedule=PartitionedAssetTimetable(assets=REVIEW_SAMPLE & LABELS),
     allowed_run_types=DAILY_RUN_TYPES,
     tags=["plumbline", "daily", "thresholds"],
     doc_md=__doc__,
     **COMMON,
 ):
-    step("thresholds", "gate_appeals", **STORAGE)
-    step("thresholds", "gate_enforcement_log", **STORAGE)
-    chain(
-        step("thresholds", "measure", **STORAGE),
-        step("thresholds", "watch_published"),
-        step("thresholds", "propose_thresholds"),
-        step("thresholds", "gate_proposals"),
-        step("thresholds", "lift_expired", **STORAGE),
-        step("thresholds", "publish_within_limits", outlets=[THRESHOLDS], **STORAGE),
-        step("thresholds", "advance_canaries", **STORAGE),
-        step("thresholds", "compare_forecasts"),
-        step("thresholds", "write_report"),
-        AskAPerson(task_id="ask_for_approval", module="thresholds.stage", options=[APPROVE, REJECT]),
-        step("thresholds", "write_report", task_id="write_final_report"),
-    )
+    with group("check_inputs"):
+        step("thresholds", "gate_appeals", **STORAGE)
+        step("thresholds", "gate_enforcement_log", **STORAGE)
+    with group("decide") as decide:
+        chain(
+            step("thresholds", "measure", **STORAGE),
+            step("thresholds", "watch_published"),
+            step("thresholds", "propose_thresholds"),
+            step("thresholds", "gate_proposals"),
+        )
+    with group("publish") as publish:
+        chain(
+            step("thresholds", "lift_expired", **STORAGE),
+            step("thresholds", "publish_within_limits", outlets=[THRESHOLDS], **STORAGE),
+            step("thresholds", "advance_canaries", **STORAGE),
+        )
+    with group("report") as report:
+        chain(step("thresholds", "compare_forecasts"), step("thresholds", "write_report"))
+    with group("ask") as ask:
+        chain(
+            AskAPerson(task_id="ask_for_approval", module="thresholds.stage", options=[APPROVE, REJECT]),
+            step("thresholds", "write_report", task_id="write_final_report"),
+        )
+    chain(decide, publish, report, ask)

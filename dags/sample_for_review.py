@@ -31,23 +31,28 @@ from __future__ import annotations
 from airflow.sdk import DAG, chain
 
 from include.orchestration.assets import REVIEW_SAMPLE
-from include.orchestration.dags import COMMON, DAILY_RUN_TYPES, DAILY_TIMETABLE, STORAGE
+from include.orchestration.dags import COMMON, DAILY_RUN_TYPES, DAILY_TIMETABLE, STORAGE, group
 from include.orchestration.steps import step
 
 with DAG(
     "sample_for_review",
+    description="Checks the day's scores and draws the videos that people review.",
     schedule=DAILY_TIMETABLE,
     allowed_run_types=DAILY_RUN_TYPES,
     tags=["plumbline", "daily", "sampling"],
     doc_md=__doc__,
     **COMMON,
 ):
-    chain(
-        step("sampling", "gate_scores_input"),
-        step("sampling", "scan_scores", pool="warehouse_scans", **STORAGE),
-        step("sampling", "gate_scores"),
-        step("sampling", "design_sample"),
-        step("sampling", "draw_sample", pool="warehouse_scans", **STORAGE),
-        step("sampling", "gate_sample"),
-        step("sampling", "export_review_queue", outlets=[REVIEW_SAMPLE], **STORAGE),
-    )
+    with group("check_scores") as check:
+        chain(
+            step("sampling", "gate_scores_input"),
+            step("sampling", "scan_scores", pool="warehouse_scans", **STORAGE),
+            step("sampling", "gate_scores"),
+        )
+    with group("draw") as draw:
+        chain(
+            step("sampling", "design_sample"),
+            step("sampling", "draw_sample", pool="warehouse_scans", **STORAGE),
+            step("sampling", "gate_sample"),
+        )
+    chain(check, draw, step("sampling", "export_review_queue", outlets=[REVIEW_SAMPLE], **STORAGE))

@@ -92,6 +92,11 @@ def day_in_words(day: date) -> str:
     return f"{_DAYS[day.weekday()]}, {day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
+def short_day(day: date) -> str:
+    """`3 Nov`."""
+    return f"{day.day} {_MONTHS[day.month - 1][:3]}"
+
+
 def moment_in_words(moment: datetime) -> str:
     """`3 November 2026, 06:12 UTC`; the moment is in UTC."""
     return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {moment:%H:%M} UTC"

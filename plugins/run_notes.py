@@ -1,21 +1,26 @@
-"""Makes the short answer of a form's run its note, which a task cannot set itself. Listens in the scheduler."""
+"""Writes notes, which a task cannot: a form's short answer at its run, what a failed task says at it and at its run.
+
+Listens in the scheduler. What it wrote it takes back once the run succeeds; what people wrote it leaves alone.
+"""
 
 from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
+from include.orchestration.ending import FAILURE
 from include.orchestration.forms import as_note
 from include.orchestration.steps import ANSWER
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
 
-FORM_DAGS = ("recalibrate_ad_hoc", "roll_back_thresholds")
+TAG = "plumbline"
+"""Of the project's Dags; the runs of others are none of its business."""
 
 
 @hookimpl
@@ -26,28 +31,49 @@ def on_dag_run_success(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001  (plu
 
 @hookimpl
 def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
-    """A form that cannot be carried out is answered, too."""
+    """After the last task."""
     _note(dag_run)
 
 
 def _note(dag_run: DagRun) -> None:
+    from airflow.models.dag import DagTag
     from airflow.models.dagrun import DagRun
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
     from sqlalchemy import select
     from sqlalchemy.orm import object_session
 
-    if dag_run.dag_id not in FORM_DAGS:
-        return
-    query = select(XComModel).where(
-        XComModel.dag_id == dag_run.dag_id, XComModel.run_id == dag_run.run_id, XComModel.key == ANSWER
-    )
     # The scheduler's own session, which it commits; a second one would wait for it on SQLite.
     bound = object_session(dag_run)
     with nullcontext(bound) if bound else create_session() as session:
-        found, run = session.scalars(query).first(), session.get(DagRun, dag_run.id)
-        if found is not None and run is not None:
-            run.note = as_note(str(XComModel.deserialize_value(found)))
+        if session.scalar(select(DagTag).where(DagTag.dag_id == dag_run.dag_id, DagTag.name == TAG)) is None:
+            return
+        of_run = (XComModel.dag_id == dag_run.dag_id, XComModel.run_id == dag_run.run_id)
+        said = {
+            (row.key, row.task_id): str(XComModel.deserialize_value(row))
+            for row in session.scalars(select(XComModel).where(*of_run, XComModel.key.in_((ANSWER, FAILURE))))
+        }
+        run = session.get(DagRun, dag_run.id)
+        if run is None:
+            return
+        failed = [task for task in run.task_instances if task.state == "failed" and (FAILURE, task.task_id) in said]
+        for task in run.task_instances:
+            _write(task, said[FAILURE, task.task_id] if task in failed else None)
+        answers = [text for (key, _), text in sorted(said.items()) if key == ANSWER]
+        first = min(failed, key=lambda task: str(task.end_date), default=None)
+        _write(run, "\n\n".join(answers) if answers else None if first is None else said[FAILURE, first.task_id])
+
+
+def _write(what: Any, text: str | None) -> None:
+    """Writes the note of a run or of a task; without a text, takes back one that nobody wrote."""
+    by_name = "dag_run_note" if hasattr(what, "dag_run_note") else "task_instance_note"
+    kept = getattr(what, by_name)
+    if kept is not None and kept.user_id is not None:
+        return
+    if text is not None:
+        what.note = as_note(text)
+    elif kept is not None:
+        setattr(what, by_name, None)
 
 
 class RunNotes(AirflowPlugin):

@@ -38,10 +38,8 @@ POLICY = (
     f"frame-src {_OWN}; form-action {_OWN}; base-uri 'none'; frame-ancestors {_OWN}"
 )
 """Content-Security-Policy of the application's own pages: scripts and styles from its own files alone."""
-REPORT_POLICY = f"sandbox allow-scripts; frame-ancestors {_OWN}"
-"""Of reports, whose own policy lets their own scripts run: they act in nobody's name, having no origin."""
-GATE_POLICY = f"sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors {_OWN}"
-"""Of gate pages, which need no script."""
+WRITTEN_POLICY = f"sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors {_OWN}"
+"""Of pages that tasks wrote, which need no script: they act in nobody's name, having no origin."""
 
 STATIC = {
     "page.css": "text/css",
@@ -124,17 +122,20 @@ def day_page(request: Request, who: PersonDep, day: date) -> str:
 
 
 @app.get("/days/{day}/report", response_class=HTMLResponse)
-def report_page(request: Request, day: date) -> str:
-    """The day's report, with the way back."""
-    _found(written.report(opened().settings, day))
+def report_page(request: Request, who: PersonDep, day: date) -> str:
+    """The day's report, with the way back; of a day that was stopped before it had one, what stopped it."""
+    project = opened()
+    if written.report(project.settings, day) is None:
+        return pages.day_page(project, who, day, **_places(request))
     return pages.shown(f"Report of {day}", day, "report", **_places(request))
 
 
 @app.get("/days/{day}/gates/{gate}", response_class=HTMLResponse)
 def gate_page(request: Request, day: date, gate: str) -> str:
     """A gate's page, with the way back."""
-    _found(written.gate(opened().settings, day, gate))
-    return pages.shown(f"Gate {gate.replace('_', ' ')} of {day}", day, gate, **_places(request))
+    project = opened()
+    _found(written.gate(project.settings, day, gate))
+    return pages.gate_page(project, day, gate, **_places(request))
 
 
 @app.get("/answers/{day}/{key}", response_class=HTMLResponse)
@@ -147,19 +148,19 @@ def answer_page(request: Request, day: date, key: str) -> str:
 @app.get("/days/{day}/report/page")
 def report(day: date) -> Response:
     """The day's report, as the tasks wrote it."""
-    return _written(written.report(opened().settings, day), REPORT_POLICY)
+    return _written(written.report(opened().settings, day), WRITTEN_POLICY)
 
 
 @app.get("/days/{day}/gates/{gate}/page")
 def gate(day: date, gate: str) -> Response:
     """A gate's page, as the tasks wrote it."""
-    return _written(written.gate(opened().settings, day, gate), GATE_POLICY)
+    return _written(written.gate(opened().settings, day, gate), WRITTEN_POLICY)
 
 
 @app.get("/answers/{day}/{key}/page")
 def answer(day: date, key: str) -> Response:
     """The page that answers a request, as the tasks wrote it."""
-    return _written(written.answer(opened().settings, day, key), REPORT_POLICY)
+    return _written(written.answer(opened().settings, day, key), WRITTEN_POLICY)
 
 
 @app.get("/static/{name}")

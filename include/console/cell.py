@@ -27,6 +27,7 @@ WEEKS = 12
 METRICS = ("precision", "recall", "prevalence")
 
 _EVIDENCE: Kept[tuple[ProbabilitySample, pd.DataFrame]] = Kept(1)
+_CURVES: Kept[list[dict[str, Any]]] = Kept(256)
 _ANSWERS: Kept[list[GoalAnswer]] = Kept(32)
 
 
@@ -67,10 +68,11 @@ def cell_page(now: Standing, cell: Cell) -> CellPage:
     effects = {} if bins.empty else {cell: effect_of(bins, own, pair, now.config.policies[cell[0]])}
     (shown,) = cells_now({cell: pair}, now.past, now.daily, effects, now.config)
     rows = [row for row in now.daily if cell_of(row) == cell]
+    key = (str(now.project.settings.output), now.day, cell, tuple(now.proposals["proposal_id"]))
     return CellPage(
         shown,
         rows[0]["certified_remove_at"] if rows else None,
-        _curve(now.project, own, bins),
+        _CURVES.get(key, lambda: _curve(now.project, own, bins)),
         _trend(now, cell),
     )
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 import pandas as pd
 
-from include.console.runbook import TASK_OF_GATE
 from include.contract.cell import Row, records
+from include.orchestration.runbook import TASK_OF_GATE
 from include.wording import failed_before, healed
 
 GATES = tuple(TASK_OF_GATE)

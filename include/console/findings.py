@@ -12,13 +12,13 @@ import pandas as pd
 from include.config.model import Config
 from include.console.cells import sentence
 from include.console.past import Past
-from include.console.runbook import TASK_OF_GATE, Advice
 from include.console.state import DagState
 from include.contract.cell import Row, cell_of, records
 from include.contract.sample import sampling_minutes
 from include.ledger.anchor import anchor_problems
 from include.ledger.chain import LedgerError
 from include.ledger.serving import differences, read_serving
+from include.orchestration.runbook import TASK_OF_GATE, Advice
 from include.project import Project
 from include.report.decisions import after
 from include.report.outlook import ALARM_ACTIONS

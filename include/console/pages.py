@@ -17,10 +17,10 @@ from include.console.kept import Kept
 from include.console.outcomes import Comparison
 from include.console.past import digest
 from include.console.people import DAILY_DAGS, REQUEST_DAG, ROLL_BACK_DAG, SHOWN_DAGS, Person
-from include.console.runbook import Advice, advice
 from include.console.standing import FORTNIGHT, Standing, standing
 from include.contract.cell import Cell
 from include.forecasts.effects import Effect
+from include.orchestration.runbook import Advice, advice
 from include.project import Project
 from include.report import written
 
@@ -157,6 +157,20 @@ def day_page(project: Project, who: Person, day: date, *, root: str, airflow: st
     )
 
 
+def gate_page(project: Project, day: date, gate: str, *, root: str, airflow: str) -> str:
+    """A gate's page in a frame, below what to do where it stops the day."""
+    quality = project.warehouse.read("quality_results", day, day, slice_value=gate)
+    return _rendered(
+        "written.html.j2",
+        root=root,
+        airflow=airflow,
+        title=f"Gate {gate.replace('_', ' ')} of {day}",
+        day=day,
+        name=gate,
+        findings=findings.gate_findings(quality, [day], [], _advice()),
+    )
+
+
 def api_page(schema: dict[str, Any], *, root: str, airflow: str) -> str:
     """The JSON API, from its OpenAPI schema."""
     return _rendered("api.html.j2", root=root, airflow=airflow, schema=schema, type_of=_type_of)
@@ -175,7 +189,7 @@ def _type_of(about: dict[str, Any]) -> str:
 
 def shown(title: str, day: date, name: str, *, root: str, airflow: str) -> str:
     """A page that tasks wrote, in a frame of its own; it lies below this one's address, which ends in `name`."""
-    return _rendered("written.html.j2", root=root, airflow=airflow, title=title, day=day, name=name)
+    return _rendered("written.html.j2", root=root, airflow=airflow, title=title, day=day, name=name, findings=[])
 
 
 def failure(status: int, detail: str, login: str, *, root: str, airflow: str) -> str:

@@ -9,6 +9,9 @@ from typing import Any
 REQUEST_DAG, ROLL_BACK_DAG = "recalibrate_ad_hoc", "roll_back_thresholds"
 """The Dags that a person starts from the page."""
 
+RISKIER_TASK = "roll_back_riskier"
+"""The task of a rollback that asks about the cells which would remove more than now."""
+
 DAILY_DAGS = ("sample_for_review", "ingest_reviewer_labels", "recalibrate_thresholds", "hand_off_retraining")
 """The Dags that run once a day, in their order."""
 

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 
 from include.config.model import Config
 from include.console.cells import sentence
-from include.console.people import ROLL_BACK_DAG, Person
+from include.console.kept import Kept
+from include.console.people import RISKIER_TASK, ROLL_BACK_DAG, Person
 from include.console.runs import Question
 from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.change import DAILY
-from include.contract.grid import ThresholdPair
 from include.contract.terms import APPROVE, ProposalStatus, Ruling
-from include.forecasts.forecast import volumes
 from include.project import Project
 from include.proposals.approval import Answer, may_answer
 from include.report.places import address_of, page_of
-from include.thresholds.roll_back import rolled_back
+from include.thresholds.roll_back import effects, removes_more, rolled_back
 from include.wording import count, percent, plural, score, signed
+
+_EFFECTS: Kept[dict[Cell, str]] = Kept(16)
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def offer(question: Question, person: Person, config: Config) -> tuple[tuple[str
         return (), "You may look at this, not answer it: answering takes the right to edit the run."
     if not may_answer(Answer(question.options[0], person.name, person.id), config):
         return (), f"Only {', '.join(config.approval.assigned_users)} may answer (approval.assigned_users)."
-    if question.asker == person.name and APPROVE in question.options:
+    if question.asker == person.name and (APPROVE in question.options or question.task_id == RISKIER_TASK):
         return (), "You asked for this, so somebody else has to answer."
     return question.options, ""
 
@@ -138,34 +139,26 @@ def _roll_back(project: Project, question: Question, chain: Sequence[Row]) -> tu
     version = question.form.get("version")
     if not isinstance(version, int) or not 1 <= version <= len(chain):
         return [], "The version that was asked for is not in the ledger."
-    changes, gone = rolled_back(chain, version, project.config)
-    days = project.warehouse.days("score_histogram")
-    frame = project.warehouse.read("score_histogram", days[-1], days[-1]) if days else None
-    lines = []
-    for change in changes:
-        does = ""
-        if frame is not None:
-            of_cell = frame[
-                (frame["policy"] == change.cell[0])
-                & (frame["market"] == change.cell[1])
-                & (frame["model_version"] == change.cell[2])
-            ]
-            before, after = (_removed(of_cell, pair) for pair in (change.old, change.new))
-            does = f"{signed(after - before)} removals a day ({count(before)} → {count(after)})"
-        more = change.new.remove_at < change.old.remove_at
-        levels = f"{score(change.old.remove_at)} → {score(change.new.remove_at)}"
-        why = "It would remove more than now." if more else ""
-        lines.append(Line(change.cell, levels, does, why, more))
-    riskier = sum(line.removes_more for line in lines)
-    effect = f"Version {version} would come back in {plural(len(lines), 'cell')}"
-    effect += f"; {plural(riskier, 'cell')} would remove more than now." if riskier else "; none would remove more."
+    found, gone = rolled_back(chain, version, project.config)
+    changes = [change for change in found if removes_more(change) == (question.task_id == RISKIER_TASK)]
+    key = (str(project.settings.output), tuple(project.warehouse.days("score_histogram")[-1:]), tuple(changes))
+    does = _EFFECTS.get(key, lambda: effects(project, changes))
+    lines = [
+        Line(
+            change.cell,
+            f"{score(change.old.remove_at)} → {score(change.new.remove_at)}",
+            does.get(change.cell, ""),
+            "It would remove more than now." if removes_more(change) else "",
+            removes_more(change),
+        )
+        for change in changes
+    ]
+    cells = plural(len(lines), "cell")
+    effect = f"Version {version} would come back in {cells}"
+    effect += ", which would remove more than now." if question.task_id == RISKIER_TASK else "; none would remove more."
     if gone:
         effect += f" {plural(len(gone), 'cell is', 'cells are')} no longer configured and would stay."
     return lines, effect
-
-
-def _removed(histogram: object, pair: ThresholdPair) -> int:
-    return volumes(histogram, pair, "allow").removes  # type: ignore[arg-type]
 
 
 def _change(found: dict[str, float | None]) -> str:

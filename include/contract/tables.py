@@ -580,7 +580,7 @@ _OWNED = (
         "plumbline",
         "What a run showed to the person who had to answer, first and ever since",
         (
-            Column("asked_in", "STRING", "The run of Airflow that asked: its Dag and its id"),
+            Column("asked_in", "STRING", "The task of Airflow that asked: its Dag, its run and its id"),
             Column("digest", "STRING", "SHA-256 over what was shown and what an approval would carry out"),
             Column("subject", "STRING", "The question in one line"),
             Column("body", "STRING", "What was shown below it, Markdown"),

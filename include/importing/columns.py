@@ -39,14 +39,17 @@ def read_columns(path: Path, names: Sequence[str]) -> pd.DataFrame:
     """
     if repeated := [name for name in names if names.count(name) > 1]:
         raise ImportRefused(f"{path}: column {repeated[0]!r} is given two roles")
-    if path.suffix.lower() not in FORMATS:
-        raise ImportRefused(f"{path}: expected a file ending in {' or '.join(FORMATS)}")
-    if not path.is_file():
-        raise ImportRefused(f"{path}: there is no such file")
+    _check_file(path)
     rows = _read_csv(path, names) if path.suffix.lower() == ".csv" else _read_parquet(path, names)
     if rows.empty:
         raise ImportRefused(f"{path}: the file has no row")
     return rows.apply(lambda column: column.str.strip()).set_axis(range(1, len(rows) + 1), axis=0)
+
+
+def read_header(path: Path) -> list[str]:
+    """The names of all columns of `path`. Raises ImportRefused for a file that cannot be read."""
+    _check_file(path)
+    return _csv_header(path) if path.suffix.lower() == ".csv" else _parquet_header(path)
 
 
 def read_ids(rows: pd.DataFrame, name: str, path: Path) -> pd.Series:
@@ -72,6 +75,31 @@ def refuse_where(bad: npt.ArrayLike, values: pd.Series, path: Path, reason: str)
         first, others = int(rows[0]), f" (and {rows.size - 1} more)" if rows.size > 1 else ""
         where = f"{path}, column {values.name}, row {values.index[first]}"
         raise ImportRefused(f"{where}: {str(values.iloc[first])[:100]!r} {reason}{others}")
+
+
+def _check_file(path: Path) -> None:
+    if path.suffix.lower() not in FORMATS:
+        raise ImportRefused(f"{path}: expected a file ending in {' or '.join(FORMATS)}")
+    if not path.is_file():
+        raise ImportRefused(f"{path}: there is no such file")
+
+
+def _csv_header(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return next(csv.reader(file), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ImportRefused(f"{path}: not a CSV file in UTF-8: {error}") from error
+
+
+def _parquet_header(path: Path) -> list[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return list(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        raise ImportRefused(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from error
 
 
 def _read_csv(path: Path, names: Sequence[str]) -> pd.DataFrame:

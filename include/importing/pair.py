@@ -22,7 +22,12 @@ GUIDELINE = "imported"
 NO_VALUE = frozenset({"", "na", "nan", "null", "none"})
 """What stands for no score, in any case."""
 
-_DECISIONS = {"1": "violating", "true": "violating", "0": "not_violating", "false": "not_violating"}
+DECISIONS = {"1": "violating", "true": "violating", "0": "not_violating", "false": "not_violating"}
+"""What each answer becomes, in any case."""
+
+ONE_MARKET = "="
+"""Begins what is no column's name, but that of the one market all items are in."""
+
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 _MARKET: TypeAdapter[str] = TypeAdapter(MarketName)
@@ -36,7 +41,7 @@ class Columns:
 
     Attributes:
         item: the item's id, in both files.
-        market: its market, in the score file.
+        market: its market, in the score file; `=NAME`: all items are in that one.
         scores: score column -> model version, in the score file.
         rater: who voted, in the vote file.
         vote: the answer to "does it violate the policy?", in the vote file.
@@ -69,8 +74,10 @@ def read_scores(path: Path, columns: Columns, policy: str) -> pd.DataFrame:
             raise ImportRefused(f"{what} {name!r} {_NAME_RULE}")
     if not columns.scores or len(set(columns.scores.values())) < len(columns.scores):
         raise ImportRefused(f"score columns {dict(columns.scores)}: each needs a model version of its own")
-    rows = read_columns(path, [columns.item, columns.market, *columns.scores])
-    items, markets = read_ids(rows, columns.item, path), rows[columns.market]
+    one = columns.market.startswith(ONE_MARKET)
+    rows = read_columns(path, [columns.item, *(() if one else (columns.market,)), *columns.scores])
+    items = read_ids(rows, columns.item, path)
+    markets = rows[columns.market] if not one else pd.Series(columns.market.removeprefix(ONE_MARKET), items.index)
     refuse_where(items.duplicated(), items, path, "occurs in an earlier row: each item has one row")
     names = {name: _fits(_MARKET, name) for name in markets.unique()}
     refuse_where(~markets.map(names), markets, path, _MARKET_RULE)
@@ -104,7 +111,7 @@ def read_votes(path: Path, columns: Columns, policy: str, scores: pd.DataFrame, 
     ids = items.map({item: video_id(item) for item in items.unique()}).astype("int64")
     refuse_where(~ids.isin(scores["video_id"]), items, path, "is no item of the score file")
     refuse_where(raters == "", raters, path, "is no rater")
-    decisions = votes.str.lower().map(_DECISIONS)
+    decisions = votes.str.lower().map(DECISIONS)
     refuse_where(decisions.isna(), votes, path, "is no vote: 0, 1, true and false are allowed")
     twice = pd.DataFrame({"item": items, "rater": raters}).duplicated()
     refuse_where(twice, raters, path, "voted on this item in an earlier row: each rater has one vote an item")
@@ -130,6 +137,11 @@ def _scores(texts: pd.Series, path: Path) -> pd.Series:
     refuse_where(given & numbers.isna(), texts, path, "is no number (leave it blank where there is no score)")
     refuse_where(given & ~numbers.between(0, 1), texts, path, "is not in [0, 1]")
     return numbers.astype("float64")
+
+
+def is_name(text: str) -> bool:
+    """Whether a policy or a model version may be called so."""
+    return _fits(_NAME, text)
 
 
 def _fits(rule: TypeAdapter[str], name: str) -> bool:

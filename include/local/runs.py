@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -30,27 +31,66 @@ def load_dags() -> dict[str, Any]:
     return dict(bag.dags)
 
 
+NIGHTLY = time(2)
+"""When the schedule starts a day's runs, on the next day, UTC (include/orchestration/dags.py)."""
+
+
 def run_dag(dag: Any, day: date, manager: Manager) -> Any:
-    """One run of `dag` for `day`, tasks really executed one after another; the finished run. Raises RunFailed."""
-    with _answered_by(manager), _stored_once():
-        run = dag.test(
-            logical_date=datetime(day.year, day.month, day.day, tzinfo=UTC), run_conf={"run_date": day.isoformat()}
-        )
+    """One run of `dag` for `day`, tasks really executed one after another; the finished run. Raises RunFailed.
+
+    Airflow has it as it would have the schedule's: the day as its partition key, and the time at which it was due.
+    """
+    with _answered_by(manager), _stored_once(), _created_by(partial(_as_scheduled, dag, day)):
+        run = dag.test(logical_date=datetime(day.year, day.month, day.day, tzinfo=UTC))
     return _finished(dag, run, str(day))
 
 
 def run_form(dag: Any, form: dict[str, Any], manager: Manager, user: str) -> Any:
     """One run of `dag` as if `user` had filled in its form; the finished run. Raises RunFailed."""
-    from airflow.models import dagrun
-
-    create = dagrun.get_or_create_dagrun
-
-    def created(**given: Any) -> Any:
-        return create(**given | {"triggering_user_name": user})
-
-    with _answered_by(manager), _stored_once(), patch.object(dagrun, "get_or_create_dagrun", created):
+    with _answered_by(manager), _stored_once(), _created_by(triggering_user_name=user):
         run = dag.test(logical_date=None, run_conf=form)
     return _finished(dag, run, user)
+
+
+def _as_scheduled(dag: Any, day: date, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the day's run of the schedule is made with. An earlier one of the same day gives way to it."""
+    from airflow.models.dagrun import DagRun
+    from airflow.sdk import PartitionedAssetTimetable
+    from airflow.utils.types import DagRunTriggeredByType, DagRunType
+    from sqlalchemy import select
+
+    due = datetime.combine(day + timedelta(days=1), NIGHTLY, UTC)
+    follows = isinstance(dag.timetable, PartitionedAssetTimetable)
+    kind = DagRunType.ASSET_TRIGGERED if follows else DagRunType.SCHEDULED
+    run_id, session = f"{kind}__{due.isoformat()}__{day}", given["session"]
+    earlier = session.scalar(select(DagRun).where(DagRun.dag_id == dag.dag_id, DagRun.run_id == run_id))
+    if earlier is not None:
+        session.delete(earlier)
+        session.commit()
+    return {
+        "run_id": run_id,
+        "run_type": kind,
+        "run_after": due,
+        "partition_key": day.isoformat(),
+        "triggered_by": DagRunTriggeredByType.ASSET if follows else DagRunTriggeredByType.TIMETABLE,
+        "triggering_user_name": None,
+    }
+
+
+@contextmanager
+def _created_by(how: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None, **plainly: Any) -> Iterator[None]:
+    """Within, a run in this process is made now, as a manual one, but for what `how` and `plainly` say."""
+    from airflow.models import dagrun
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunType
+
+    def create(*, dag: Any, **given: Any) -> Any:
+        given |= {"logical_date": None, "data_interval": None, "start_date": datetime.now(UTC)}
+        given |= {"state": DagRunState.RUNNING, "run_type": DagRunType.MANUAL}
+        return dag.create_dagrun(**given | plainly | (how(given) if how else {}))
+
+    with patch.object(dagrun, "get_or_create_dagrun", create):
+        yield
 
 
 def _finished(dag: Any, run: Any, about: str) -> Any:

@@ -23,6 +23,7 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 from include.orchestration.dags import StopsItsQuery, answer_within, opened
 from include.orchestration.day import run_day
 from include.orchestration.early_answer import NEVER_ASKED, EarlyAnswer
+from include.orchestration.ending import ended
 from include.orchestration.links import page_link
 from include.orchestration.steps import ANSWER, form_run
 
@@ -84,10 +85,8 @@ class AskAPerson(StopsItsQuery, HITLOperator):
                 if unfinished is None:
                     raise AirflowSkipException("nobody needs to be asked")
                 return self._said(context, unfinished)
-            if (
-                first_shown(asks, question, f"{context['dag_run'].dag_id}/{context['dag_run'].run_id}")
-                != question.digest
-            ):
+            asked_in = f"{context['dag_run'].dag_id}/{context['dag_run'].run_id}/{context['ti'].task_id}"
+            if first_shown(asks, question, asked_in) != question.digest:
                 raise self._refused(context, _OUTDATED)
         self._show(question, asks.address)
         deadline = (datetime.now(UTC) + answer_within()).isoformat()
@@ -189,8 +188,6 @@ class AskAPerson(StopsItsQuery, HITLOperator):
         return text
 
     def _refused(self, context: Context, why: str) -> Exception:
-        from airflow.sdk.exceptions import AirflowFailException
-
         if self.answers:
             context["ti"].xcom_push(ANSWER, f"Not done. {why}")
-        return AirflowFailException(why)
+        return ended(context, why)

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import CronPartitionTimetable, Param, RetryDecision, RetryPolicy
+from airflow.sdk import CronPartitionTimetable, Param, RetryDecision, RetryPolicy, TaskGroup
 
-from include.orchestration.links import page_link
+from include.orchestration.ending import ended
 
 if TYPE_CHECKING:
     from include.project import Project
@@ -75,6 +75,11 @@ PATIENCE = timedelta(seconds=30)
 """How long a query of a remote warehouse may hold a worker; the triggerer waits for the rest."""
 
 
+def group(name: str) -> TaskGroup:
+    """Tasks that the graph shows as one until it is opened; their ids stay what they are."""
+    return TaskGroup(name, prefix_group_id=False)
+
+
 def _caller(context: Mapping[str, Any], day: str) -> Caller:
     """This task: clearing a run raises its clear_number, a retry does not."""
     from include.warehouse.base import Caller
@@ -90,12 +95,12 @@ def opened(
 ) -> Iterator[Project]:
     """The project, for work on `day` if it has one, within the operator that runs in `context`.
 
-    What a rerun cannot heal, a failed gate or a tampered ledger, fails without retries. A task that waits for BigQuery
-    is deferred until the query is done: it holds no worker, and then goes on in the operator's
+    What a rerun cannot heal, a failed gate or a tampered ledger, ends the task without retries, by `ended`. A task that
+    waits for BigQuery is deferred until the query is done: it holds no worker, and then goes on in the operator's
     `take_up(context, event, **taken_up_with)`.
     """
     from airflow.sdk import Connection, Variable
-    from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+    from airflow.sdk.exceptions import TaskDeferred
 
     from include.config.load import ConfigError
     from include.config.settings import CONNECTION_ID, OPTIONAL_VARIABLES, VARIABLES, extra_from, settings_from
@@ -109,10 +114,9 @@ def opened(
         variables = {name: Variable.get(name, default="") for name in (*VARIABLES, *OPTIONAL_VARIABLES)}
         yield open_project(settings_from(extra, variables), _caller(context, day))
     except GateFailed as error:
-        where = page_link(f"days/{error.outcome.day}")
-        raise AirflowFailException(f"{error}\nWhat to do, and the gate's page: {where}") from error
+        raise ended(context, str(error), f"days/{error.outcome.day}") from error
     except (ConfigError, LedgerError, MissingPartition, UnreadablePartition, WarehouseRefused) as error:
-        raise AirflowFailException(str(error)) from error
+        raise ended(context, str(error), f"days/{day}" if day else "") from error
     except StillRunning as error:
         from include.orchestration.query_done import QueryDone
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from include.orchestration.dags import COMMON
-
-LONGEST_NOTE = 1000
-"""Characters that Airflow lets a run's note have."""
+from include.orchestration.ending import LONGEST_NOTE
 
 FORM: dict[str, Any] = {
     **{name: COMMON[name] for name in ("start_date", "catchup", "default_args")},
@@ -23,7 +21,7 @@ def as_note(answer: str) -> str:
     lines = answer.splitlines()
     for kept in range(len(lines) - 1, 0, -1):
         left = len(lines) - kept
-        text = "\n".join([*lines[:kept], f"- … {left} more; the return value of the last task has all"])
+        text = "\n".join([*lines[:kept], f"- … {left} more; the page has all"])
         if len(text) <= LONGEST_NOTE:
             return text
     return f"{answer[: LONGEST_NOTE - 2]} …"

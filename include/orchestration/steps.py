@@ -49,7 +49,8 @@ class Step(StopsItsQuery, BaseOperator):
 class FormStep(Step):
     """Calls include.<module>.<function>(project, form_run, *given), and returns what it returns.
 
-    With `answers`, what it returns is the run's short answer. A form that cannot be carried out is answered, too.
+    With `answers`, what it returns is the run's short answer. A form that cannot be carried out is answered, too: the
+    run ends there, as one that was answered, for nobody but who filled it in has anything to see to.
     """
 
     def __init__(self, *, answers: bool = False, **options: Any) -> None:
@@ -58,9 +59,7 @@ class FormStep(Step):
 
     def execute(self, context: Context) -> Any:
         """Runs the step."""
-        from airflow.sdk.exceptions import AirflowFailException
-
-        from include.thresholds.request import RequestError
+        from include.thresholds.request import Answered, RequestError
 
         function = getattr(import_module(f"include.{self.module}"), self.function)
         try:
@@ -68,11 +67,21 @@ class FormStep(Step):
                 self.running = project
                 found = function(project, form_run(context), *self.given)
         except RequestError as error:
-            context["ti"].xcom_push(ANSWER, f"Not done. {error}")
-            raise AirflowFailException(str(error)) from error
+            found = Answered(f"Not done. {error}")
+        if isinstance(found, Answered):
+            raise self._answered(context, found.text)
         if self.answers:
             context["ti"].xcom_push(ANSWER, found)
         return found
+
+    def _answered(self, context: Context, text: str) -> Exception:
+        """What ends the run as one that was answered."""
+        from airflow.sdk.exceptions import DownstreamTasksSkipped
+
+        self.log.info("%s", text)
+        for key in (ANSWER, "return_value"):
+            context["ti"].xcom_push(key, text)
+        return DownstreamTasksSkipped(tasks=sorted(self.get_flat_relative_ids(upstream=False)))
 
 
 def step(package: str, function: str, *given: Any, task_id: str | None = None, **options: Any) -> Step:

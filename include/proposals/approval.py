@@ -19,7 +19,7 @@ from include.contract.tables import CELL
 from include.contract.terms import APPROVE, OPEN, SETTLED, ProposalStatus, Ruling
 from include.proposals.guardrails import Verdict
 from include.proposals.holds import with_verdict
-from include.wording import as_text, percent, score
+from include.wording import as_text, percent, plural, score
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,32 @@ def question_table(proposals: pd.DataFrame) -> str:
         return ""
     lines = ["| cell | remove_at | each day |", "|---|---|---|"]
     lines += [f"| {_name(row)} | {levels(row)} | {forecast_in_words(row)} |" for row in waiting]
-    return "\n".join([*lines, "", "Why you are asked:", "", *(f"- **{_name(row)}**: {_why(row)}" for row in waiting)])
+    why = (f"- **{_name(row)}**: {_why(row)}" for row in waiting)
+    return "\n".join([*lines, "", "Why you are asked:", "", *why, "", *_not_asked_about(records(proposals))])
+
+
+MOST_NAMED = 6
+"""Cells of which a question tells that they were published without it."""
+
+
+def _not_asked_about(rows: Sequence[Row]) -> list[str]:
+    """What of the same run was published without asking, and what was not."""
+    published = [row for row in rows if row["status"] == ProposalStatus.WITHIN_LIMITS]
+    named = "; ".join(f"{_name(row)} {levels(row)}" for row in published[:MOST_NAMED])
+    more = f" and {len(published) - MOST_NAMED} more" if len(published) > MOST_NAMED else ""
+    counts = {
+        text: sum(row["status"] == status for row in rows)
+        for status, text in (
+            (ProposalStatus.HELD, "held back"),
+            (ProposalStatus.STALE, "out of date"),
+            (ProposalStatus.REFUSED, "not certifiable"),
+        )
+    }
+    left = ", ".join(f"{plural(count, 'cell')} {text}" for text, count in counts.items() if count)
+    return [
+        f"Published without asking, within limits: {named}{more}." if published else "Nothing else is published.",
+        *([f"Not published, whatever you answer: {left}."] if left else []),
+    ]
 
 
 def levels(row: Mapping[str, Any]) -> str:

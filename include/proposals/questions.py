@@ -41,12 +41,12 @@ class Asks(Protocol):
 
 
 def first_shown(asks: Asks, question: Question, asked_in: str) -> str:
-    """The digest of the question that this run of Airflow showed first; `question` is recorded if that is the one.
+    """The digest of the question that this task of Airflow showed first; `question` is recorded if that is the one.
 
     Airflow goes on showing a task's first question however often the task runs.
 
     Args:
-        asked_in: names the run of Airflow.
+        asked_in: names run and task of Airflow.
     """
     warehouse = asks.project.warehouse
     shown = warehouse.read(TABLE, asks.day, asks.day, slice_value=asked_in)

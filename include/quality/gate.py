@@ -5,6 +5,7 @@ Great Expectations is imported inside functions: it takes seconds, and Dag files
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import date
 from functools import cache
@@ -126,6 +127,7 @@ def _frames() -> Any:
         progress_bars=ProgressBarsConfig(globally=False),
         analytics_enabled=False,
     )
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # a gate's log ends with what it found
     context = gx.get_context(mode="ephemeral", project_config=config)
     asset = context.data_sources.add_pandas("frames").add_dataframe_asset("frame")
     return asset.add_batch_definition_whole_dataframe("whole")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,9 +14,15 @@ from include.contract.cell import Cell, by_cell, cell_of, records
 from include.contract.tables import NO_SCORE_BIN
 from include.contract.terms import PUBLISHED
 from include.report import figures
-from include.report.data import ReportData
 from include.report.decisions import moves, proposed_name, status_badge
 from include.report.parts import Kind, PageTable, Value, labels_value, name_of
+from include.report.svg import Figure, Series, svg
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+MOST_DETAILED = 30
+"""Cells that have charts and tables: the page is to fit a mail. Every cell has its own page in the Airflow UI."""
 
 _METRICS = {
     "precision": "Precision of automatic removal",
@@ -49,12 +56,13 @@ _EFFECTS = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart's place in the page: what it shows, for all readers, or (`missing`) why it is not drawn."""
+    """A chart: what it shows, for all readers, and its key; or (`missing`) why it is not drawn."""
 
-    id: str
     title: str
     remark: str
     description: str
+    drawing: Markup | None = None
+    key: Sequence[Series] = ()
     missing: str = ""
 
 
@@ -62,67 +70,88 @@ class Chart:
 class CellView:
     """One cell in words, and its charts."""
 
-    id: str
     cell: Cell
     status: Value
     summary: str
-    measured: PageTable
+    rests_on: str
     verdicts: PageTable
-    forecast: PageTable | None
-    flips: PageTable | None
+    measured: PageTable | None = None
+    forecast: PageTable | None = None
+    flips: PageTable | None = None
     charts: list[Chart] = field(default_factory=list)
 
 
-def cells(data: ReportData, rows: list[dict[str, Any]]) -> tuple[list[CellView], dict[str, Any]]:
-    """Every cell in detail, and its figures by the id of the element they are drawn into."""
-    curves, histograms, metrics = by_cell(data.curves), by_cell(data.histogram), by_cell(data.metrics)
-    today = by_cell(data.today)
-    views, charts = [], {}
-    for position, row in enumerate(rows):
-        item = _in_words(row, today.get(cell_of(row)), position)
-        curve, bins, trend = (frames.get(item.cell) for frames in (curves, histograms, metrics))
-        for id_, (figure, title, remark, missing) in {
-            "precision": (
-                None if curve is None else _precision(curve, row),
-                "Precision against volume",
-                "Removing more videos costs precision. The certified line has to stay above the target.",
-                "No threshold of this cell could be judged: there is no certified curve.",
-            ),
-            "scores": (
-                None if bins is None else _scores(bins, row),
-                "Scores",
-                "" if bins is None else f"The day's videos by score. {_without_score(bins)}",
-                "The day has no score histogram for this cell.",
-            ),
-            "trend": (
-                None if trend is None else figures.rate_trend(trend),
-                "Violating content",
-                "Its share of videos and of views by day, with 95% intervals.",
-                "Neither prevalence nor violative view rate could be stated in the window.",
-            ),
-        }.items():
-            name = f"{item.id}-{id_}"
-            described = f"{name_of(item.cell)}. {title}. {item.summary if id_ == 'precision' else remark}"
-            if figure is None:
-                item.charts.append(Chart(name, title, "", "", missing))
-            else:
-                charts[name] = figure
-                item.charts.append(Chart(name, title, remark, described))
-        views.append(item)
-    return views, charts
+def cells(
+    rows: Sequence[dict[str, Any]],
+    *,
+    curves: pd.DataFrame,
+    histogram: pd.DataFrame,
+    metrics: pd.DataFrame | None = None,
+    today: pd.DataFrame | None = None,
+) -> list[CellView]:
+    """Every cell in detail, the first MOST_DETAILED with charts and tables.
+
+    Args:
+        rows: of threshold_proposals, one a cell.
+        curves, histogram: CURVE_COLUMNS of include.report.data, and score_histogram of the day.
+        metrics, today: policy_metrics of the window and of the day; None: what was measured is not shown.
+    """
+    curve_of, bins_of = by_cell(curves), by_cell(histogram)
+    trend_of = {} if metrics is None else by_cell(metrics)
+    today_of = {} if today is None else by_cell(today)
+    views = []
+    for row in rows[:MOST_DETAILED]:
+        cell = cell_of(row)
+        measured = None if today is None else _measured(records(today_of[cell]) if cell in today_of else [])
+        view = replace(_in_words(row), measured=measured, forecast=_forecast(row), flips=_flips(row))
+        view.charts.append(_precision_chart(view, row, curve_of.get(cell)))
+        view.charts.append(_scores_chart(view, row, bins_of.get(cell)))
+        if metrics is not None:
+            view.charts.append(_trend_chart(view, trend_of.get(cell)))
+        views.append(view)
+    return [*views, *(_in_words(row) for row in rows[MOST_DETAILED:])]
 
 
-def _in_words(row: dict[str, Any], today: pd.DataFrame | None, position: int) -> CellView:
-    return CellView(
-        f"cell-{position}",
-        cell_of(row),
-        status_badge(row),
-        _summary(row),
-        _measured([] if today is None else records(today)),
-        _verdicts(row),
-        _forecast(row),
-        _flips(row),
-    )
+def _in_words(row: dict[str, Any]) -> CellView:
+    return CellView(cell_of(row), status_badge(row), _summary(row), _rests_on(row), _verdicts(row))
+
+
+def _precision_chart(view: CellView, row: dict[str, Any], curve: pd.DataFrame | None) -> Chart:
+    title = "Precision against volume"
+    remark = "Removing more videos costs precision. The certified line has to stay above the target."
+    if curve is None:
+        return Chart(title, "", "", missing="No threshold of this cell could be judged: there is no certified curve.")
+    return _chart(view, title, remark, view.summary, _precision(curve, row))
+
+
+def _scores_chart(view: CellView, row: dict[str, Any], bins: pd.DataFrame | None) -> Chart:
+    if bins is None:
+        return Chart("Scores", "", "", missing="The day has no score histogram for this cell.")
+    remark = f"The day's videos by score, on a scale of powers of ten. {_without_score(bins)}"
+    return _chart(view, "Scores", remark, remark, _scores(bins, row))
+
+
+def _trend_chart(view: CellView, trend: pd.DataFrame | None) -> Chart:
+    figure, title = None if trend is None else figures.rate_trend(trend), "Violating content"
+    if figure is None:
+        missing = "Neither prevalence nor violative view rate could be stated in the window."
+        return Chart(title, "", "", missing=missing)
+    remark = "Its share of videos and of views by day, with 95% intervals."
+    return _chart(view, title, remark, remark, figure)
+
+
+def _chart(view: CellView, title: str, remark: str, said: str, figure: Figure) -> Chart:
+    return Chart(title, remark, f"{name_of(view.cell)}. {title}. {said}", svg(figure), figure.key)
+
+
+def _rests_on(row: dict[str, Any]) -> str:
+    """What a certificate rests on; empty where there is none."""
+    if row["bound"] is None or row["refusal"] is not None:
+        return ""
+    whose = "this cell" if row["population"] == "cell" else row["population"]
+    method = "" if row["method"] is None else f", judged by the {row['method']}"
+    estimate = "" if row["estimate"] is None else f" The best single guess is {wording.percent(row['estimate'])}."
+    return f"It rests on {wording.plural(int(row['n']), 'label')} of {whose}{method}.{estimate}"
 
 
 def _measured(metrics: list[dict[str, Any]]) -> PageTable:
@@ -262,7 +291,7 @@ def _summary(row: dict[str, Any]) -> str:
     return f"Automatic removal {move} from {wording.score(now)} to {wording.score(new)}, {certificate}."
 
 
-def _precision(curve: pd.DataFrame, row: dict[str, Any]) -> dict[str, Any]:
+def _precision(curve: pd.DataFrame, row: dict[str, Any]) -> Figure:
     new = (row["proposed_remove_at"], row["removes_after"])
     return figures.precision_against_volume(
         curve,
@@ -274,7 +303,7 @@ def _precision(curve: pd.DataFrame, row: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _scores(bins: pd.DataFrame, row: dict[str, Any]) -> dict[str, Any]:
+def _scores(bins: pd.DataFrame, row: dict[str, Any]) -> Figure:
     return figures.score_histogram(
         bins,
         now=(row["current_review_at"], row["current_remove_at"]),

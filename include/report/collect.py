@@ -11,7 +11,7 @@ from pandas.util import hash_pandas_object
 
 from include.certificates.certify import Goal, curve
 from include.certificates.reviewer_error import settled_by_experts
-from include.contract.cell import by_cell
+from include.contract.cell import by_cell, records
 from include.contract.change import DAILY
 from include.contract.grid import first_bin
 from include.contract.tables import CELL, N_BINS
@@ -24,6 +24,7 @@ from include.ledger.chain import in_order
 from include.ledger.in_force import without_certificate
 from include.project import Project
 from include.proposals.populations import aim_of
+from include.report.answer import AnswerData
 from include.report.data import CURVE_COLUMNS, SAMPLE_COUNT_COLUMNS, ReportData
 
 OUTCOME_DAYS = 90
@@ -32,18 +33,16 @@ _FINE_FROM = 900
 """Bin from which a curve has a point every 0.004; below, every 0.02. Thresholds mostly lie above."""
 
 
-def report_data(project: Project, day: date, *, origin: str = DAILY, title: str = "") -> ReportData:
-    """Everything the report of `day` is built from; for another `origin`, of its cells alone."""
+def report_data(project: Project, day: date) -> ReportData:
+    """Everything the report of `day` is built from."""
     warehouse = project.warehouse
     proposals = warehouse.read("threshold_proposals", day, day)
     histogram = warehouse.read("score_histogram", day, day)
-    if origin != DAILY:
-        histogram = histogram.merge(proposals.loc[proposals["origin"] == origin, list(CELL)])
     start = window_start(project, day)
     metrics = warehouse.read("policy_metrics", start, day)
     appeals = warehouse.read("appeals", day, day)
     chain = in_order(warehouse.read("threshold_ledger", None, day - timedelta(days=1)))
-    levels = proposals[proposals["origin"] == origin].rename(columns={"current_remove_at": "remove_at"})
+    levels = proposals[proposals["origin"] == DAILY].rename(columns={"current_remove_at": "remove_at"})
     return ReportData(
         day=day,
         config=project.config,
@@ -66,9 +65,21 @@ def report_data(project: Project, day: date, *, origin: str = DAILY, title: str 
         enforcement=enforced(project, day),
         canaries=canaries(chain),
         uncertified=without_certificate(chain, levels[[*CELL, "remove_at"]]),
-        origin=origin,
-        title=title,
     )
+
+
+def answer_data(project: Project, day: date, origin: str, *, asked: str, reason: str) -> AnswerData:
+    """What the answer to a person's request is built from: its cells alone.
+
+    Args:
+        project: with the configuration that the request's goals are part of.
+        origin: of its proposals.
+        asked, reason: who asked for what, in a sentence, and why.
+    """
+    rows = project.warehouse.read("threshold_proposals", day, day, slice_value=origin)
+    histogram = project.warehouse.read("score_histogram", day, day).merge(rows[list(CELL)])
+    curves = certified_curves(project, certifying_sample(project, day), histogram)
+    return AnswerData(day, project.config, records(rows), curves, histogram, asked, reason)
 
 
 _REMEMBERED: dict[str, pd.DataFrame] = {}

@@ -10,7 +10,6 @@ import pandas as pd
 
 from include.config.model import Config
 from include.contract.cell import Cell
-from include.contract.change import DAILY
 from include.contract.tables import CELL, TABLES
 from include.ledger.canaries import Canary
 
@@ -24,11 +23,8 @@ class ReportData:
     """One day, as frames. Frames named after a table of the contract carry at least its columns.
 
     day: the day reported on.
-    origin: whose proposals the page is about: `daily`, or the id of a run somebody started.
-    title: of the page.
     config: the configuration the day ran under.
-    proposals: `threshold_proposals` of the day; origins other than `origin` are listed apart and not counted, and not
-        at all if the page is not the daily one.
+    proposals: `threshold_proposals` of the day; what people asked for is listed apart and not counted.
     metrics: `policy_metrics` of the window, with `ds`; the rows of `day` are today's, the rest is the trend.
     histogram, design, quality, failures, rejects, ledger: `score_histogram`, `sampling_design`, `quality_results`,
         `gate_failures`, `label_rejects` and `threshold_ledger` of the day.
@@ -70,8 +66,6 @@ class ReportData:
     enforcement: pd.DataFrame | None = None
     canaries: Mapping[Cell, Canary] = field(default_factory=dict)
     uncertified: frozenset[Cell] = frozenset()
-    origin: str = DAILY
-    title: str = ""
 
     def __post_init__(self) -> None:
         needs = {

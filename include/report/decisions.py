@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import pandas as pd
+
 from include import wording
+from include.config.model import Config
 from include.contract.cell import cell_of, records
 from include.contract.change import DAILY
 from include.contract.tables import CELL
-from include.contract.terms import PUBLISHED, ProposalStatus
+from include.contract.terms import OPEN, PUBLISHED, ProposalStatus, Ruling
 from include.report.data import ReportData
-from include.report.parts import Kind, PageTable, Section, Value, cell_value, labels_value
+from include.report.parts import Kind, PageTable, Section, Value, cell_value
 
 MOST_CELLS = 200
 """Cells shown one by one; a page with more is slow to open and nobody reads it."""
@@ -36,7 +40,7 @@ STATUS: dict[ProposalStatus, tuple[str, Kind]] = {
 def daily(data: ReportData) -> list[dict[str, Any]]:
     """The proposals the page is about, most urgent status first, then by cell."""
     urgency = {status: position for position, status in enumerate(STATUS)}
-    rows = records(data.proposals[data.proposals["origin"] == data.origin])
+    rows = records(data.proposals[data.proposals["origin"] == DAILY])
     return sorted(rows, key=lambda row: (urgency[row["status"]], *cell_of(row)))
 
 
@@ -73,74 +77,68 @@ def moves(row: dict[str, Any]) -> bool:
     return any(row[f"proposed_{which}"] not in (None, row[f"current_{which}"]) for which in ("remove_at", "review_at"))
 
 
-def thresholds(rows: list[dict[str, Any]], caption: str) -> PageTable:
-    """Old and new thresholds with their certificates."""
-    headings = (
-        *("Cell", "Status", "Remove at", "Review at"),
-        *("Certified precision", "Estimate", "Labels", "Removals a day", "Certified for"),
-    )
-    return PageTable(caption, headings, [_threshold_row(row) for row in rows], frozenset({2, 3, 4, 5, 6, 7}))
+def stays(row: dict[str, Any]) -> bool:
+    """Whether nothing was to be moved: what is in force is what is called for, or nothing can be certified."""
+    return row["status"] in (ProposalStatus.REFUSED, ProposalStatus.UNCHANGED)
 
 
-def by_hand(data: ReportData) -> list[PageTable]:
-    """The same for each ad-hoc run of the day; they are not part of the counts."""
-    if data.origin != DAILY:
-        return []
-    runs = data.proposals[data.proposals["origin"] != DAILY].sort_values(list(CELL)).groupby("origin")
-    return [thresholds(records(rows), f"Asked for by hand, run {run}; not counted above") for run, rows in runs]
+def thresholds(rows: list[dict[str, Any]], config: Config, caption: str) -> PageTable:
+    """Old and new thresholds, what is certified of them, and why each cell came to what it did."""
+    headings = ("Cell", "What became of it", "Removes at", "Reviews at", "Right at least", "Removed a day", "Why")
+    return PageTable(caption, headings, [_threshold_row(row, config) for row in rows], frozenset({2, 3, 4, 5}))
 
 
-def refusals(data: ReportData, rows: list[dict[str, Any]]) -> Section:
-    """The cells that cannot be certified, with the labels that would decide them."""
-    refused = [row for row in rows if row["refusal"] is not None]
+def requests(data: ReportData) -> Section:
+    """What people asked for on the day; each answer has a page of its own."""
+    rows = data.proposals[data.proposals["origin"] != DAILY].sort_values(list(CELL))
     lines = []
-    for row in refused:
-        policy = data.config.policies[row["policy"]]
-        needed = row["labels_needed"]
-        lines.append(
-            (
-                cell_value(cell_of(row)),
-                Value(row["refusal"] or "no reason given"),
-                Value("not stated" if needed is None else wording.count(needed)),
-                Value("" if needed is None else wording.duration(needed * policy.minutes_per_label * policy.overlap)),
-            )
-        )
+    for origin, of_run in rows.groupby("origin"):
+        became = [STATUS[status][0].lower() for status in of_run["status"]]
+        said = "; ".join(f"{text}: {wording.plural(became.count(text), 'cell')}" for text in dict.fromkeys(became))
+        lines.append((Value(str(origin).rpartition("/")[2]), Value(said)))
     remark = (
-        "No precision could be certified for these cells with the labels there are. None removes more than before."
-        if refused
-        else "Every cell could be certified."
+        f"{wording.plural(len(lines), 'request')} of people; none is counted above. Each answer has a page of its own."
+        if lines
+        else "Nobody asked for anything on this day."
     )
-    headings = ("Cell", "Why", "Labels missing", "Reviewer time")
-    table = PageTable("Cells that cannot be certified", headings, lines, frozenset({2, 3}))
-    return Section("refusals", "Not certifiable", remark, [table] if refused else [])
+    table = PageTable("Requests", ("Run", "What became of it"), lines)
+    return Section("requests", "Requests", remark, [table] if lines else [])
 
 
-def _threshold_row(row: dict[str, Any]) -> tuple[Value, ...]:
+def missing(row: dict[str, Any], config: Config) -> tuple[int, float] | None:
+    """Labels that would decide a cell, and the reviewers' minutes they take; None: not known, or none is missing."""
+    if row["labels_needed"] is None or pd.isna(row["labels_needed"]):
+        return None
+    policy, labels = config.policies[row["policy"]], int(row["labels_needed"])
+    return labels, labels * policy.minutes_per_label * policy.overlap
+
+
+def _threshold_row(row: dict[str, Any], config: Config) -> tuple[Value, ...]:
     removes = (row["current_remove_at"] if row["proposed_remove_at"] is None else row["proposed_remove_at"]) < 1
     certified = removes and row["refusal"] is None and row["bound"] is not None
+    lacks, lacking = missing(row, config), ""
+    if lacks is not None:
+        lacking = f"{wording.plural(lacks[0], 'label')} missing, {wording.duration(lacks[1])} of review"
     return (
         cell_value(cell_of(row)),
         status_badge(row),
         _old_new(row, "remove_at"),
         _old_new(row, "review_at"),
         Value(
-            f"at least {wording.percent(row['bound'], down=True)}" if certified else "none",
-            f"target {wording.percent(row['target'])}",
+            wording.percent(row["bound"], down=True) if certified else "not certified",
+            f"asked: {wording.percent(row['target'])}",
         ),
-        Value(wording.percent(row["estimate"]) if certified else ""),
-        labels_value(row["n"]),
         _moved(row),
-        Value(_population(row), _certainty(row)) if certified else Value(""),
+        Value(why(row), lacking),
     )
 
 
-def _population(row: dict[str, Any]) -> str:
-    return "this cell" if row["population"] == "cell" else f"pooled: {row['population']}"
-
-
-def _certainty(row: dict[str, Any]) -> str:
-    method = "" if row["method"] is None else f", {row['method']}"
-    return f"{wording.percent(row['confidence'])} confidence{method}"
+def why(row: dict[str, Any]) -> str:
+    """Why a cell was not moved, or why a person is asked; empty where nothing is to be explained."""
+    if row["refusal"] is not None:
+        return str(row["refusal"])
+    ruling = Ruling.ASK if row["status"] in OPEN else Ruling.HOLD
+    return "; ".join(v["reason"] for v in json.loads(row["verdicts"]) if v["outcome"] == ruling)
 
 
 def _old_new(row: dict[str, Any], which: str) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import pandas as pd
 
 from include import wording
 from include.contract.cell import Cell, by_cell, cell_of, records
-from include.contract.change import DAILY
 from include.contract.sample import sampling_minutes
 from include.contract.tables import DECISIVE, RANDOM, TABLES
 from include.forecasts.forecast import volumes
@@ -41,18 +40,13 @@ class Load:
     def used(self) -> float:
         return self.total / self.capacity
 
-    def width(self, minutes: float) -> str:
-        """A CSS length."""
-        return f"{100 * minutes / self.scale:.2f}%"
+    def share(self, minutes: float) -> str:
+        """Of the widest bar, in percent."""
+        return f"{100 * minutes / self.scale:.2f}"
 
 
-def loads(data: ReportData, rows: list[dict[str, Any]]) -> list[Load]:
-    """Expected reviewer minutes of each configured market once the day's decisions hold, fullest market first.
-
-    None on a page about some cells only: a market's queue is that of all its cells.
-    """
-    if data.origin != DAILY:
-        return []
+def loads(data: ReportData, rows: Sequence[dict[str, Any]]) -> list[Load]:
+    """Expected reviewer minutes of each configured market once the day's decisions hold, fullest market first."""
     audit = sampling_minutes(data.design).to_dict()
     queue: dict[str, float] = {}
     for row in rows:
@@ -305,12 +299,12 @@ def ledger(data: ReportData) -> Section:
     return Section("ledger", "Ledger", remark, [PageTable("Published versions", headings, rows)])
 
 
-def enforced_otherwise(data: ReportData, rows: list[dict[str, Any]]) -> int:
+def enforced_otherwise(data: ReportData, rows: Sequence[dict[str, Any]]) -> int:
     """Cells in which the platform acted otherwise than the thresholds in force say."""
     return sum(row[-1].kind == "warn" for row in _enforcement_rows(data, rows))
 
 
-def _enforcement_rows(data: ReportData, rows: list[dict[str, Any]]) -> list[tuple[Value, ...]]:
+def _enforcement_rows(data: ReportData, rows: Sequence[dict[str, Any]]) -> list[tuple[Value, ...]]:
     if data.enforcement is None:
         return []
     expected = {cell_of(row): row for row in rows}

@@ -1,50 +1,37 @@
-"""Puts the day's words and charts into one HTML file."""
+"""Puts words and charts into one HTML file, small enough for a mail."""
 
 from __future__ import annotations
 
-from base64 import b64encode
-from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from include import wording
-from include.report import autonomy, cells, decisions, figures, headline, operations, outlook, reviewers
+from include.report import autonomy, cells, decisions, headline, operations, outlook, reviewers
 from include.report.data import ReportData
 
 _HERE = Path(__file__).parent
 
 
 def build_report(data: ReportData) -> str:
-    """The daily report as one HTML document that needs no network; write it as UTF-8.
+    """The daily report as one HTML document that needs no network and runs no script; write it as UTF-8.
 
-    The same data gives the same bytes. Scripts run only if they are the ones built in (Content-Security-Policy by
-    hash), and nothing can be fetched.
+    The same data gives the same bytes.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
     rows = decisions.daily(data)
     listed = decisions.rows_shown(data, rows)
-    items, charts = cells.cells(data, listed)
+    moved = [row for row in listed if not decisions.stays(row)]
+    kept = [row for row in listed if decisions.stays(row)]
+    stay = wording.plural(len(kept), "cell stays as it is", "cells stay as they are")
     bars = operations.loads(data, rows)
-    scripts = [get_plotlyjs(), (_HERE / "page.js").read_text(encoding="utf-8")]
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("page.html.j2").render(
-        title=data.title or f"Thresholds on {wording.day_in_words(data.day)}",
-        headline=headline.headline(rows),
-        tiles=headline.tiles(rows),
-        notices=headline.notices(data, rows),
+    return rendered(
+        "day.html.j2",
+        title=wording.day_in_words(data.day),
+        first=headline.first_screen(data, rows),
         n_cells=len(rows),
         n_listed=len(listed),
-        thresholds=decisions.thresholds(listed, "Thresholds old and new"),
-        by_hand=decisions.by_hand(data),
-        refusals=decisions.refusals(data, listed),
-        policies=[
-            (policy, data.config.policies[policy].description, [item for item in items if item.cell[0] == policy])
-            for policy in sorted({item.cell[0] for item in items})
-        ],
+        moved=decisions.thresholds(moved, data.config, "Changed, waiting or stopped"),
+        kept=decisions.thresholds(kept, data.config, stay),
+        cells=cells.cells(listed, curves=data.curves, histogram=data.histogram, metrics=data.metrics, today=data.today),
         loads=bars,
         load_table=operations.load_table(bars),
         sections=[
@@ -57,10 +44,23 @@ def build_report(data: ReportData) -> str:
             operations.gates(data),
             operations.enforcement(data, rows),
             operations.appeals(data),
+            decisions.requests(data),
             operations.ledger(data),
         ],
-        charts={"template": figures.template(), "figures": charts},
-        css=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
-        scripts=[Markup(script) for script in scripts],  # noqa: S704  (plotly's and our own)
-        script_hashes=" ".join(f"'sha256-{b64encode(sha256(s.encode()).digest()).decode()}'" for s in scripts),
     )
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A template filled in; what comes from outside is escaped. Nothing in the page may be fetched or run."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    css = Markup((_HERE / "templates" / "page.css").read_text(encoding="utf-8"))  # noqa: S704  (our own file)
+    return environment.get_template(template).render(css=css, **values)

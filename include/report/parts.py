@@ -38,7 +38,7 @@ class PageTable:
 
 @dataclass(frozen=True)
 class Section:
-    """A section that is a remark and tables."""
+    """A section that is a remark and tables; folded tables stand closed in it."""
 
     id: str
     title: str

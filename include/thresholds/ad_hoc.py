@@ -36,7 +36,7 @@ from include.proposals.propose import propose
 from include.quality import suites
 from include.quality.gate import GateFailed, run_gate
 from include.report.places import address_of
-from include.thresholds.request import FormRun, Request, RequestError
+from include.thresholds.request import Answered, FormRun, Request, RequestError
 from include.thresholds.run import Approval, Run
 from include.wording import as_text, percent, score
 
@@ -62,16 +62,26 @@ def read_request(project: Project, form: FormRun) -> str:
     return day.isoformat()
 
 
-def propose_changes(project: Project, form: FormRun, day: str) -> None:
-    """threshold_proposals of the day under this run's origin.
+def work_out(project: Project, form: FormRun) -> str | Answered:
+    """The day on which the request is worked out and its page written; of a what-if, the answer, which ends the run.
+
+    One task, as each that Airflow starts takes seconds which somebody waits for.
 
     Raises:
-        RequestError: a newer day has data by now, which the form was not checked against.
+        RequestError: naming the field that cannot be carried out.
+        GateFailed: a proposal breaks its own rules.
     """
-    newest = _newest_day(project)
-    if newest.isoformat() != day:
-        raise RequestError(f"{newest} has data by now, which is newer than {day}; start the request again")
-    run, request = _requested(project, form, newest)
+    day = read_request(project, form)
+    propose_changes(project, form, day)
+    gate_request(project, form, day)
+    write_report(project, form, day)
+    _, request = proposed_by(project, form, day)
+    return day if request.propose else Answered(short_answer(project, form, day))
+
+
+def propose_changes(project: Project, form: FormRun, day: str) -> None:
+    """threshold_proposals of the day under this run's origin."""
+    run, request = _requested(project, form, date.fromisoformat(day))
     run.propose(what_if=not request.propose)
 
 
@@ -84,10 +94,8 @@ def gate_request(project: Project, form: FormRun, day: str) -> None:
 
 
 def publish_within_limits(project: Project, form: FormRun, day: str) -> str:
-    """Publishes what no guardrail asks a person about; nothing of a what-if."""
+    """Publishes what no guardrail asks a person about."""
     run, request = proposed_by(project, form, day)
-    if not request.propose:
-        return "a what-if publishes nothing"
     proposals = run.proposals()
     return run.publish(proposals[proposals["status"] == ProposalStatus.WITHIN_LIMITS], request.reason)
 
@@ -98,18 +106,34 @@ def approval(project: Project, form: FormRun, day: str) -> Approval:
 
 
 def write_report(project: Project, form: FormRun, day: str) -> str:
-    """The page about the request, with its forecast; returns its path."""
+    """The page that answers the request; returns its path."""
+    from include.report.answer import build_answer
+    from include.report.collect import answer_data
+
     run, request = proposed_by(project, form, day)
-    return run.report(title=f"{'Request' if request.propose else 'What if'}: {_goals(request)}, {_named(request)}")
+    asked = _asked(form.user, request)
+    return run.write(build_answer(answer_data(run.project, run.day, run.origin, asked=asked, reason=request.reason)))
 
 
 def answer(project: Project, form: FormRun, day: str) -> str:
-    """The short answer, in Markdown: a link to the evidence, and what each cell came to, those that change first."""
+    """Writes the page again, with what was answered and published; the short answer."""
+    write_report(project, form, day)
+    return short_answer(project, form, day)
+
+
+def short_answer(project: Project, form: FormRun, day: str) -> str:
+    """The short answer, in Markdown: the verdict, a link to the evidence, who asked what, and what became of each cell.
+
+    Cells that change come first.
+    """
+    from include.report.answer import verdict
+
     run, request = proposed_by(project, form, day)
     quiet = (ProposalStatus.UNCHANGED, ProposalStatus.REFUSED)
     rows = sorted(records(run.proposals()), key=lambda row: row["status"] in quiet)
+    said = as_text(verdict(rows, run.project.config))
     page = f"[Forecast and evidence, as of {day}]({form.link(address_of(run.origin, run.day))})"
-    return "\n".join([_sentence(form, request), "", page, "", *(f"- {_outcome(row)}" for row in rows)])
+    return "\n".join([said, "", page, "", _sentence(form, request), "", *(f"- {_outcome(row)}" for row in rows)])
 
 
 def proposed_by(project: Project, form: FormRun, day: str) -> tuple[Run, Request]:
@@ -137,7 +161,7 @@ def _requested(project: Project, form: FormRun, day: date) -> tuple[Run, Request
         compute=lambda: request_proposals(project, stored, project.warehouse.read(TABLE)),
         config_sha=config_digest(project),
         subject=f"{form.user} requests a change of thresholds",
-        preface=f"{_sentence(form, request)} Somebody else than {as_text(form.user)} must answer.",
+        preface=f"{_sentence(form, request)}\n\nSomebody else than {as_text(form.user)} must answer.",
         reason=request.reason,
         expires_on=request.expires_on,
     )
@@ -211,11 +235,15 @@ def _other_minutes(
 
 
 def _sentence(form: FormRun, request: Request) -> str:
-    """Who asks for what, why and until when, as Markdown."""
+    """Who asks for what, until when and why, as Markdown."""
+    return f"{as_text(_asked(form.user, request))} {as_text(request.reason)}"
+
+
+def _asked(user: str, request: Request) -> str:
+    """Who asks for what, and until when, as text."""
     verb = "asks for" if request.propose else "asks what follows from"
-    until = "" if request.expires_on is None else f" It holds until {request.expires_on}."
-    asks = f"{as_text(form.user)} {verb} {_goals(request)} for {_named(request)}"
-    return f"{asks}: {as_text(request.reason)}.{until}"
+    until = "" if request.expires_on is None else f", until {request.expires_on}"
+    return f"{user} {verb} {_goals(request)} for {_named(request)}{until}."
 
 
 def _named(request: Request) -> str:

@@ -1,14 +1,23 @@
-"""The fields of the forms, as keyword arguments of Airflow's Param; what they hold is checked again in `request`."""
+"""The fields of the forms, as keyword arguments of Airflow's Param.
+
+They say what may be chosen and how it is shown. What is filled in is checked by `request` alone, whose errors are
+sentences: of a rule that stands here, Airflow would answer with a dump of this schema. What most requests need comes
+first; the rest has a section of its own.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from include.config.model import Config
-from include.thresholds.request import GOALS, LONGEST_REASON, MODES, MOST_DAYS, OWN
+from include.thresholds.request import GOALS, MODES, MOST_DAYS, OWN
 
 Fields = dict[str, dict[str, Any]]
 """By name: default, JSON schema, and how the form shows it."""
+
+
+MORE = "Seldom needed"
+"""The section of the fields that most requests leave as they are."""
 
 
 def request_fields(config: Config) -> Fields:
@@ -18,24 +27,16 @@ def request_fields(config: Config) -> Fields:
         "policies": {
             "default": policies[:1],
             "type": "array",
-            "items": {"type": "string", "enum": policies},
-            "minItems": 1,
-            "uniqueItems": True,
             "examples": policies,
             "title": "Policies",
             "description_md": f"One or more, e.g. `{policies[0]}`.",
-            "section": "Which cells",
         },
         "markets": {
             "default": markets[:1],
             "type": "array",
-            "items": {"type": "string", "enum": markets},
-            "minItems": 1,
-            "uniqueItems": True,
             "examples": markets,
             "title": "Markets",
             "description_md": f"One or more, e.g. `{markets[0]}`. All model versions of the policies there are included.",
-            "section": "Which cells",
         },
         "goal": {
             "default": "as_configured",
@@ -49,25 +50,12 @@ def request_fields(config: Config) -> Fields:
             },
             "title": "Goal",
             "description_md": "How often automatic removals must be right. A looser goal removes more videos.",
-            "section": "What is asked",
         },
         "precision_percent": {
             "default": None,
             "type": ["null", "number"],
-            "exclusiveMinimum": 0,
-            "exclusiveMaximum": 100,
             "title": "Precision of my own, in percent",
             "description_md": "Only with the goal *A precision of my own*. `97`: of 100 automatic removals, at most 3 may be wrong.",
-            "section": "What is asked",
-        },
-        "window_days": {
-            "default": None,
-            "type": ["null", "integer"],
-            "minimum": 1,
-            "maximum": MOST_DAYS,
-            "title": "Days of labels to rest on",
-            "description_md": "Counted back from the newest day, e.g. `28`. Leave empty for each policy's own.",
-            "section": "What is asked",
         },
         "mode": {
             "default": "what_if",
@@ -79,23 +67,11 @@ def request_fields(config: Config) -> Fields:
             },
             "title": "What if, or propose",
             "description_md": "*What if* changes nothing. *Propose* publishes what is within limits, and asks somebody else about the rest.",
-            "section": "What is asked",
-        },
-        "emergency": {
-            "default": False,
-            "type": "boolean",
-            "title": "Emergency",
-            "description_md": "A person then decides even what a freeze, a flood or missing labels would hold. Needs a last day, e.g. `2026-12-06`.",
-            "section": "Why and until when",
         },
         "reason": {
             "type": "string",
-            "minLength": 3,
-            "maxLength": LONGEST_REASON,
-            "pattern": r"\S",
             "title": "Reason",
             "description_md": "For who approves it and who reads the ledger later, e.g. `Election week: fewer wrongful removals`.",
-            "section": "Why and until when",
         },
         "expires_on": {
             "default": None,
@@ -103,7 +79,21 @@ def request_fields(config: Config) -> Fields:
             "format": "date",
             "title": "Last day",
             "description_md": f"The change holds through this day, e.g. `2026-12-06`, at most {MOST_DAYS} days on, and is then taken back. Leave empty to let the daily run go on from it.",
-            "section": "Why and until when",
+            "section": MORE,
+        },
+        "window_days": {
+            "default": None,
+            "type": ["null", "integer"],
+            "title": "Days of labels to rest on",
+            "description_md": f"Counted back from the newest day, e.g. `28`, at most {MOST_DAYS}. Leave empty for each policy's own.",
+            "section": MORE,
+        },
+        "emergency": {
+            "default": False,
+            "type": "boolean",
+            "title": "Emergency",
+            "description_md": "A person then decides even what a freeze, a flood or missing labels would hold. Needs a last day, e.g. `2026-12-06`.",
+            "section": MORE,
         },
     }
 
@@ -111,15 +101,11 @@ def request_fields(config: Config) -> Fields:
 ROLL_BACK_FIELDS: Fields = {
     "version": {
         "type": "integer",
-        "minimum": 1,
         "title": "Version",
-        "description_md": "The version of the ledger to bring back, e.g. `12`.",
+        "description_md": "The version of the ledger to bring back, e.g. `12`. The page *Plumbline* lists them under *History*, and can ask for it there.",
     },
     "reason": {
         "type": "string",
-        "minLength": 3,
-        "maxLength": LONGEST_REASON,
-        "pattern": r"\S",
         "title": "Reason",
         "description_md": "For who reads the ledger later, e.g. `Creators report wrongful removals since this morning`.",
     },

@@ -44,6 +44,17 @@ class RequestError(ValueError):
     """A form that cannot be carried out. The message names the field and what is allowed there."""
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What a step of a form returns whose answer ends the run: what comes after it has nothing to do.
+
+    Attributes:
+        text: the run's short answer, in Markdown.
+    """
+
+    text: str
+
+
 MOST_ORIGIN_BYTES = 200
 """Bytes of an origin, percent-encoded: a file bears its name."""
 

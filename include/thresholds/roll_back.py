@@ -1,28 +1,40 @@
-"""The steps of `roll_back_thresholds`: show what an earlier version would change, and publish it as a new one."""
+"""The steps of `roll_back_thresholds`: show what an earlier version would change, and publish it as a new one.
+
+Undoing must not wait for a second person, and removing more must not happen without one. So the cells that would remove
+no more than now are one question, which who asked may answer, and those that would remove more are another.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 from include.config.model import Config
-from include.contract.cell import Cell, Row
+from include.contract.cell import NO_DRAWS, Cell, Row, by_cell
 from include.contract.change import Change
 from include.contract.terms import CONFIRM, VersionKind
+from include.evidence.accepted import accepted
+from include.evidence.sample import certifying_sample
 from include.files import digest_of
+from include.forecasts.forecast import forecast, volumes
 from include.ledger.canaries import canaries
 from include.ledger.chain import thresholds_of
 from include.ledger.overrides import overrides
 from include.ledger.publication import Act, publish_changes, read_chain, serve_newest
 from include.project import Project
-from include.proposals.approval import Answer, Question, may_answer
+from include.proposals.approval import Answer, Question, forecast_in_words, may_answer
 from include.thresholds.request import FormRun, RequestError, check_fields, reason_of, whole_number
-from include.wording import as_text, score
+from include.wording import as_text, plural, score
 
 log = logging.getLogger(__name__)
+
+NO_MORE, RISKIER = "no more", "riskier"
+PARTS = (NO_MORE, RISKIER)
+"""Which cells a question is about: those that would remove no more than now, or those that would."""
 
 FIELDS = ("version", "reason")
 """Of the form `roll_back_thresholds`."""
@@ -53,10 +65,15 @@ def read_request(project: Project, form: FormRun) -> None:
 
 @dataclass(frozen=True)
 class RollBack:
-    """The question whether an earlier version is to be brought back, and the answer's consequences."""
+    """The question whether an earlier version is to be brought back in some cells, and the answer's consequences.
+
+    Attributes:
+        riskier: whether it is about the cells that would remove more than now, or about all others.
+    """
 
     project: Project
     form: FormRun
+    riskier: bool
 
     @property
     def version(self) -> int:
@@ -81,52 +98,75 @@ class RollBack:
         return f"Rolled back to version {self.version}, as version {published}. {serve_newest(self.project)}."
 
     def question(self) -> Question | None:
-        """What bringing the version back changes; None: this run did it already, or nothing differs any more."""
+        """What bringing the version back changes; None: this run did it already, or nothing differs any more.
+
+        Its digest covers the changes; what they would do is told by the newest day's data, which may be another by the
+        time of the answer.
+        """
         chain = self._chain()
-        changes, gone = rolled_back(chain, self.version, self.project.config)
+        changes, gone = self._changes(chain)
         if not changes or self._published() is not None:
             return None
         subject = f"Roll the thresholds back to version {self.version}"
-        text = _text(self.form, chain, self.version, changes, gone)
-        shown = {"subject": subject, "text": text, "changes": [change.to_json() for change in changes]}
-        return Question(subject, text, digest_of(shown))
+        if self.riskier:
+            subject += f", where that removes more: {plural(len(changes), 'cell')}"
+        bound: dict[str, Any] = {
+            "subject": subject,
+            "text": _text(self.form, chain, self.version, changes, gone, does={}),
+        }
+        bound |= {"changes": [change.to_json() for change in changes]}
+        text = _text(self.form, chain, self.version, changes, gone, does=effects(self.project, changes))
+        return Question(subject, text, digest_of(bound))
 
     def objection(self, answer: Answer) -> str | None:
         """Why the answer of this person does not count; None: it does."""
-        if may_answer(answer, self.project.config):
-            return None
-        return f"{answer.name} is not among those who may answer, see approval.assigned_users"
+        if not may_answer(answer, self.project.config):
+            return f"{answer.name} is not among those who may answer, see approval.assigned_users"
+        if self.riskier and answer.option == CONFIRM and answer.name == self.form.user:
+            return f"{answer.name} asked for it, and it would remove more than now; somebody else has to confirm that"
+        return None
 
     def settle(self, answer: Answer) -> str:
         """Publishes the version that was confirmed; what it came to, in words."""
+        where = " where that removes more" if self.riskier else ""
         if answer.name is None:
-            return "Nobody answered in time: the thresholds in force stay."
+            return f"Nobody answered in time: the thresholds in force stay{where}."
         if answer.option != CONFIRM:
-            return f"Cancelled by {as_text(answer.name)}: the thresholds in force stay."
+            return f"Cancelled by {as_text(answer.name)}: the thresholds in force stay{where}."
         act = Act(
             day=self._chain()[-1]["ds"],
             requester=self.form.user,
             approver=None if answer.name == self.form.user else answer.name,
             reason=reason_of(self.form.form),
-            request={"kind": VersionKind.ROLL_BACK, "origin": self.form.origin, "version": self.version},
+            request={
+                "kind": VersionKind.ROLL_BACK,
+                "origin": self.form.origin,
+                "version": self.version,
+                "riskier": self.riskier,
+            },
         )
-        confirmed = rolled_back(self._chain(), self.version, self.project.config)[0]
+        confirmed = self._changes(self._chain())[0]
 
         def find(chain: Sequence[Row]) -> Sequence[Change] | str:
-            if rolled_back(chain, self.version, self.project.config)[0] != confirmed:
+            if self._changes(chain)[0] != confirmed:
                 return f"stale: version {chain[-1]['version']} changed these cells after the question was asked"
             return confirmed
 
         result = publish_changes(self.project, find, act, datetime.now(UTC))
         log.info("%s", result)
         if result.outcome == "refused":
-            return f"Not rolled back. {result.refused['']}. The thresholds in force stay."
-        return f"Rolled back to version {self.version}, as version {result.version}. {result.serving}."
+            return f"Not rolled back{where}. {result.refused['']}. The thresholds in force stay."
+        return f"Rolled back to version {self.version}{where}, as version {result.version}. {result.serving}."
+
+    def _changes(self, chain: Sequence[Row]) -> tuple[list[Change], list[Cell]]:
+        changes, gone = rolled_back(chain, self.version, self.project.config)
+        return [change for change in changes if removes_more(change) == self.riskier], gone
 
     def _published(self) -> int | None:
         """The version that this run made; None: none yet."""
         for row in self._chain():
-            if json.loads(row["request"]).get("origin") == self.form.origin:
+            request = json.loads(row["request"])
+            if (request.get("origin"), request.get("riskier", False)) == (self.form.origin, self.riskier):
                 return int(row["version"])
         return None
 
@@ -134,9 +174,42 @@ class RollBack:
         return read_chain(self.project)
 
 
-def approval(project: Project, form: FormRun) -> RollBack:
-    """The question whether the form's version is to be brought back."""
-    return RollBack(project, form)
+def approval(project: Project, form: FormRun, part: str) -> RollBack:
+    """The question whether the form's version is to be brought back, in the cells of one of PARTS."""
+    return RollBack(project, form, part == RISKIER)
+
+
+def removes_more(change: Change) -> bool:
+    """Whether a change removes more than before it."""
+    return change.new.remove_at < change.old.remove_at
+
+
+def effects(project: Project, changes: Sequence[Change]) -> dict[Cell, str]:
+    """What changes would do in a day like the newest that has scores, in words; without such a day, nothing."""
+    days = project.warehouse.days("score_histogram")
+    if not days or not changes:
+        return {}
+    bins, sample = by_cell(accepted(project, "score_histogram", "scores", days[-1], days[-1])), None
+    found = {}
+    for change in changes:
+        if change.cell not in bins:
+            continue
+        if sample is None:
+            sample = by_cell(certifying_sample(project, days[-1]))
+        policy = project.config.policies[change.cell[0]]
+        before, after = (volumes(bins[change.cell], pair, policy.no_score).removes for pair in (change.old, change.new))
+        effect = forecast(
+            bins[change.cell],
+            sample.get(change.cell, NO_DRAWS),
+            change.old,
+            change.new,
+            no_score=policy.no_score,
+            minutes_per_label=policy.minutes_per_label,
+            contested="not asked",
+        )
+        row = {"removes_before": before, "removes_after": after, "forecast": json.dumps(effect), "canary_share": None}
+        found[change.cell] = forecast_in_words(row)
+    return found
 
 
 def rolled_back(chain: Sequence[Row], version: int, config: Config) -> tuple[list[Change], list[Cell]]:
@@ -158,29 +231,46 @@ def _configured(cell: Cell, config: Config) -> bool:
     return known is not None and market in config.markets and model_version in known.model_versions
 
 
-def _text(form: FormRun, chain: Sequence[Row], version: int, changes: Sequence[Change], gone: Sequence[Cell]) -> str:
+def _text(
+    form: FormRun,
+    chain: Sequence[Row],
+    version: int,
+    changes: Sequence[Change],
+    gone: Sequence[Cell],
+    *,
+    does: Mapping[Cell, str],
+) -> str:
     """What a person is shown before `version` is brought back."""
     row, acting, temporary = chain[version - 1], canaries(chain), overrides(chain[:version])
-    changed = [change.cell for change in changes]
+    changed, more = [change.cell for change in changes], sum(map(removes_more, changes))
     lines = [
         f"{as_text(form.user)} wants version {row['version']} of {row['ds']} ({as_text(row['reason'])}) back: "
         f"{as_text(reason_of(form.form))}",
         "",
-        "| cell | remove_at | review_at |",
-        "|---|---|---|",
+        f"**{plural(more, 'cell')} would remove more than now.** Somebody else than {as_text(form.user)} must confirm."
+        if more
+        else "No cell would remove more than now.",
+        "",
+        "| cell | remove_at | review_at | each day |",
+        "|---|---|---|---|",
         *(
-            f"| {' '.join(change.cell)} | {_moved(change.old.remove_at, change.new.remove_at)} | "
-            f"{_moved(change.old.review_at, change.new.review_at)} |"
+            f"| {_name(change.cell)} | {_moved(change.old.remove_at, change.new.remove_at)}"
+            f"{' (removes more)' if removes_more(change) else ''} | "
+            f"{_moved(change.old.review_at, change.new.review_at)} | {does.get(change.cell, 'not known')} |"
             for change in changes
         ),
     ]
-    lines += [f"\nIn {' '.join(cell)}, {as_text(str(acting[cell]))}: that ends." for cell in changed if cell in acting]
+    lines += [f"\nIn {_name(cell)}, {as_text(str(acting[cell]))}: that ends." for cell in changed if cell in acting]
     for held in (temporary[cell] for cell in changed if cell in temporary):
         until = f"version {held.version} set these thresholds until {held.expires_on} only"
-        lines += ["", f"**{' '.join(held.cell)}**: {until}. Rolled back, they do not expire."]
+        lines += ["", f"**{_name(held.cell)}**: {until}. Rolled back, they do not expire."]
     if gone:
-        lines += ["", f"No longer configured, and left as they are: {_listed(gone)}"]
+        lines += ["", f"No longer configured, and left as they are: {as_text(_listed(gone))}"]
     return "\n".join(lines)
+
+
+def _name(cell: Cell) -> str:
+    return as_text(" ".join(cell))
 
 
 def _moved(old: float, new: float) -> str:

@@ -108,15 +108,11 @@ class Run:
         log.info("%s", result)
         return str(result)
 
-    def report(self, *, title: str = "") -> str:
+    def write(self, page: str) -> str:
         """Writes its page; the path."""
-        from include.report.collect import report_data
-        from include.report.page import build_report
-
         target = page_of(self.project.settings, self.origin, self.day)
-        page = build_report(report_data(self.project, self.day, origin=self.origin, title=title))
         write_whole(target, page.encode())
-        log.info("Report: %s", target)
+        log.info("Page: %s", target)
         return str(target)
 
 

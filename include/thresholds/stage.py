@@ -204,7 +204,10 @@ def approval(project: Project, day: date) -> Approval:
 
 def write_report(project: Project, day: date) -> str:
     """The day's report; returns its path."""
-    return daily_run(project, day).report()
+    from include.report.collect import report_data
+    from include.report.page import build_report
+
+    return daily_run(project, day).write(build_report(report_data(project, day)))
 
 
 def _in_force(project: Project, day: date) -> pd.DataFrame:

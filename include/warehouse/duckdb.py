@@ -31,6 +31,8 @@ from include.warehouse.base import MissingPartition, Parameter, UnreadablePartit
 from include.warehouse.footers import Footer, inspect_parquet, read_footers
 from include.warehouse.frames import as_contract, checked_rows, content_hash, to_pandas
 from include.warehouse.inputs import Counted, arrives_in_rows, counted
+from include.warehouse.recent import Recent
+from include.warehouse.remembered import ALWAYS_READ
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -291,12 +293,20 @@ def _damage_named(table: Table, day: date, path: Path) -> Iterator[None]:
         raise UnreadablePartition(table.name, day, printable(path.name), str(error).splitlines()[0]) from error
 
 
+_RECENT = Recent(64 * 2**20)
+
+
 def _read_file(path: Path, table: Table, schema: pa.Schema) -> pa.Table:
     import pyarrow.parquet as pq
 
     # Opened once: the path may lead to another file a moment later, and pq.read_table opens it twice.
     with path.open("rb") as file:
-        return as_contract(table, pq.ParquetFile(file).read(columns=schema.names, use_threads=False))
+
+        def read() -> pa.Table:
+            return as_contract(table, pq.ParquetFile(file).read(columns=schema.names, use_threads=False))
+
+        # Of the ledger, whoever could set back a file's time must not be believed.
+        return read() if table.name in ALWAYS_READ else _RECENT.get(file, table.name, read)
 
 
 _DUCKDB_TYPES = {

@@ -186,7 +186,7 @@ def _fill(loop: Loop, metadata: Path) -> None:
         _asked(session, loop, stored(request.dag_id), request, ad_hoc.approval(project, request, newest))
         for run_id, user in ((ROLL_BACK, "approver"), (STRANGE, STRANGER)):
             back = FormRun("roll_back_thresholds", run_id, user, {"version": 1, "reason": MARKUP})
-            _asked(session, loop, stored(back.dag_id), back, roll_back.approval(project, back))
+            _asked(session, loop, stored(back.dag_id), back, roll_back.approval(project, back, roll_back.NO_MORE))
         session.commit()
     engine.dispose()
 

@@ -85,7 +85,7 @@ def test_every_answer_keeps_scripts_of_others_out(mounted: Any, ended: Loop, mon
         assert " style=" not in answer.text
         assert " onclick=" not in answer.text
     written = mounted.get(f"/plumbline/days/{day}/report/page", headers=viewer)
-    assert written.headers["Content-Security-Policy"].startswith("sandbox allow-scripts; ")
+    assert written.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'; ")
     gate = mounted.get(f"/plumbline/days/{day}/gates/scores/page", headers=viewer)
     assert gate.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'; ")
     assert mounted.post("/plumbline/", headers=viewer).status_code == 405

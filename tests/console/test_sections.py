@@ -17,12 +17,12 @@ from include.config.settings import PROJECT_ROOT
 from include.console import cells, days, findings, history, questions, state
 from include.console.past import past
 from include.console.people import DAILY_DAGS, Person
-from include.console.runbook import TASK_OF_GATE, Advice, advice
 from include.console.runs import DagRun, Question
 from include.console.standing import standing
 from include.contract.grid import ThresholdPair
 from include.contract.terms import APPROVE, CONFIRM, REJECT
 from include.files import write_whole
+from include.orchestration.runbook import TASK_OF_GATE, Advice, advice
 from include.report import written
 from tests.loop import LAST, Loop
 

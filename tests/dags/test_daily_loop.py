@@ -14,6 +14,7 @@ from include.contract.tables import CELL
 from include.ledger.chain import LedgerError, in_order, verify
 from include.ledger.serving import read_serving
 from include.local.runs import DAILY_DAGS, RunFailed
+from include.orchestration.links import page_link
 from include.thresholds import ad_hoc, roll_back, stage
 from include.thresholds.request import FormRun
 from tests.loop import DAYS, FORM, LAST, Loop, levels, nobody
@@ -140,6 +141,19 @@ def test_what_was_edited_by_hand_stops_every_publication_until_it_is_put_back(
     assert stage.lift_expired(loop.project, loop.day(LAST)).startswith(said)
 
 
+def notes_of(dag_id: str, task_id: str) -> tuple[str | None, str | None]:
+    """Of a task in the newest run of a Dag, and of that run, as Airflow shows them."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        query = select(DagRun).where(DagRun.dag_id == dag_id).order_by(DagRun.id.desc())
+        run = session.scalars(query.limit(1)).one()
+        (task,) = [task for task in run.task_instances if task.task_id == task_id]
+        return task.note, run.note
+
+
 def test_a_broken_feed_stops_at_its_gate_and_the_good_rerun_heals(loop: Loop) -> None:
     index, day = DAYS, loop.day(DAYS)
     platform = loop.platform
@@ -153,6 +167,11 @@ def test_a_broken_feed_stops_at_its_gate_and_the_good_rerun_heals(loop: Loop) ->
 
     with pytest.raises(RunFailed, match="gate_scores"):
         loop.run("sample_for_review", index)
+    task, run = notes_of("sample_for_review", "gate_scores")
+    assert task == run
+    assert str(task).startswith(f"gate scores of {day} failed 1 critical check:\n- video_scores, {day}, column score: ")
+    assert "\nWhat to do: The message names cell, count and an example; have the feed repaired" in str(task)
+    assert str(task).endswith(f"\nMore: {page_link(f'days/{day}')}")
     assert not (loop.settings.queue / f"ds={day}").exists()
     assert loop.read("review_sample", index).empty
     found = loop.read("quality_results", index)
@@ -164,6 +183,7 @@ def test_a_broken_feed_stops_at_its_gate_and_the_good_rerun_heals(loop: Loop) ->
 
     file.write_bytes(good)
     loop.run("sample_for_review", index)
+    assert notes_of("sample_for_review", "gate_scores") == (None, None)
     assert (loop.settings.queue / f"ds={day}" / "queue.csv").exists()
     results, kept = loop.read("quality_results", index), loop.read("gate_failures", index)
     assert results[results["severity"] == "critical"]["success"].all()

@@ -12,7 +12,6 @@ import pytest
 from include.contract.tables import CELL
 from include.ledger.chain import in_order, verify
 from include.ledger.serving import read_serving
-from include.local.runs import RunFailed
 from include.orchestration.forms import as_note
 from include.orchestration.links import page_link
 from include.proposals.approval import Answer
@@ -72,15 +71,21 @@ def test_a_what_if_answers_and_changes_nothing(loop: Loop) -> None:
     changing = found[found["status"] == "what_if"]
     assert len(changing) > 0
     assert not {"within_limits", "awaiting_approval", "approved"} & set(found["status"])
-    answer = answer_of(run)
-    assert answer.startswith(
-        "ana asks what follows from a precision of at least 90% for pornography, violence in IN: election week."
-    )
+    answer = answer_of(run, "work_out")
+    assert answer.startswith("Yes")
+    assert "Nothing changed." in answer.splitlines()[0]
+    asked = "ana asks what follows from a precision of at least 90% for pornography, violence in IN. election week"
+    assert asked in answer.splitlines()
+    states = {task.task_id: task.state for task in run.get_task_instances()}
+    assert states.pop("work_out") == "success"
+    assert set(states.values()) == {"skipped"}
     assert f"]({page_link(address_of(f'recalibrate_ad_hoc/{run.run_id}', loop.day(LAST)))})" in answer
     assert answer.count("wrongful removals") >= len(changing)
     (page,) = (loop.settings.reports / "ad_hoc").iterdir()
     assert page == page_of(loop.settings, f"recalibrate_ad_hoc/{run.run_id}", loop.day(LAST))
-    assert "What if: a precision of at least 90%" in page.read_text(encoding="utf-8")
+    shown = page.read_text(encoding="utf-8")
+    assert f"<h1>{answer.splitlines()[0]}</h1>" in shown
+    assert "ana asks what follows from a precision of at least 90%" in shown
     assert note_of(run) == as_note(answer)
 
 
@@ -212,9 +217,14 @@ def test_an_approval_after_the_thresholds_moved_is_refused_and_a_rollback_brings
     assert said.startswith(f"Rolled back to version 1, as version {served['version']}.")
 
 
-def test_a_form_that_cannot_be_carried_out_fails_and_says_why(loop: Loop) -> None:
-    with pytest.raises(RunFailed, match="roll_back_thresholds of ana failed in read_request"):
-        loop.fill_in("roll_back_thresholds", nobody, version=99, reason="complaints")
+def test_a_form_that_cannot_be_carried_out_is_answered_and_says_why(loop: Loop) -> None:
+    back = loop.fill_in("roll_back_thresholds", nobody, version=99, reason="complaints")
+    wanted = loop.fill_in("recalibrate_ad_hoc", nobody, **WANTED | {"window_days": 1})
+    for run, first, said in ((back, "read_request", "version: 99 does"), (wanted, "work_out", "window_days: no final")):
+        assert run.state == "success"
+        assert str(note_of(run)).startswith(f"Not done. {said}")
+        states = {task.task_id: task.state for task in run.get_task_instances()}
+        assert {task_id for task_id, state in states.items() if state != "skipped"} == {first}
     for wrong, said in (
         ({"window_days": 1}, f"window_days: no final labels of .* in the window, {loop.day(LAST)} to {loop.day(LAST)}"),
         ({"markets": ["FR"]}, "markets: 'FR' is unknown"),

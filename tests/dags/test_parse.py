@@ -33,6 +33,7 @@ STORAGE_TASKS = {
     "publish_within_limits",
     "ask_for_approval",
     "roll_back",
+    "roll_back_riskier",
     "hand_over",
 }
 
@@ -76,6 +77,16 @@ def test_operators_find_every_task_and_a_tag(dags: dict[str, Any], name: str) ->
     assert shown
     undocumented = [task_id for task_id in sorted(shown) if f"`{task_id}`" not in dag.doc_md]
     assert undocumented == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_dag_says_what_it_does_and_its_graph_opens_on_a_few_boxes(dags: dict[str, Any], name: str) -> None:
+    """A box of the graph takes some 250 px: six in a row and what is about them fit 1440 px."""
+    assert 40 < len(dags[name].description) < 110
+    assert dags[name].description.endswith(".")
+    top = dags[name].task_group.children.values()
+    assert 1 <= len(top) <= 6
+    assert all("." not in task_id for task_id in dags[name].task_ids), "a group leaves its tasks' ids as they are"
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -264,7 +264,7 @@ def test_the_command_imports_or_says_what_is_wrong(files: Files, capsys: pytest.
     assert "3 items: BR 1, DE 2" in said
     assert "Items without a vote: 1;" in said
     assert "Items without a score of model-a: 1" in said
-    assert f"PLUMBLINE_HOME={home}" in said
+    assert f"the same command with --run; they lie in {home}" in said
     assert (home / "data/landing/video_scores/ds=2026-03-01/scores.parquet").exists()
     assert load_config(home / "policies.yaml").policies["abuse"].model_versions == ["model-a", "model-b"]
 

@@ -20,6 +20,7 @@ from include.ledger.chain import LedgerError
 from include.local.runs import RunFailed, run_dag
 from include.orchestration.ask import AskAPerson
 from include.orchestration.dags import COMMON, answer_within, opened
+from include.orchestration.ending import FAILURE, LONGEST_NOTE, _without_traceback, ended
 from include.orchestration.links import page_link
 from include.orchestration.query_done import QueryDone
 from include.orchestration.steps import Step
@@ -58,7 +59,13 @@ def declared(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 RUN = SimpleNamespace(dag_id="sample_for_review", run_id="scheduled-1", clear_number=2)
-CONTEXT = {"dag_run": RUN, "ti": SimpleNamespace(task_id="scan_scores")}
+PUSHED: dict[str, str] = {}
+"""What the task below left for its note."""
+CONTEXT = {
+    "dag_run": RUN,
+    "ti": SimpleNamespace(task_id="scan_scores", xcom_push=PUSHED.__setitem__),
+    "dag": SimpleNamespace(doc_md="| `draw`, `scan_scores` | *storage* failed | read the `log`; clear the task |"),
+}
 
 
 def gate_failed() -> GateFailed:
@@ -89,9 +96,36 @@ def test_a_step_gets_the_project() -> None:
 def test_what_no_retry_can_heal_is_final_and_keeps_its_message(error: Exception) -> None:
     with pytest.raises(AirflowFailException) as failed, opened(CONTEXT, "2026-11-03"):
         raise error
-    link = f"\nWhat to do, and the gate's page: {page_link(f'days/{DAY}')}" if isinstance(error, GateFailed) else ""
-    assert str(failed.value) == f"{error}{link}"
+    day = DAY if isinstance(error, GateFailed) else "2026-11-03"
+    said = f"{error}\nWhat to do: Read the log; clear the task.\nMore: {page_link(f'days/{day}')}"
+    assert str(failed.value) == said
+    assert PUSHED[FAILURE] == said
     assert failed.value.__cause__ is error
+
+
+def test_a_long_message_is_cut_so_that_what_to_do_still_fits_the_note() -> None:
+    long = "\n".join(f"- check {number} of many does not hold" for number in range(90))
+    error = ended(CONTEXT, long)
+    assert str(error).startswith(long)
+    note = PUSHED[FAILURE]
+    assert LONGEST_NOTE - 60 < len(note) <= LONGEST_NOTE
+    assert note.endswith(f" …\nWhat to do: Read the log; clear the task.\nMore: {page_link('')}")
+
+
+def test_what_is_foreseen_is_logged_as_words_and_all_else_with_its_traceback() -> None:
+    import structlog
+
+    with structlog.testing.capture_logs(processors=[_without_traceback]) as logged:
+        log = structlog.get_logger()
+        for error in (ended(CONTEXT, "the feed is broken"), ValueError("a defect")):
+            try:
+                raise error
+            except Exception:
+                log.exception("Task failed with exception")
+    foreseen, defect = logged
+    assert foreseen["event"].startswith("the feed is broken\nWhat to do: ")
+    assert "exc_info" not in foreseen
+    assert (defect["event"], defect["exc_info"]) == ("Task failed with exception", True)
 
 
 @pytest.mark.usefixtures("declared")

@@ -19,7 +19,7 @@ def test_a_longer_one_is_cut_between_lines_and_says_how_many_are_left_out(length
     *kept, last = note.splitlines()
     assert LONGEST_NOTE - length - 1 <= len(note) <= LONGEST_NOTE
     assert kept == lines[: len(kept)]
-    assert last == f"- … {60 - len(kept)} more; the return value of the last task has all"
+    assert last == f"- … {60 - len(kept)} more; the page has all"
 
 
 def test_one_line_that_is_too_long_is_cut():

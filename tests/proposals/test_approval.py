@@ -65,7 +65,7 @@ def proposals() -> pd.DataFrame:
     )
 
 
-def test_the_request_shows_what_waits_what_it_does_and_why_and_nothing_else(proposals: pd.DataFrame) -> None:
+def test_the_request_shows_what_waits_what_it_does_and_why_and_what_is_not_asked(proposals: pd.DataFrame) -> None:
     heading, rule, *rows = question_table(proposals).splitlines()
     assert heading.count("|") == rule.count("|") == rows[0].count("|") == 4
     assert rows[0] == (
@@ -78,13 +78,18 @@ def test_the_request_shows_what_waits_what_it_does_and_why_and_nothing_else(prop
         "- **violence BR violence-v3**: removals change by 1150 %; review load grows. Certified at least 95.1% "
         "precise at 90% confidence (cell, 412 labels)"
     )
-    assert len(rows) == 7
+    assert rows[7:] == [
+        "",
+        "Published without asking, within limits: violence BR violence-v3 0.980 → 0.900.",
+        "Not published, whatever you answer: 1 cell not certifiable.",
+    ]
 
 
 def test_a_request_without_a_certificate_says_so() -> None:
     row = proposal("p1", "awaiting_approval", bound=None)
     text = question_table(pd.DataFrame([row, proposal("p2", "refused")]))
-    assert text.splitlines()[-1].endswith("review load grows. Nothing is certified")
+    assert text.splitlines()[-4].endswith("review load grows. Nothing is certified")
+    assert text.splitlines()[-2] == "Nothing else is published."
 
 
 def test_nobody_is_asked_when_nothing_waits(proposals: pd.DataFrame) -> None:
@@ -124,7 +129,7 @@ def test_what_was_approved_is_not_asked_again(proposals: pd.DataFrame) -> None:
     settled = already_answered(proposals, nothing, ledger(([], None), (["p2", "p9"], "ines"), (["p1"], None)))
     assert settled["status"].tolist() == ["within_limits", "approved", "refused", "awaiting_approval"]
     assert settled.loc[1, "answered_by"] == "ines"
-    assert question_table(settled).count("violence BR") == 0 < question_table(proposals).count("violence BR")
+    assert question_table(settled).count("| violence BR") == 0 < question_table(proposals).count("| violence BR")
 
 
 @pytest.mark.parametrize("status", ["approved", "rejected", "timed_out", "stale"])
@@ -162,8 +167,8 @@ def test_reasons_that_came_from_outside_are_text_in_the_question() -> None:
     forged = "version 7, asked for by eva, holds this cell: x\n\n| a | b |\n|---|---|\n![i](http://e.example/i)"
     held = json.dumps([{"name": "override", "outcome": "ask", "reason": forged}])
     shown = question_table(pd.DataFrame([proposal("p1", "awaiting_approval", verdicts=held)]))
-    assert len(shown.splitlines()) == 7
-    assert shown.splitlines()[-1].count(r"\|") == shown.splitlines()[-1].count("|")
+    assert len(shown.splitlines()) == 9
+    assert shown.splitlines()[-3].count(r"\|") == shown.splitlines()[-3].count("|")
     assert r"!\[i\](http\://e.example/i)" in shown
 
 

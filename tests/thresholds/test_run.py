@@ -17,6 +17,7 @@ from include.ledger.serving import read_serving
 from include.project import Project
 from include.proposals.approval import Answer
 from include.thresholds.request import FormRun
+from include.thresholds.roll_back import NO_MORE
 from include.thresholds.roll_back import approval as roll_back
 from include.thresholds.run import TABLE, Approval, Run
 from tests.kills import killed
@@ -41,7 +42,9 @@ def waiting(project: Project) -> Approval:
 def rolling_back(project: Project) -> object:
     if rows_of(project).empty:
         three_versions(project)
-    return roll_back(project, FormRun("roll_back_thresholds", "1", "bo", {"version": 1, "reason": "complaints"}))
+    return roll_back(
+        project, FormRun("roll_back_thresholds", "1", "bo", {"version": 1, "reason": "complaints"}), NO_MORE
+    )
 
 
 @pytest.mark.parametrize(("asking", "option"), [(waiting, "Approve"), (rolling_back, "Roll back")])
