@@ -10,7 +10,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo try up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-kills emulator browser screenshots docs lock clean install install-dev
+.PHONY: help demo try up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-kills emulator browser axe screenshots docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -31,7 +31,7 @@ down: ## Stop the Airflow UI
 airflow: install ## Run Airflow's own command line on the local installation: ARGS="dags list-runs sample_for_review"
 	@$(BIN)/python -m include.local.command $(ARGS)
 
-test: install-dev emulator lint ## Lint, check types and docs, and run the whole suite
+test: install-dev emulator axe lint ## Lint, check types and docs, and run the whole suite
 	@$(BIN)/python -m pytest $(SUITE)
 
 test-busy: install-dev emulator ## Run the suite three times in a row while two endless loops keep two cores busy (an hour)
@@ -66,6 +66,12 @@ emulator: .venv/bqemulator/installed ## Install the BigQuery emulator of the tes
 
 browser: ## Install Chromium for the tests of pages, which are skipped without it (Debian, as root)
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+
+axe: tests/axe/node_modules/axe-core/axe.min.js ## Fetch axe-core, with npm, for the tests of pages, which are skipped without it
+
+tests/axe/node_modules/axe-core/axe.min.js: tests/axe/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix tests/axe --ignore-scripts --no-audit --no-fund --silent && touch $@; \
+	else echo "npm is not installed: pages are not looked at by axe-core"; fi
 
 screenshots: install-dev browser up ## Make the docs' pictures of the page in Airflow's UI, from the demo's data
 	@$(BIN)/python -m tests.console.screenshots

@@ -53,17 +53,16 @@ def _page(outcome: GateOutcome, earlier: pd.DataFrame) -> str:
     remark = ""
     if failures:
         remark = (wording.healed if outcome.passed else wording.failed_before)(failures)
-    return str(
-        _view().render(
-            document,
-            template="gate_page.j2",
-            status=status,
-            messages=messages,
-            suites=suites,
-            remark=remark,
-            earlier=earlier.to_dict("records"),
-        )
+    page = _view().render(
+        document,
+        template="gate_page.j2",
+        status=status,
+        messages=messages,
+        suites=suites,
+        remark=remark,
+        earlier=earlier.to_dict("records"),
     )
+    return re.sub(r"(</?h)([56])\b", lambda tag: f"{tag[1]}{int(tag[2]) - 3}", str(page))  # below the page's own h1
 
 
 @cache
@@ -122,8 +121,10 @@ def _index(docs: Path) -> str:
     style = (_TEMPLATES / "gate_docs.css").read_text(encoding="utf-8")
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Gates</title>\n'
-        f"<style>{style}</style>\n</head>\n<body>\n<nav>All gates</nav>\n<main>\n<table>\n"
-        f"<tr><th>day</th>{heads}</tr>\n{rows}\n</table>\n</main>\n</body>\n</html>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta name="color-scheme" content="light dark">\n<style>{style}</style>\n</head>\n<body>\n'
+        '<header><h1>All gates</h1></header>\n<main>\n<div class="show-scrollbars"><table>\n'
+        f"<tr><th>day</th>{heads}</tr>\n{rows}\n</table></div>\n</main>\n</body>\n</html>\n"
     )
 
 

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -16,10 +15,11 @@ import pytest
 from include.contract.tables import TABLES
 from include.ledger.chain import in_order
 from include.report.places import address_of
+from tests.accessible import axe, violations
+from tests.browsing import browser
 from tests.console.site import BASE_PATH, MARKUP, REQUEST, ROLL_BACK, STRANGE, STRANGER, USERS, Site, site
 from tests.loop import LAST, Loop
 from tests.places import MOVES_SOON, configured
-from tests.untested import untested
 from tests.waiting import HANG, wait_for
 
 pytestmark = pytest.mark.airflow
@@ -173,21 +173,6 @@ def test_the_api_says_what_the_tables_say(served: Site) -> None:
     assert served.send("GET", f"{PAGE}api/cells/violence/BR/no/curve", token)[0] == 404
 
 
-@contextmanager
-def browser() -> Iterator[Any]:
-    found = shutil.which("chromium")
-    if found is None:
-        untested("the page in a browser", "Chromium is not installed; `make browser` installs it on Debian")
-    from playwright.sync_api import sync_playwright
-
-    quiet = ("no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking")
-    arguments = [f"--{name}" for name in (*quiet, "disable-component-update", "disable-sync")]
-    with sync_playwright() as play:
-        window = play.chromium.launch(executable_path=found, args=arguments, timeout=HANG * 1000)
-        yield window
-        window.close()
-
-
 def tab_of(window: Any, served: Site, user: str, *, width: int = 1280, dark: bool = False) -> tuple[Any, list[str]]:
     """A tab where the user is logged in, and what goes wrong in it."""
     context = window.new_context(viewport={"width": width, "height": 844}, color_scheme="dark" if dark else "light")
@@ -270,19 +255,21 @@ def test_a_viewer_sees_no_button_that_acts(served: Site) -> None:
         assert problems == []
 
 
-def test_every_page_fits_a_phone_in_light_and_dark(served: Site) -> None:
+def test_every_page_fits_a_phone_and_shuts_nobody_out_in_light_and_dark(served: Site) -> None:
     day, places = served.loop.day(LAST), ["", f"cells/{CELL}", "compare?one=1&other=2", "api"]
-    places += [f"days/{day}", f"days/{served.loop.day(LAST + 1)}", f"days/{day}/report"]
+    places += [f"days/{day}", f"days/{served.loop.day(LAST + 1)}", f"days/{day}/report", "no/such/page"]
+    script = axe()
     fits = "document.documentElement.scrollWidth <= innerWidth"
     with browser() as window:
         for dark in (False, True):
             tab, problems = tab_of(window, served, "reader", width=390, dark=dark)
-            for place in places[: 2 if dark else None]:  # one style sheet serves all of them
+            for place in places:
                 tab.goto(f"{served.url}{PAGE}{place}")
                 ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
                 assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 200) == dark
                 assert wait_for(partial(tab.evaluate, fits), f"{place} fits a phone", every=0.2)
-            assert problems == []
+                assert violations(tab, script) == [], (place, dark)
+            assert [said for said in problems if "404" not in said] == []
 
 
 def test_it_is_in_the_navigation_and_its_links_leave_the_frame(served: Site) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
@@ -30,7 +29,7 @@ from include.report.cells import MOST_DETAILED
 from include.report.data import CURVE_COLUMNS, ENFORCEMENT_COLUMNS, SAMPLE_COUNT_COLUMNS, ReportData
 from include.report.page import build_report
 from include.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Figure, svg
-from tests.untested import untested
+from tests.browsing import browser
 from tests.waiting import HANG, wait_for
 
 pytestmark = pytest.mark.slow
@@ -1055,17 +1054,9 @@ def test_change(before: int, after: int, said: str):
 
 
 def test_a_browser_shows_it_on_a_phone_and_fetches_nothing(html: str, tmp_path: Path):
-    browser = shutil.which("chromium")
-    if browser is None:
-        untested("the report in a browser", "Chromium is not installed; `make browser` installs it on Debian")
-    from playwright.sync_api import sync_playwright
-
     path = tmp_path / "report.html"
     path.write_text(html, encoding="utf-8")
-    quiet = ("no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking")
-    arguments = [f"--{name}" for name in (*quiet, "disable-component-update", "disable-sync")]
-    with sync_playwright() as play:
-        window = play.chromium.launch(executable_path=browser, args=arguments, timeout=HANG * 1000)
+    with browser() as window:
         tab = window.new_page(viewport={"width": 1280, "height": 844})
         tab.set_default_timeout(HANG * 1000)
         problems: list[str] = []
@@ -1088,4 +1079,3 @@ def test_a_browser_shows_it_on_a_phone_and_fetches_nothing(html: str, tmp_path: 
             wait_for(lambda: tab.evaluate(fits), f"the page fits {width} px", every=0.2)
         assert problems == []
         assert requests == [path.as_uri()]
-        window.close()
