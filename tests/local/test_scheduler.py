@@ -5,11 +5,12 @@ forms and answer questions through the API.
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from copy import copy
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -26,6 +27,7 @@ from include.local.runs import DAILY_DAGS
 from include.local.server import start, stop
 from include.orchestration.assets import PUSHED_LABELS
 from include.wording import score
+from tests.browsing import browser
 from tests.history import History
 from tests.loop import DAYS, FORM, levels
 from tests.places import MOVES_SOON, configured
@@ -404,6 +406,114 @@ def test_a_wrong_form_is_answered_by_its_run_in_words(airflow: tuple[Api, Histor
     with pytest.raises(urllib.error.HTTPError) as refused:
         api.fill_in("recalibrate_ad_hoc")
     assert refused.value.code == 400  # no reason: the form does not let it go either
+
+
+@contextmanager
+def tabs(*people: Api) -> Iterator[list[Any]]:
+    """A tab of a browser for each of the people, who are logged in there."""
+    with browser() as window:
+        found = []
+        for who in people:
+            context = window.new_context(viewport={"width": 1440, "height": 900})
+            context.set_default_timeout(HANG * 1000)
+            token = who.headers["Authorization"].removeprefix("Bearer ")
+            context.add_cookies([{"name": "_token", "value": token, "url": who.url}])
+            found.append(context.new_page())
+        yield found
+
+
+def started(form: Any) -> str:
+    """The path of the run that a form of the page has started."""
+    dag_id, run_id = re.findall(r"dags/(\w+)/runs/(.+)", form.locator("output a").get_attribute("href"))[0]
+    return f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"
+
+
+def test_a_manager_asks_proposes_has_it_approved_by_another_and_takes_it_back(
+    airflow: tuple[Api, History], approver: Api
+) -> None:
+    api, history = airflow
+    page, ledger = f"{api.url}/plumbline/", len(versions(history))
+    least = """() => { const slider = document.getElementById("goal"); slider.value = "0";
+        slider.dispatchEvent(new Event("input")); return document.getElementById("goal-verdict").textContent; }"""
+
+    def asked_for(tab: Any, button: str) -> str:
+        tab.goto(f"{page}cells/violence/BR/violence-v3")
+        tab.locator("#goal").wait_for()
+        assert tab.evaluate(least).startswith("Yes. The labels certify it")
+        tab.locator("#ask input").fill("Complaints from <b>creators</b> [here](http://e.example)")
+        tab.get_by_role("button", name=button).click()
+        return started(tab.locator("#ask"))
+
+    with tabs(api, approver) as (mine, theirs):
+        answered = api.finished(asked_for(mine, "Only work it out"))
+        assert answered["state"] == "success"
+        assert answered["note"].startswith("Yes. 1 cell would change. Nothing changed.\n")
+        mine.goto(re.findall(r"\]\((http[^)]+)\)", answered["note"])[0])
+        answer = mine.frame_locator("iframe")
+        assert answer.locator("h1").inner_text() == "Yes. 1 cell would change. Nothing changed."
+        assert answer.locator("blockquote").inner_text() == "Complaints from <b>creators</b> [here](http://e.example)"
+        assert len(versions(history)) == ledger
+
+        request = asked_for(mine, "Ask for this")
+        api.asked([request])
+        mine.goto(page)
+        assert mine.get_by_text("You asked for this, so somebody else has to answer.").count() == 1
+        theirs.goto(page)
+        theirs.get_by_role("button", name="Approve").click()
+        theirs.get_by_text("Recorded: Approve.").wait_for()
+        assert api.finished(request)["note"].startswith("Yes. 1 cell is changed.\n")
+        last = versions(history)[-1]
+        assert (last["version"], last["requester"], last["approver"]) == (ledger + 1, "admin", "approver")
+
+        mine.goto(page)
+        back = mine.locator("#history form.start")
+        back.locator("input").fill("It was a mistake")
+        back.get_by_role("button", name="Bring it back").click()
+        undone = started(back)
+        (body,) = api.asked([undone]).values()
+        assert "No cell would remove more than now." in body
+        assert "wrongful removals" in body
+        mine.goto(page)
+        mine.get_by_role("button", name="Roll back").click()
+        mine.get_by_text("Recorded: Roll back.").wait_for()
+        assert api.finished(undone)["note"].startswith(f"Rolled back to version {ledger}, as version {ledger + 2}.")
+
+
+def test_an_engineer_goes_from_a_broken_input_to_the_cure(airflow: tuple[Api, History]) -> None:
+    api, history = airflow
+    day = history.day(DAYS - 1)
+    (run_id,) = (run["dag_run_id"] for run in api.runs("sample_for_review") if run["partition_key"] == str(day))
+    run = f"/api/v2/dags/sample_for_review/dagRuns/{urllib.parse.quote(run_id)}"
+    file = sorted((history.project.settings.landing / "video_scores" / f"ds={day}").glob("*.parquet"))[0]
+    good = file.read_bytes()
+    broken = pd.read_parquet(file)
+    broken.loc[broken.index[:500], "score"] = 1.7
+    broken.to_parquet(file, index=False)
+    api.clear(run, "gate_scores_input")
+    failed = api.finished(run)
+    assert failed["state"] == "failed"
+    log = api.get(f"{run}/taskInstances/gate_scores/logs/2?full_content=true")["content"]
+    said = [entry for entry in log if entry.get("level") == "error"]
+    assert [entry["event"] for entry in said] == [failed["note"]]
+    assert "error_detail" not in said[0]
+    link = failed["note"].rpartition("\nMore: ")[2]
+    with tabs(api) as (tab,):
+        tab.goto(f"{api.url}/plumbline/")
+        finding = tab.locator("#wrong .finding").filter(has_text=f"{day} is stopped at the gate scores")
+        assert "have the feed repaired" in finding.inner_text()
+        finding.get_by_role("link", name="The day").click()
+        tab.wait_for_url(link)
+        tab.get_by_role("link", name="scores", exact=True).click()
+        assert "out_of_range" in tab.frame_locator("iframe").locator("main").inner_text()
+        tab.get_by_role("link", name="The task in Airflow").click()
+        tab.wait_for_url("**/dags/sample_for_review/runs/**/tasks/gate_scores")
+        file.write_bytes(good)
+        api.clear(run, "gate_scores_input")
+        healed = api.finished(run)
+        assert (healed["state"], healed["note"]) == ("success", None)
+        tab.goto(f"{api.url}/plumbline/")
+        assert tab.get_by_text("is stopped at the gate").count() == 0
+        assert "failed first, healed on the second attempt" in tab.locator("#days").inner_text()
 
 
 def test_labels_pushed_over_the_api_become_a_drop_of_their_day_of_arrival(airflow: tuple[Api, History]) -> None:
