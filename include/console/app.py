@@ -41,6 +41,10 @@ POLICY = (
 WRITTEN_POLICY = f"sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors {_OWN}"
 """Of pages that tasks wrote, which need no script: they act in nobody's name, having no origin."""
 
+THEMES = ("light", "dark")
+EITHER_THEME = b'<meta name="color-scheme" content="light dark">'
+"""What a page that tasks wrote has in its head."""
+
 STATIC = {
     "page.css": "text/css",
     "plotly.css": "text/css",
@@ -146,21 +150,21 @@ def answer_page(request: Request, day: date, key: str) -> str:
 
 
 @app.get("/days/{day}/report/page")
-def report(day: date) -> Response:
+def report(day: date, theme: str = "") -> Response:
     """The day's report, as the tasks wrote it."""
-    return _written(written.report(opened().settings, day), WRITTEN_POLICY)
+    return _written(written.report(opened().settings, day), theme)
 
 
 @app.get("/days/{day}/gates/{gate}/page")
-def gate(day: date, gate: str) -> Response:
+def gate(day: date, gate: str, theme: str = "") -> Response:
     """A gate's page, as the tasks wrote it."""
-    return _written(written.gate(opened().settings, day, gate), WRITTEN_POLICY)
+    return _written(written.gate(opened().settings, day, gate), theme)
 
 
 @app.get("/answers/{day}/{key}/page")
-def answer(day: date, key: str) -> Response:
+def answer(day: date, key: str, theme: str = "") -> Response:
     """The page that answers a request, as the tasks wrote it."""
-    return _written(written.answer(opened().settings, day, key), WRITTEN_POLICY)
+    return _written(written.answer(opened().settings, day, key), theme)
 
 
 @app.get("/static/{name}")
@@ -239,8 +243,12 @@ def _failed(request: Request, status: int, detail: str, login: str = "") -> Resp
     return HTMLResponse(pages.failure(status, detail, login, **_places(request)), status)
 
 
-def _written(path: Path | None, policy: str) -> Response:
-    return HTMLResponse(_found(path).read_bytes(), headers={"Content-Security-Policy": policy})
+def _written(path: Path | None, theme: str) -> Response:
+    """A page that tasks wrote, in a theme if one is asked for; by itself it follows the system's."""
+    content = _found(path).read_bytes()
+    if theme in THEMES:
+        content = content.replace(EITHER_THEME, EITHER_THEME.replace(b"light dark", theme.encode()), 1)
+    return HTMLResponse(content, headers={"Content-Security-Policy": WRITTEN_POLICY})
 
 
 def _found(path: Path | None) -> Path:

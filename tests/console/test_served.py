@@ -248,8 +248,17 @@ def test_a_viewer_sees_no_button_that_acts(served: Site) -> None:
         assert tab.get_by_role("button").all_inner_texts() == ["Compare"]
         tab.goto(f"{served.url}{PAGE}days/{served.loop.day(LAST)}/report")
         report = tab.frame_locator("iframe")
-        report.locator("#cells").scroll_into_view_if_needed()
-        report.locator(".chart svg.main-svg").first.wait_for(state="attached")
+        report.get_by_role("heading", name="What changed").wait_for()
+        assert report.locator(".chart svg").count() > 3
+
+        def ground() -> int:
+            shown = report.locator("body").evaluate("(body) => getComputedStyle(body).backgroundColor")
+            return sum(map(int, re.findall(r"\d+", shown)[:3]))
+
+        assert ground() > 600
+        tab.evaluate("localStorage.setItem('theme', 'dark')")  # as Airflow keeps its choice
+        tab.reload()
+        wait_for(lambda: ground() < 200, "the report is dark, too", every=0.2)
         tab.get_by_role("link", name="Plumbline", exact=True).click()
         tab.get_by_role("heading", name="State").wait_for()
         assert problems == []

@@ -81,6 +81,19 @@
     });
   });
 
+  // A page that tasks wrote follows the system's light or dark; a choice that Airflow was told has to be passed on.
+  const frame = document.querySelector("iframe.framed");
+  const passOn = () => {
+    const system = window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+    const wanted = document.documentElement.dataset.theme;
+    const page = frame.dataset.page + (wanted === system ? "" : `?theme=${wanted}`);
+    if (frame.getAttribute("src") !== page) frame.src = page;
+  };
+  if (frame) {
+    passOn();
+    document.addEventListener("themed", passOn);
+  }
+
   document.querySelectorAll("form.choice select, form.choice input[type=checkbox]").forEach((field) => {
     field.addEventListener("change", () => field.form.requestSubmit());
   });
