@@ -6,7 +6,7 @@ Every table is partitioned by `ds`, the day (DATE), which is not repeated among 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from include.contract.terms import ProposalStatus
@@ -88,6 +88,13 @@ _VIDEO = Column("video_id", "INT64", "The platform's id of the video")
 _CELL_COLUMNS = (_POLICY, _MARKET, _MODEL)
 _SCORE = Column("score", "FLOAT64", "Classifier score; NULL: the model gave none", nullable=True, minimum=0, maximum=1)
 _VIEWS = Column("views", "INT64", "Views of the video that day", minimum=0, maximum=MOST_VIEWS)
+_CLUSTER = Column(
+    "cluster_id",
+    "INT64",
+    "The platform's id of the group of copies the video belongs to (reposts, near-duplicates); NULL: of none",
+    nullable=True,
+    optional=True,
+)
 _GUIDELINE = Column("guideline_version", "STRING", "Version of the reviewing guideline the label was made under")
 _LABEL_FORMATS = ("parquet", "jsonl", "csv")
 _DECISIONS = ("violating", "not_violating", "unsure")
@@ -128,7 +135,7 @@ _INPUTS = (
         "video_scores",
         "platform",
         "One classifier score of one video for one policy",
-        (_VIDEO, *_CELL_COLUMNS, _SCORE, _VIEWS),
+        (_VIDEO, *_CELL_COLUMNS, _SCORE, _VIEWS, _CLUSTER),
         key=("video_id", "policy", "model_version"),
         large=True,
     ),
@@ -323,6 +330,7 @@ _OWNED = (
             _probability(
                 "permanent_random", "The video's permanent random number in this programme; below programme_probability"
             ),
+            replace(_CLUSTER, optional=False),
         ),
         key=("programme", "video_id", "policy", "model_version"),
         large=True,

@@ -9,6 +9,7 @@ import pandas as pd
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, RANDOM
 from include.evidence.accepted import accepted, window_start
+from include.evidence.clusters import distinct_content
 from include.evidence.golden import usable_golden
 from include.evidence.response import adjusted_for_response, mature_draws
 from include.project import Project
@@ -33,7 +34,8 @@ def certifying_sample(project: Project, day: date) -> ProbabilitySample:
 
     `consensus` is what reviewers said of a draw, `p_violating` what experts said, asked or unasked, and elsewhere the
     same. A draw about which reviewers were only unsure, and experts said nothing, is kept and marked `undecided`: it
-    has a p_violating of 0, since no certificate may rest on the hope that it violates.
+    has a p_violating of 0, since no certificate may rest on the hope that it violates. Of copies of one video in a
+    cell, where the platform says which are, one draw is left (`include.evidence.clusters`).
     """
     rows = _with_experts(project, day)
     known = usable_golden(project.warehouse.read("golden_labels", end=day), project.config)
@@ -42,7 +44,8 @@ def certifying_sample(project: Project, day: date) -> ProbabilitySample:
     rows["settled"] = rows["settled"].fillna(unasked).where(rows["p_violating"].notna() | rows["undecided"])
     rows["undecided"] &= rows["settled"].isna()
     certain = rows["settled"].fillna(rows["p_violating"]).mask(rows["undecided"], 0.0)
-    return _answered(rows.assign(consensus=rows["p_violating"], p_violating=certain).drop(columns="settled"))
+    rows = rows.assign(consensus=rows["p_violating"], p_violating=certain).drop(columns="settled")
+    return distinct_content(_answered(rows), CELL)
 
 
 def _answered(rows: pd.DataFrame) -> ProbabilitySample:

@@ -25,7 +25,7 @@ NEAR = 0.05
 LOWEST, HIGHEST = 0.7, 0.995
 """The goals it offers; lower ones where the configured goal is lower."""
 
-_UNUSED = ["sample_id", "design_id", "programme", "stratum", "region", "programme_probability", "permanent_random"]
+_UNUSED = ["sample_id", "design_id", "programme", "stratum", "region"]
 """Columns of a draw that no answer needs; taking rows of fewer columns is quicker."""
 
 

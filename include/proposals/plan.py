@@ -40,6 +40,11 @@ from include.proposals.populations import (
     supported_by_own_labels,
 )
 
+_DISTINCT = (
+    "copies of one video count once, so what is certified speaks for distinct content: where wrongful removals are "
+    "copied more often, a larger share of the removals is wrong"
+)
+
 
 @dataclass
 class Plan:
@@ -121,6 +126,8 @@ def plan_cell(
         Verdict("reviewer_error", Ruling.PUBLISH, precision.aim.reason),
         Verdict("recall_goal", Ruling.PUBLISH, found),
     ]
+    if "cluster_id" in sample and sample["cluster_id"].notna().any():
+        notes.append(Verdict("distinct_content", Ruling.PUBLISH, _DISTINCT))
     plan = Plan(cell, policy, old, sample, histogram, precision, aim, decision, old, notes, recall_at)
     if plan.certified is not None:
         days = config.guardrails.loosen_days

@@ -29,6 +29,7 @@ from include.config.model import Config, Policy
 from include.contract.cell import Cell
 from include.contract.grid import ThresholdPair, first_bin
 from include.contract.tables import N_BINS
+from include.evidence.clusters import distinct_content
 from include.forecasts.forecast import precision_at
 
 
@@ -79,6 +80,7 @@ def certifier(sample: pd.DataFrame, golden: pd.DataFrame, policy: Policy, config
     @cache
     def decide(population: str, markets: frozenset[str], metric: str) -> PopulationDecision:
         rows, known = (frame[frame["market"].isin(markets)] for frame in (sample, golden))
+        rows = distinct_content(rows, ["policy"])  # copies in several markets are one content, too
         aim = _aim(known, policy, policy.target_precision)
         return PopulationDecision(_decide(rows, aim, config, metric), population, rows, aim)
 

@@ -25,7 +25,9 @@ _ITEM = ["policy", "video_id"]
 
 
 def golden_pool(golden: pd.DataFrame, drawn: pd.DataFrame, config: Config, day: date) -> pd.DataFrame:
-    """What may be asked again on `day`: columns policy, video_id, market, model_version, score, views, sorted.
+    """What may be asked again on `day`, sorted.
+
+    Columns policy, video_id, market, model_version, score, views, cluster_id.
 
     `golden`: `golden_labels` known the day before. `drawn`: `review_sample` of earlier days, with ds. A video is left
     out while answers to an earlier draw may still come in, under another guideline version than the policy's now, and
@@ -39,7 +41,9 @@ def golden_pool(golden: pd.DataFrame, drawn: pd.DataFrame, config: Config, day: 
         for policy, sampled in zip(pool["policy"], pool["ds"], strict=True)
     ]
     pool = pool[np.array(matured, dtype=bool) & pool["market"].isin(list(config.markets)).to_numpy()]
-    return pool[[*_ITEM, "market", "model_version", "score", "views"]].sort_values(_ITEM, ignore_index=True)
+    return pool[[*_ITEM, "market", "model_version", "score", "views", "cluster_id"]].sort_values(
+        _ITEM, ignore_index=True
+    )
 
 
 def golden_design(pool: pd.DataFrame, config: Config) -> pd.DataFrame:

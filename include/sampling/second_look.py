@@ -48,8 +48,8 @@ def second_look_pool(
         known: policy and video_id of what experts have answered unasked.
 
     Returns:
-        policy, video_id, market, model_version, score, views, stratum and permanent_random, each video once a policy,
-        sorted by policy and video. Empty where no market has experts.
+        policy, video_id, market, model_version, score, views, cluster_id, stratum and permanent_random, each video once
+        a policy, sorted by policy and video. Empty where no market has experts.
     """
     minutes = {name: market.experts.minutes for name, market in config.markets.items() if market.experts}
     asked = drawn.loc[drawn["programme"] == "second_look", _ITEM]
@@ -79,7 +79,7 @@ def second_look_pool(
         rows["policy"].map({name: policy.minutes_per_label for name, policy in config.policies.items()}).astype(float)
     )
     within = cost.groupby(rows["market"]).cumsum() <= rows["market"].map(minutes).astype(float)
-    columns = [*_ITEM, "market", "model_version", "score", "views", "stratum", "permanent_random"]
+    columns = [*_ITEM, "market", "model_version", "score", "views", "cluster_id", "stratum", "permanent_random"]
     return rows.loc[within, columns].sort_values(_ITEM, ignore_index=True)
 
 

@@ -34,8 +34,10 @@ def write_scores(path: Path, scores: Scores) -> None:
         "score": pa.array(scores.score, mask=scores.missing),
         "views": pa.array(scores.views),
     }
-    fields = [pa.field(f.name, columns[f.name].type, nullable=f.nullable) for f in schema]
-    write_table(path, pa.Table.from_arrays([columns[f.name] for f in schema], schema=pa.schema(fields)))
+    if scores.cluster_id is not None:
+        columns["cluster_id"] = pa.array(scores.cluster_id, mask=scores.cluster_id < 0)
+    fields = [pa.field(f.name, columns[f.name].type, nullable=f.nullable) for f in schema if f.name in columns]
+    write_table(path, pa.Table.from_arrays([columns[f.name] for f in fields], schema=pa.schema(fields)))
 
 
 def write_json_lines(path: Path, rows: Iterable[Mapping[str, object] | str]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ from include.simulation.reviewers import (
     GOLDEN_DAYS,
     HORIZON_DAYS,
     answers,
+    disputed,
     expert_answers,
     golden,
     read_queue,
@@ -50,10 +51,12 @@ class DayLanded:
 
 @dataclass(frozen=True)
 class _Truth:
-    """The ids of a day, and those that violate each policy; both sorted."""
+    """The ids of a day, and what is true of some of them under each policy; all sorted."""
 
     video_id: NDArray[np.int64]
     violating: dict[str, NDArray[np.int64]]
+    hard: dict[str, NDArray[np.int64]]
+    """Those that look otherwise than they are."""
 
 
 class Platform:
@@ -198,13 +201,11 @@ class Platform:
         for asked_on in days_before(day, HORIZON_DAYS):
             if (queue := self._exported(asked_on)) is None:
                 continue
-            violating = self._violating(queue["video_id"].to_numpy(), queue["policy"].to_numpy())
-            events = answers(self._scenario, queue, violating, day=asked_on, index=(asked_on - self.start).days)
+            events = self._answers(queue, asked_on)
             arrived.append(events[events["arrives"] == day])
             asked.append(queue["video_id"].to_numpy())
             if (looks := self._exported(asked_on, EXPERTS_FILE)) is not None:
-                violating = self._violating(looks["video_id"].to_numpy(), looks["policy"].to_numpy())
-                events = expert_answers(self._scenario, looks, violating, day=asked_on)
+                events = expert_answers(self._scenario, looks, self._violating(looks), day=asked_on)
                 arrived.append(events[events["arrives"] == day])
         lines: dict[str, list[dict[str, object] | str]] = {"jsonl": [], "csv": []}
         if arrived:
@@ -224,8 +225,9 @@ class Platform:
         if queue is None:
             labels = pd.DataFrame(columns=list(TABLES["golden_labels"].column_names))
         else:
-            violating = self._violating(queue["video_id"].to_numpy(), queue["policy"].to_numpy())
-            labels = golden(self._scenario, queue, violating)
+            if self._scenario.answers.golden_from == "disputes":
+                queue = disputed(queue, self._answers(queue, day - timedelta(days=GOLDEN_DAYS)))
+            labels = golden(self._scenario, queue, self._violating(queue))
         with replaced_day(self._landing / "golden_labels", day) as folder:
             write_frame(folder / "golden_labels.parquet", TABLES["golden_labels"], labels)
         return len(labels)
@@ -239,7 +241,7 @@ class Platform:
             log = pd.read_parquet(path, filters=[("action", "==", "remove")])
             removed = log.drop_duplicates(["video_id", "policy"], ignore_index=True)
             if len(removed):
-                violating = self._violating(removed["video_id"].to_numpy(), removed["policy"].to_numpy())
+                violating = self._violating(removed)
                 rates = self._scenario.appeals
                 decided.append(
                     appeals(removed, violating, removed_on=removed_on, day=day, seed=self._scenario.seed, rates=rates)
@@ -257,8 +259,20 @@ class Platform:
         queue = read_queue(path, self._scenario)
         return queue if len(queue) else None
 
-    def _violating(self, video_id: NDArray[np.int64], policy: NDArray[np.object_]) -> NDArray[np.bool_]:
-        """The truth of each (video, policy), looked up on the day the id says. Raises ValueError for no such video."""
+    def _answers(self, queue: pd.DataFrame, asked_on: date) -> pd.DataFrame:
+        """The `answers` of reviewers to the queue of a day."""
+        violating, hard = self._violating(queue), self._true_of(queue, "hard")
+        return answers(self._scenario, queue, violating, hard, day=asked_on, index=(asked_on - self.start).days)
+
+    def _violating(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
+        return self._true_of(rows, "violating")
+
+    def _true_of(self, asked: pd.DataFrame, what: Literal["violating", "hard"]) -> NDArray[np.bool_]:
+        """Whether it is true of each (video_id, policy), looked up on the day the id says.
+
+        Raises ValueError for no such video.
+        """
+        video_id, policy = asked["video_id"].to_numpy(), asked["policy"].to_numpy()
         result = np.zeros(len(video_id), dtype=bool)
         days = (video_id >> ID_SHIFT) // 86_400_000
         for number in np.unique(days).tolist():
@@ -269,18 +283,19 @@ class Platform:
                 raise ValueError(f"video_id {video_id[here][~known][0]} is no video of this platform")
             for name in sorted(set(policy[here])):
                 rows = here & (policy == name)
-                result[rows] = _among(video_id[rows], truth.violating[name])
+                result[rows] = _among(video_id[rows], getattr(truth, what)[name])
         return result
 
     def _truth_of(self, day: date) -> _Truth:
         """Computed again from the scenario, never read back; kept as long as there is room, the newest days longest."""
         if day not in self._known:
             videos = self._videos(day)
-            positive = {
-                name: videos.video_id[content(self._scenario, videos, name).violating]
-                for name in sorted(self._scenario.policies)
-            }
-            self._known[day] = _Truth(videos.video_id, positive)
+            of_policy = {name: content(self._scenario, videos, name) for name in sorted(self._scenario.policies)}
+            self._known[day] = _Truth(
+                videos.video_id,
+                {name: videos.video_id[found.violating] for name, found in of_policy.items()},
+                {name: videos.video_id[found.hard] for name, found in of_policy.items()},
+            )
             while len(self._known) > 1 and sum(len(known.video_id) for known in self._known.values()) > _KEPT_VIDEOS:
                 del self._known[min(self._known.keys() - {day})]  # golden videos of long ago are asked about again
         return self._known[day]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.simulation.randomness import generator
-from include.simulation.scenario import BrokenFeed, Evasion, ModelVersion, Scenario, Shift, SimulatedPolicy
+from include.simulation.scenario import BrokenFeed, Campaigns, Evasion, ModelVersion, Scenario, Shift, SimulatedPolicy
 
 ID_SHIFT = 22
 """A video id is its upload time in milliseconds since 1970, then 10 bits of worker, then 12 bits of sequence."""
@@ -36,6 +36,12 @@ class Videos:
     """Row of the original; of an original, its own."""
     views: NDArray[np.int64]
 
+    @property
+    def cluster_id(self) -> NDArray[np.int64]:
+        """The id of the original of each video that has copies or is one; -1 for a video that is alone."""
+        copies = np.bincount(self.source, minlength=len(self.source))
+        return np.where(copies[self.source] > 1, self.video_id[self.source], -1)
+
 
 @dataclass(frozen=True)
 class Content:
@@ -50,6 +56,13 @@ class Content:
     def violating(self) -> NDArray[np.bool_]:
         return self.component >= _FIRST_POSITIVE
 
+    @property
+    def hard(self) -> NDArray[np.bool_]:
+        """What looks otherwise than it is."""
+        return (self.component == COMPONENTS.index("hard_negative")) | (
+            self.component == COMPONENTS.index("hard_positive")
+        )
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -63,6 +76,8 @@ class Scores:
     score: NDArray[np.float64]
     missing: NDArray[np.bool_]
     views: NDArray[np.int64]
+    cluster_id: NDArray[np.int64] | None
+    """-1: the video is no copy and has none. None: the platform does not say."""
 
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Scores:
         """The same with the rows chosen."""
@@ -73,6 +88,7 @@ class Scores:
             score=self.score[rows],
             missing=self.missing[rows],
             views=self.views[rows],
+            cluster_id=None if self.cluster_id is None else self.cluster_id[rows],
         )
 
 
@@ -96,6 +112,11 @@ def uploads(scenario: Scenario, day: date, index: int) -> Videos:
     source = np.arange(n)
     reposts = np.flatnonzero(rng.random(n) < scenario.videos.repost_share)
     source[reposts] = reposts * rng.random(len(reposts)) ** 2
+    for number, campaigns in enumerate(scenario.events):
+        if isinstance(campaigns, Campaigns) and campaigns.active(index):
+            posted = generator(scenario.seed, day, "campaigns", number).permutation(n)[: round(campaigns.share * n)]
+            for campaign in np.array_split(posted, max(1, len(posted) // campaigns.copies)):
+                source[campaign] = campaign.min(initial=n)
     while not np.array_equal(source, source[source]):
         source = source[source]
 
@@ -153,7 +174,7 @@ def content(scenario: Scenario, videos: Videos, policy: str) -> Content:
 def scores(scenario: Scenario, videos: Videos, policy: str, model_version: str, truth: Content) -> Scores:
     """The version's scores of all videos, rounded to six decimals."""
     spec = scenario.policies[policy]
-    model = spec.models[model_version]
+    model = scenario.model_on(policy, model_version, videos.index)
     n = len(videos.video_id)
     shared = generator(scenario.seed, videos.day, "evidence", policy).standard_normal(n, dtype=np.float32)
     rng = generator(scenario.seed, videos.day, "score", policy, model_version)
@@ -173,6 +194,7 @@ def scores(scenario: Scenario, videos: Videos, policy: str, model_version: str, 
         score=np.round(1 / (1 + np.exp(-logit)), 6),
         missing=rng.random(n, dtype=np.float32) < model.missing_share,
         views=videos.views,
+        cluster_id=videos.cluster_id if scenario.videos.cluster_ids else None,
     )
 
 

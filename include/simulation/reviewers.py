@@ -65,12 +65,19 @@ def reviewers_on(scenario: Scenario, index: int) -> dict[str, SimulatedReviewer]
 
 
 def answers(
-    scenario: Scenario, queue: pd.DataFrame, violating: NDArray[np.bool_], *, day: date, index: int
+    scenario: Scenario,
+    queue: pd.DataFrame,
+    violating: NDArray[np.bool_],
+    hard: NDArray[np.bool_] | None = None,
+    *,
+    day: date,
+    index: int,
 ) -> pd.DataFrame:
     """All events the queue of `day` will ever cause, in order of arrival.
 
-    `violating`: the truth of each row of `queue`. Columns: those of `reviewer_labels`, and `arrives` (date),
-    `format`, `key` (uint64, of the event). A correction supersedes a slip: the opposite of the reviewer's opinion.
+    `violating`: the truth of each row of `queue`; `hard`: whether it looks otherwise (None: nothing does). Columns:
+    those of `reviewer_labels`, and `arrives` (date), `format`, `key` (uint64, of the event). A correction supersedes a
+    slip: the opposite of the reviewer's opinion.
     """
     reviewers = reviewers_on(scenario, index)
     rows, who = _asked(queue, reviewers, scenario.seed)
@@ -83,7 +90,15 @@ def answers(
     def of(attribute: str) -> NDArray[np.float64]:
         return np.array([getattr(reviewer, attribute) for reviewer in reviewers.values()])[who]
 
+    unsure_of_violating = [
+        reviewer.unsure_share if reviewer.unsure_share_violating is None else reviewer.unsure_share_violating
+        for reviewer in reviewers.values()
+    ]
+    unsure = np.where(violating[rows], np.array(unsure_of_violating)[who], of("unsure_share"))
+
     correct = uniform(keys, "eye") < np.where(violating[rows], of("sensitivity"), of("specificity"))
+    if hard is not None:
+        correct &= ~(hard[rows] & (uniform(keys, "deceived") < of("deceived_share")))
     says = violating[rows] == correct
     hours = of("median_hours") * np.exp(_HOURS_SIGMA * ndtri(np.clip(uniform(keys, "hours"), 1e-9, 1 - 1e-9)))
     late = uniform(keys, "late") < scenario.answers.late_share
@@ -94,7 +109,7 @@ def answers(
             "video_id": queue["video_id"].to_numpy()[rows],
             "policy": queue["policy"].to_numpy()[rows],
             "reviewer_id": names[who],
-            "decision": _decision(says, uniform(keys, "unsure") < of("unsure_share")),
+            "decision": _decision(says, uniform(keys, "unsure") < unsure),
             "seconds": (np.minimum(hours, (HORIZON_DAYS - _LATE_DAYS - 3) * 24.0) * 3600).astype(np.int64),
             "guideline_version": queue["guideline_version"].to_numpy()[rows],
             "sample_id": queue["sample_id"].to_numpy(dtype=object)[rows],
@@ -134,8 +149,16 @@ def expert_answers(scenario: Scenario, queue: pd.DataFrame, violating: NDArray[n
     return _delivered(scenario, frame[uniform(keys, "answered") >= scenario.answers.unanswered_share], day)
 
 
+def disputed(queue: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `queue` about whose video and policy `events`, its `answers`, disagree."""
+    sure = events[events["decision"] != "unsure"]
+    opinions = sure.groupby(["video_id", "policy"])["decision"].nunique()
+    contested = opinions.index[opinions > 1]
+    return queue[pd.MultiIndex.from_frame(queue[["video_id", "policy"]]).isin(contested)]
+
+
 def golden(scenario: Scenario, queue: pd.DataFrame, violating: NDArray[np.bool_]) -> pd.DataFrame:
-    """Rows of `golden_labels`: the share of the queue that experts settle, without error."""
+    """Rows of `golden_labels`: the share of `queue` that experts settle, without error."""
     chosen = uniform(mixed(keys_of(queue["sample_id"]), scenario.seed), "golden") < scenario.answers.golden_share
     labels = queue.assign(violating=violating)[chosen].drop_duplicates(["video_id", "policy"])
     return labels[list(TABLES["golden_labels"].column_names)].sort_values(["video_id", "policy"], ignore_index=True)

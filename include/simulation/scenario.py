@@ -35,6 +35,8 @@ class Videos(Strict):
     views_sigma: Annotated[float, Field(ge=0, le=4)]
     viral_share: Share
     viral_alpha: Annotated[float, Field(gt=1)]
+    cluster_ids: bool = False
+    """Whether the platform knows which videos are copies of one another and delivers it with the scores."""
 
 
 class Normal(Strict):
@@ -87,6 +89,10 @@ class SimulatedReviewer(Strict):
     speed: Positive
     median_hours: Annotated[float, Field(gt=0, le=72)]
     format: Literal["jsonl", "csv"] = "jsonl"
+    deceived_share: Share = 0.0
+    """Share of hard negatives and hard positives that the reviewer takes for what they look like, whatever the rest."""
+    unsure_share_violating: Share | None = None
+    """The unsure_share of what violates. None: the same as of the rest."""
 
 
 class Answers(Strict):
@@ -99,6 +105,8 @@ class Answers(Strict):
     without_sample_id_share: Share
     garbage_share: Share
     golden_share: Share
+    golden_from: Literal["queue", "disputes"] = "queue"
+    """What experts settle a share of for golden labels: the queue, or the videos that reviewers disagree about."""
 
 
 class AppealRates(Strict):
@@ -112,10 +120,13 @@ class _Event(Strict):
     from_day: Day
     to_day: Day | None = None
     """Last day; None: to the end."""
+    days_of_week: Annotated[list[Annotated[int, Field(ge=0, le=6)]], Field(min_length=1)] | None = None
+    """Only on these days of every seven, day 0 of the scenario being 0; None: on every day."""
 
     def active(self, index: int) -> bool:
         """Whether the event is on, on day `index`."""
-        return _within(self.from_day, self.to_day, index)
+        in_week = self.days_of_week is None or index % 7 in self.days_of_week
+        return in_week and _within(self.from_day, self.to_day, index)
 
 
 class Shift(_Event):
@@ -151,6 +162,27 @@ class ReviewersChange(_Event):
     unsure_share: Share | None = None
     speed: Positive | None = None
     median_hours: Annotated[float, Field(gt=0, le=72)] | None = None
+    deceived_share: Share | None = None
+    unsure_share_violating: Share | None = None
+
+
+class Campaigns(_Event):
+    """A share of the day's videos is posted in campaigns: groups of so many copies, on top of ordinary reposts."""
+
+    kind: Literal["campaigns"]
+    share: Share
+    copies: Annotated[int, Field(ge=2, le=1000)]
+
+
+class Retraining(_Event):
+    """A model version is trained anew and scores otherwise, and nobody changes its name."""
+
+    kind: Literal["retraining"]
+    model_versions: Annotated[list[Name], Field(min_length=1)]
+    separation: Positive | None = None
+    noise: Share | None = None
+    slope: Positive | None = None
+    offset: float | None = None
 
 
 class Faults(Strict):
@@ -170,7 +202,7 @@ class BrokenFeed(_Event):
     faults: Faults
 
 
-Event = Annotated[Shift | Evasion | ReviewersChange | BrokenFeed, Field(discriminator="kind")]
+Event = Annotated[Shift | Evasion | ReviewersChange | Campaigns | Retraining | BrokenFeed, Field(discriminator="kind")]
 
 
 class Scenario(Strict):
@@ -211,9 +243,19 @@ class Scenario(Strict):
                 ("markets", self.markets),
                 ("policies", self.policies),
                 ("reviewers", self.reviewers),
+                ("model_versions", versions),
             ):
                 _known(f"events.{number}.{key}", getattr(event, key, ()), allowed)
         return self
+
+    def model_on(self, policy: str, version: str, index: int) -> ModelVersion:
+        """The model version as it scores on day `index`: silent retraining changes it."""
+        model = self.policies[policy].models[version]
+        for event in self.events:
+            if isinstance(event, Retraining) and version in event.model_versions and event.active(index):
+                changed = event.model_dump(include={"separation", "noise", "slope", "offset"}, exclude_none=True)
+                model = model.model_copy(update=changed)
+        return model
 
 
 def load_scenario(source: str | Path, *, videos_per_day: int | None = None, seed: int | None = None) -> Scenario:

@@ -68,7 +68,9 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 def write_frame(path: Path, table: Table, frame: pd.DataFrame) -> None:
-    """`frame` as Parquet in the schema of `table`."""
+    """`frame` as Parquet in the schema of `table`, without the optional columns that it does not have."""
     import pyarrow as pa
 
-    write_table(path, pa.Table.from_pandas(frame[list(table.column_names)], arrow_schema(table), preserve_index=False))
+    left_out = {column.name for column in table.columns if column.optional} - set(frame.columns)
+    schema = pa.schema([field for field in arrow_schema(table) if field.name not in left_out])
+    write_table(path, pa.Table.from_pandas(frame[schema.names], schema, preserve_index=False))

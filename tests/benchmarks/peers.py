@@ -14,6 +14,7 @@ from scipy.special import ndtri
 
 from include.certificates.certify import Goal, certify
 from include.certificates.reviewer_error import aim_at
+from include.evidence.clusters import distinct_content
 from tests.benchmarks.worlds import EDGES
 
 Array = NDArray[np.float64]
@@ -25,7 +26,8 @@ _MAPIE_GRID = np.arange(100) / 100  # its default
 
 
 def plumbline(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:
-    return certify(sample, goal, confidence=confidence, candidates=EDGES).threshold
+    judged = distinct_content(sample, ["market"])
+    return certify(judged, goal, confidence=confidence, candidates=EDGES).threshold
 
 
 def corrected(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:

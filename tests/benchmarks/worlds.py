@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
+from scipy.stats import binom
 
 from include.certificates.certify import Goal, certify
 from include.config.load import load_config
@@ -38,7 +39,8 @@ EDGES = np.arange(1, N_BINS) / N_BINS
 class Population:
     """Units of one market by rising score: score in [0, 1], violating (bool), views > 0, and the chance in [0, 1] that
     its label says violating: `violating` itself where reviewers do not err; `believed`: what experts say, `violating`
-    itself where they are right; `answered`: the chance that a draw is answered. All of shape (n,).
+    itself where they are right; `answered`: the chance that a draw is answered; `copies`: how often a day's platform
+    holds each video's content, 1 for what is posted once. All of shape (n,).
     """
 
     score: Array
@@ -47,6 +49,7 @@ class Population:
     chance: Array
     believed: NDArray[np.bool_]
     answered: Array
+    copies: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,24 @@ def population(
     chance: Array | None = None,
     believed: NDArray[np.bool_] | None = None,
     answered: Array | None = None,
+    copies: NDArray[np.int64] | None = None,
 ) -> Population:
-    """Sorts; views are 1, nobody errs and everything is answered unless told otherwise."""
+    """Sorts; views are 1, nobody errs, everything is answered and posted once unless told otherwise."""
     order = np.argsort(score, kind="stable")
     violating = np.asarray(violating, dtype=bool)
     views, answered = (np.ones(score.size) if given is None else given for given in (views, answered))
     chance = violating.astype(float) if chance is None else chance
     believed = violating if believed is None else believed
-    return Population(score[order], violating[order], views[order], chance[order], believed[order], answered[order])
+    copies = np.ones(score.size, dtype=np.int64) if copies is None else copies
+    return Population(
+        score[order],
+        violating[order],
+        views[order],
+        chance[order],
+        believed[order],
+        answered[order],
+        copies[order],
+    )
 
 
 # Where the labels come from ----------------------------------------------------------------------------------------
@@ -133,19 +146,31 @@ class Draw:
     """
 
     def __init__(
-        self, world: World, strata: pd.DataFrame, experts: Experts | None = None, looked_from: float = 1.0
+        self,
+        world: World,
+        strata: pd.DataFrame,
+        experts: Experts | None = None,
+        looked_from: float = 1.0,
+        *,
+        cluster_ids: bool = False,
     ) -> None:
         self.world = world
+        self.cluster_ids = cluster_ids
         self.experts = experts
         self.looked_from = looked_from
         self.probability = {
             market: union_probability(units, strata[strata["market"] == market]) for market, units in world.items()
         }
-        self._reached = {market: np.cumsum(pi) for market, pi in self.probability.items()}
+        # A group of copies is drawn if one of them is; a unit stands for as many groups as it has copies less.
+        self._reached = {
+            market: np.cumsum((1 - (1 - pi) ** world[market].copies) / world[market].copies)
+            for market, pi in self.probability.items()
+        }
 
     def sample(self, rng: np.random.Generator) -> pd.DataFrame:
         """One day's labels: market, score, p_violating (0 or 1), inclusion_probability, views; where there are experts,
-        also consensus (what reviewers said) and golden (what experts, asked by chance, did; NaN: not asked).
+        also consensus (what reviewers said) and golden (what experts, asked by chance, did; NaN: not asked); where the
+        platform knows of copies, also cluster_id and what chooses among them.
         """
         parts = []
         for market, units in self.world.items():
@@ -153,10 +178,20 @@ class Draw:
             drawn = np.searchsorted(reached, rng.random(rng.poisson(reached[-1])) * reached[-1], side="right")
             if (units.answered < 1).any():  # elsewhere the random numbers stay those of earlier measurements
                 drawn = drawn[rng.random(drawn.size) < units.answered[drawn]]
+            group = np.arange(drawn.size)
+            if (units.copies > 1).any():
+                count = _copies_drawn(rng, units.copies[drawn], self.probability[market][drawn])
+                group, drawn = np.repeat(group, count), np.repeat(drawn, count)
             said = (rng.random(drawn.size) < units.chance[drawn]).astype(float)
             columns = {"market": market, "score": units.score[drawn], "p_violating": said}
             pi = self.probability[market][drawn]
             rows = pd.DataFrame({**columns, "inclusion_probability": pi, "views": units.views[drawn]})
+            if self.cluster_ids:
+                rows["cluster_id"], rows["video_id"] = (
+                    np.where(units.copies[drawn] > 1, group, np.nan),
+                    np.arange(group.size),
+                )
+                rows["permanent_random"], rows["programme_probability"] = rng.random(drawn.size) * pi, pi
             parts.append(rows if self.experts is None else self._settled(rows, units.believed[drawn], rng))
         return pd.concat(parts, ignore_index=True)
 
@@ -168,6 +203,12 @@ class Draw:
         looked = (said == 0) & (score >= self.looked_from)
         settled = np.where(by_chance | unasked | looked, believed, said)
         return rows.assign(p_violating=settled, consensus=said, golden=np.where(by_chance, believed, np.nan))
+
+
+def _copies_drawn(rng: np.random.Generator, copies: NDArray[np.int64], pi: Array) -> NDArray[np.int64]:
+    """How many copies of each group are drawn where at least one is."""
+    u = rng.random(copies.size)
+    return binom.ppf(1 - u * (1 - (1 - pi) ** copies), copies, pi).astype(np.int64).clip(1)
 
 
 def union_probability(units: Population, strata: pd.DataFrame) -> Array:
@@ -188,7 +229,15 @@ def first_draw(world: World, config: Config) -> Draw:
     return Draw(world, design(histogram(world), _thresholds(world, initial.remove_at), nothing, config))
 
 
-def next_draw(worlds: Worlds, seen: pd.DataFrame, goal: Goal, config: Config, experts: Experts | None = None) -> Draw:
+def next_draw(
+    worlds: Worlds,
+    seen: pd.DataFrame,
+    goal: Goal,
+    config: Config,
+    experts: Experts | None = None,
+    *,
+    cluster_ids: bool = False,
+) -> Draw:
     """The design of the day after `seen` was labelled in the world before, for the videos of the day labelled now."""
     cells = pd.DataFrame({"policy": POLICY, "market": sorted(worlds.before), "model_version": VERSION})
     policy = config.policies[POLICY]
@@ -196,7 +245,8 @@ def next_draw(worlds: Worlds, seen: pd.DataFrame, goal: Goal, config: Config, ex
     found = certify(seen, goal, confidence=policy.confidence, candidates=EDGES).threshold
     in_force = policy.initial.remove_at if found is None else found
     strata = design(histogram(worlds.labelled), _thresholds(worlds.before, in_force), curve, config)
-    return Draw(worlds.labelled, strata, experts, in_force - config.sampling.second_look.margin)
+    looked_from = in_force - config.sampling.second_look.margin
+    return Draw(worlds.labelled, strata, experts, looked_from, cluster_ids=cluster_ids)
 
 
 def _thresholds(world: World, remove_at: float) -> pd.DataFrame:
@@ -245,6 +295,7 @@ class Scenario:
     """A platform, built with so many units. `holds`: the certificate's assumptions do. `labels` a day by market.
 
     `experts`: what of them experts settle; None: nobody does, and certificates speak for reviewers' consensus.
+    `cluster_ids`: the platform says which videos are copies of one another.
     """
 
     name: str
@@ -255,6 +306,7 @@ class Scenario:
     confidence: float = 0.9
     labels: tuple[tuple[str, float], ...] = (("all", 4_000.0),)
     experts: Experts | None = None
+    cluster_ids: bool = False
 
 
 Mixture = list[tuple[float, float, float]]
@@ -398,6 +450,38 @@ def _reluctant(rng: np.random.Generator, n: int) -> Worlds:
     return _same({"all": population(units.score, units.violating, answered=np.where(units.violating, 0.98, 0.8))})
 
 
+def _reposted(rng: np.random.Generator, n: int) -> Worlds:
+    """Three in ten videos come in groups of four copies, of one score and one truth, on a platform so small that most
+    videos near the threshold are drawn, and copies with their originals.
+    """
+    units = _calibrated(rng, n // 20)
+    copies = np.where(rng.random(n // 20) < 0.3, 4, 1)
+    return _same({"all": population(units.score, units.violating, copies=copies)})
+
+
+def _weekend(rng: np.random.Generator, n: int) -> Worlds:
+    """On two days of seven one video in 1,000 is a harmless look-alike, scored about .93; it acts on such a day."""
+    week, looks = _calibrated(rng, n), n // 1_000
+    weekend = _joined(week, population(rng.beta(28.0, 2.0, looks), np.zeros(looks)))
+    mixed = _joined(week, population(rng.beta(28.0, 2.0, 2 * looks // 7), np.zeros(2 * looks // 7)))
+    return Worlds({"all": mixed}, {"all": mixed}, {"all": weekend})
+
+
+def _retrained(rng: np.random.Generator, n: int) -> Worlds:
+    """Half of the window's labels are of scores that a silent retraining has shifted since, by .7 in the logit."""
+    risk = risks(rng, n, _SHARP)
+    violating, new = rng.random(n) < risk, expit(logit(np.clip(risk, 1e-9, 1 - 1e-9)) + 0.7)
+    old, mixed = population(risk, violating), population(np.where(rng.random(n) < 0.5, new, risk), violating)
+    return Worlds({"all": old}, {"all": mixed}, {"all": population(new, violating)})
+
+
+def _joined(one: Population, other: Population) -> Population:
+    score, violating = (
+        np.concatenate([getattr(units, name) for units in (one, other)]) for name in ("score", "violating")
+    )
+    return population(score, violating)
+
+
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario("calm", "the score is the risk, a mixture of betas; 2 % violating", _calm),
     Scenario("blunt", "as calm, but precision falls slowly, so that a small error costs much recall", _blunt),
@@ -428,6 +512,20 @@ SCENARIOS: tuple[Scenario, ...] = (
         "as credulous reviewers, with experts, who also settle, unasked, half of what they would answer otherwise",
         _credulous,
         experts=Experts(0.4, of_disputes=0.5),
+    ),
+    Scenario(
+        "reposts by id",
+        "as calm, but three in ten videos come in groups of four copies, and the platform says which",
+        _reposted,
+        cluster_ids=True,
+    ),
+    Scenario("reposts", "the same, and the platform does not say", _reposted, holds=False),
+    Scenario("weekend", "harmless look-alikes on two days of seven; judged on such a day", _weekend, holds=False),
+    Scenario(
+        "silent retraining",
+        "half of the labels are of scores that have risen since, under the same version name",
+        _retrained,
+        holds=False,
     ),
     Scenario("drift after labels", "a harmless look-alike trend starts after labelling", _later_drift, holds=False),
     Scenario("credulous reviewers", "four in ten harmless look-alikes are labelled violating", _credulous, holds=False),

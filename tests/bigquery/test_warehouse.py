@@ -8,16 +8,14 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from include.contract.schema import arrow_schema
 from include.contract.tables import TABLES
 from include.sampling.draw import draw_parameters
 from include.warehouse.base import MissingPartition, WarehouseRefused
 from include.warehouse.bigquery import BigQueryWarehouse
 from include.warehouse.duckdb import DuckDBWarehouse
+from include.warehouse.landing import write_frame
 from tests.bigquery.google import Failure
 from tests.bigquery.landing import deliver
 from tests.bigquery.proxy import Proxy
@@ -39,9 +37,7 @@ def embedded(tmp_path: Path) -> DuckDBWarehouse:
 def land(warehouse: DuckDBWarehouse, table: str, day: date, rows: pd.DataFrame) -> None:
     folder = warehouse.landing / table / f"ds={day}"
     folder.mkdir(parents=True)
-    pq.write_table(
-        pa.Table.from_pandas(rows, arrow_schema(TABLES[table]), preserve_index=False), folder / "part.parquet"
-    )
+    write_frame(folder / "part.parquet", TABLES[table], rows)
 
 
 def test_every_table_keeps_its_rows_and_has_the_embedded_engines_fingerprint(opened, embedded, proxy):
@@ -142,6 +138,7 @@ def test_both_scans_give_what_the_embedded_engine_gives(opened: Opened, embedded
     rows = pd.concat([rows, rows.head(3)], ignore_index=True)
     rows.loc[10:13, "score"] = [0.0, 1.0, -0.1, 1.5]
     rows.loc[20, "views"], rows.loc[21, "video_id"] = -5, -7
+    rows["cluster_id"] = pd.array([None if video % 3 else video for video in rows["video_id"]], dtype="Int64")
     land(embedded, "video_scores", DAY, rows)
     deliver(warehouse, "video_scores", DAY, rows)
     key = ["policy", "market", "model_version"]

@@ -73,6 +73,7 @@ def draw(video: int, policy: str = "violence", **values: Any) -> dict[str, Any]:
         "programme_probability": 0.5,
         "inclusion_probability": 0.5,
         "permanent_random": 0.1,
+        "cluster_id": None,
     } | values
     return row | {"sample_id": f"{row['programme']}:{row['policy']}:{row['model_version']}:{video}"}
 
@@ -288,6 +289,16 @@ def test_what_experts_settled_stands_in_for_the_consensus_in_certificates_alone(
     assert certain["golden"].dropna().to_dict() == {3: 0.0}
     told = settled_by_experts(certain.reset_index())
     assert told[["video_id", "p_violating", "golden"]].to_numpy().tolist() == [[3, 1.0, 0.0]]
+
+
+def test_copies_count_once_in_certificates_and_each_in_estimates(project: Project) -> None:
+    day = back(8)
+    copies = [(video, 5 if video < 4 else None) for video in range(6)]
+    rows = [draw(video, cluster_id=cluster, permanent_random=0.1 + video / 100) for video, cluster in copies]
+    sampled(project, day, *rows, draw(9, market="DE", cluster_id=5))
+    settled(project, DAY, *((video, "violence", "final", day) for video in (*range(6), 9)))
+    assert sorted(labelled_sample(project, DAY)["video_id"]) == [0, 1, 2, 3, 4, 5, 9]
+    assert sorted(certifying_sample(project, DAY)["video_id"]) == [0, 4, 5, 9]
 
 
 def test_what_experts_say_counts_under_the_guideline_in_force_where_they_agree(project: Project) -> None:

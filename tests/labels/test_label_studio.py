@@ -166,6 +166,7 @@ def draws(videos: list[int]) -> pd.DataFrame:
             "programme_probability": 1.0,
             "inclusion_probability": [None if video % 3 == 0 else 1.0 for video in videos],
             "permanent_random": 0.1,
+            "cluster_id": None,
         }
     )
 

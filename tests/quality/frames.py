@@ -27,7 +27,9 @@ def frame(table: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """`rows` in the contract's columns and types."""
     empty = empty_frame(TABLES[table])
     types = {name: dtype for name, dtype in empty.dtypes.items() if dtype != "int64" or rows}
-    return pd.DataFrame(rows, columns=list(empty.columns)).astype(types)
+    found = pd.DataFrame(rows, columns=list(empty.columns))
+    types |= {name: "Int64" for name, dtype in types.items() if dtype == "int64" and found[name].isna().any()}
+    return found.astype(types)
 
 
 def profile(n_rows: int = 10_000) -> pd.DataFrame:

@@ -55,6 +55,7 @@ def draws(cell: tuple[str, str, str], first: int) -> pd.DataFrame:
             "programme_probability": 1.0,
             "inclusion_probability": 1.0,
             "permanent_random": 0.1,
+            "cluster_id": None,
         }
     )
 

@@ -103,7 +103,9 @@ def oracle(rows: pd.DataFrame, strata: pd.DataFrame, salt: int = SALT) -> pd.Dat
 @pytest.fixture
 def clean() -> pd.DataFrame:
     rows = scores(20_000)
-    return rows.assign(null_score=rows["score"].isna())
+    copies = pd.array(rows["video_id"] % 1_000, dtype="Int64")
+    copies[rows["video_id"] % 3 == 0] = pd.NA
+    return rows.assign(null_score=rows["score"].isna(), cluster_id=copies)
 
 
 @pytest.mark.parametrize("salt", [SALT, 0, 2**31 - 1])
@@ -111,7 +113,7 @@ def test_the_drawn_rows_are_exactly_those_the_rule_names(tmp_path: Path, clean: 
     drawn = draw(land(tmp_path, clean, files=2), design(PI), salt)
     wanted = oracle(clean, design(PI), salt).sort_values(["programme", *KEY], ignore_index=True)
     columns = ["programme", "video_id", *CELL, "stratum", "score", "views", "programme_probability"]
-    columns += ["inclusion_probability", "permanent_random"]
+    columns += ["inclusion_probability", "permanent_random", "cluster_id"]
     pd.testing.assert_frame_equal(drawn[columns], wanted[columns], check_dtype=False, rtol=0, atol=0)
     assert set(drawn["design_id"]) == {"d"}
     assert drawn["programme"].value_counts().min() > 30

@@ -39,6 +39,7 @@ def labels(videos, policy: str = "violence", **values) -> pd.DataFrame:
 def drawn(videos, policy: str = "violence", days: int = 9, **values) -> pd.DataFrame:
     frame = pd.DataFrame({"video_id": list(videos), "policy": policy, "market": "BR", "score": 0.4, "views": 7})
     version = CONFIG.policies[policy].model_versions[0]
+    frame["cluster_id"] = None
     return frame.assign(model_version=version, ds=DAY - timedelta(days=days), programme="audit").assign(**values)
 
 

@@ -60,6 +60,7 @@ def land(folder: Path, rows: pd.DataFrame, files: int) -> DuckDBWarehouse:
                 mask=None if c.name != "score" else part["null_score"].to_numpy(),
             )
             for c in TABLES["video_scores"].columns
+            if c.name in part
         }
         pq.write_table(pa.table(columns), day / f"{i}.parquet")
     return warehouse

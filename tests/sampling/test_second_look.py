@@ -37,6 +37,7 @@ def config_with(*, share: float = 0.0, minutes: float | None = 1_000.0, names: t
 
 def draw(video: int, score: float | None = 0.97, **values: Any) -> dict[str, Any]:
     row = {"programme": "audit", "video_id": video, "policy": "violence", "market": "BR", "views": 10, "ds": BACK}
+    row |= {"cluster_id": None}
     return row | {"model_version": "violence-v3", "score": score, "stratum": "s"} | values
 
 

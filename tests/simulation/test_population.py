@@ -162,3 +162,26 @@ def test_a_shift_changes_volume_only_from_its_day():
     before, after = (uploads(scenario, START + timedelta(days=i), i) for i in (6, 7))
     india = list(scenario.markets).index("IN")
     assert 1.2 < (after.market == india).sum() / (before.market == india).sum() < 1.4
+
+
+def test_campaigns_post_groups_of_copies_and_the_platform_knows_which():
+    scenario = load_scenario("reposts", videos_per_day=20_000)
+    alone = load_scenario("calm", videos_per_day=20_000)
+    videos, ordinary = uploads(scenario, START, 0), uploads(alone, START, 0)
+    n = len(videos.source)
+    copies = np.bincount(videos.source, minlength=n)[videos.source]
+    assert 0.25 < (copies >= 4).mean() < 0.45  # of the campaigns, and what was reposted besides
+    assert (np.bincount(ordinary.source)[ordinary.source] >= 4).mean() < 0.02
+    rows = scores(scenario, videos, "fraud", "fraud-v2", content(scenario, videos, "fraud"))
+    assert rows.cluster_id is not None
+    assert ((rows.cluster_id >= 0) == (copies > 1)).all()
+    assert (rows.cluster_id[copies > 1] == videos.video_id[videos.source[copies > 1]]).all()
+    assert scores(alone, ordinary, "fraud", "fraud-v2", content(alone, ordinary, "fraud")).cluster_id is None
+
+
+def test_a_silent_retraining_moves_scores_from_its_day():
+    scenario, calm = (load_scenario(name, videos_per_day=20_000) for name in ("silent_retraining", "calm"))
+    for index, same in ((19, True), (20, False)):
+        videos = uploads(scenario, START + timedelta(days=index), index)
+        found = [scores(s, videos, "violence", "violence-v3", content(s, videos, "violence")) for s in (scenario, calm)]
+        assert np.array_equal(found[0].score, found[1].score) == same

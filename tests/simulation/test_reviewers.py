@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from include.contract.tables import TABLES
-from include.simulation.reviewers import HORIZON_DAYS, answers, golden, read_queue
+from include.simulation.reviewers import HORIZON_DAYS, answers, disputed, golden, read_queue
 from include.simulation.scenario import load_scenario
 from tests.simulation.home import START
 
@@ -220,3 +220,32 @@ def test_a_queued_video_that_does_not_exist_is_refused(site):
     queue.to_csv(home.root / "queue" / f"ds={home.day(0)}" / "queue.csv", index=False)
     with pytest.raises(ValueError, match="is no video of this platform"):
         home.platform.land_day(START + timedelta(days=1))
+
+
+def test_what_looks_otherwise_deceives_and_what_violates_leaves_more_of_them_unsure(queue, violating):
+    scenario = load_scenario("hard_to_judge")
+    hard = np.arange(len(queue)) % 2 == 0
+    got = effective(answers(scenario, queue, violating, hard, day=START, index=0))
+    truth = dict(zip(queue["video_id"], zip(violating, hard, strict=True), strict=True))
+    got[["violating", "hard"]] = [truth[video] for video in got["video_id"]]
+    for reviewer, spec in scenario.reviewers.items():
+        own = got[got["reviewer_id"] == reviewer]
+        for violates, unsure_share in ((True, spec.unsure_share_violating), (False, spec.unsure_share)):
+            part = own[own["violating"] == violates]
+            assert unsure_share is not None
+            assert_share(int((part["decision"] == "unsure").sum()), len(part), unsure_share)
+            sure = part[part["decision"] != "unsure"]
+            right = sure["decision"] == ("violating" if violates else "not_violating")
+            share = spec.sensitivity if violates else spec.specificity
+            for deceptive in (True, False):
+                of_kind = right[sure["hard"] == deceptive]
+                assert_share(int(of_kind.sum()), len(of_kind), share * (1 - spec.deceived_share * deceptive))
+
+
+def test_disputes_are_the_videos_reviewers_disagree_about(queue, violating):
+    scenario = load_scenario("calm")
+    events = answers(scenario, queue, violating, day=START, index=0)
+    found = set(disputed(queue, events)["video_id"])
+    by_video = events[events["decision"] != "unsure"].groupby("video_id")["decision"]
+    assert found == {video for video, decisions in by_video if len(set(decisions)) == 2}
+    assert 50 < len(found) < len(queue) // 10

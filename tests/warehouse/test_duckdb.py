@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.contract.schema import arrow_schema
 from include.contract.tables import TABLES
 from include.sampling.draw import draw_parameters
 from include.warehouse.base import MissingPartition, UnreadablePartition
 from include.warehouse.duckdb import DuckDBWarehouse
+from include.warehouse.landing import write_frame
 from tests.kills import after_power_cut, killed, operations
 from tests.warehouse.frames import DAY, rows_of, scores
 
@@ -33,7 +32,7 @@ def land(warehouse: DuckDBWarehouse, table: str, day: date, name: str, rows: pd.
     if isinstance(rows, str):
         (folder / name).write_text(rows, encoding="utf-8")
     else:
-        pq.write_table(pa.Table.from_pandas(rows, arrow_schema(TABLES[table]), preserve_index=False), folder / name)
+        write_frame(folder / name, TABLES[table], rows)
     return folder / name
 
 

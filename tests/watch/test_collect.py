@@ -31,7 +31,7 @@ def drawn(project, days_later, right, wrong, score=0.97):
     day = DAY + timedelta(days=days_later)
     ids = [1000 * days_later + i for i in range(right + wrong)]
     shared: dict[str, Any] = dict(zip(CELL, BR, strict=True)) | {"design_id": "d", "programme": "audit", "stratum": "s"}
-    shared |= {"region": "remove", "score": score, "views": 10, "permanent_random": 0.0}
+    shared |= {"region": "remove", "score": score, "views": 10, "permanent_random": 0.0, "cluster_id": None}
     shared |= {"programme_probability": 0.1, "inclusion_probability": 0.1}
     rows = pd.DataFrame([{"video_id": i, "sample_id": str(i), **shared} for i in ids])
     project.warehouse.replace("review_sample", day, rows)

@@ -21,13 +21,14 @@ chances AS (
 ),
 hashed AS (
   SELECT
-    video_id, policy, market, model_version, score, views, permanent_hash(video_id, @audit_salt) AS audit_hash
+    video_id, policy, market, model_version, score, views, cluster_id,
+    permanent_hash(video_id, @audit_salt) AS audit_hash
   FROM video_scores
   WHERE ds = @ds
 ),
 rehashed AS (
   SELECT
-    video_id, policy, market, model_version, score, views, audit_hash,
+    video_id, policy, market, model_version, score, views, cluster_id, audit_hash,
     rehash(audit_hash, @prevalence_salt) AS prevalence_hash,
     rehash(audit_hash, @training_salt) AS training_hash
   FROM hashed
@@ -44,7 +45,7 @@ tested AS (
 ),
 candidates AS (
   SELECT
-    video_id, policy, market, model_version, audit_hash, prevalence_hash, training_hash,
+    video_id, policy, market, model_version, cluster_id, audit_hash, prevalence_hash, training_hash,
     CASE WHEN views BETWEEN 0 AND 10000000000 THEN views ELSE 0 END AS views,
     CASE WHEN score >= 0 AND score <= 1 THEN score END AS score,
     CASE WHEN score >= 0 AND score <= 1 THEN score_bin(score) ELSE -1 END AS bin
@@ -61,7 +62,7 @@ drawn AS (
 ),
 numbered AS (
   SELECT
-    design_id, programme, video_id, policy, market, model_version, stratum, region, score, views,
+    design_id, programme, video_id, policy, market, model_version, stratum, region, score, views, cluster_id,
     COALESCE(
       inclusion_probability,
       CASE WHEN probability_per_view * views < 1 THEN probability_per_view * views ELSE 1 END
@@ -81,7 +82,7 @@ SELECT
     WHEN programme <> 'training'
       THEN audit_probability + prevalence_probability - audit_probability * prevalence_probability
   END AS inclusion_probability,
-  permanent_random
+  permanent_random, cluster_id
 FROM numbered
 WHERE permanent_random < programme_probability
 QUALIFY ROW_NUMBER() OVER (
