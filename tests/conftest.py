@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from include.local.environment import enter_airflow
+from tests.heard import heard_to
 from tests.places import MOVES_SOON, configured
 from tests.untested import pytest_terminal_summary
 
@@ -110,8 +112,8 @@ def history(dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> L
         changes = [change for row in records(loop.read("threshold_ledger")) for change in changes_of(row)]
         assert {change.new.remove_at == change.old.remove_at for change in changes} == {True}, "a remove_at was moved"
         loop.platform.land_day(loop.day(LAST))
-        loop.run("sample_for_review", LAST)
-        loop.run("ingest_reviewer_labels", LAST)
+        for dag_id in ("sample_for_review", "ingest_reviewer_labels"):
+            heard_to(home, dag_id, partial(loop.run, dag_id, LAST))
 
     return Loop(shared(tmp_path_factory, "history", live), dags)
 
@@ -124,26 +126,35 @@ def ended_history(history: Loop, tmp_path_factory: pytest.TempPathFactory) -> Lo
     def live(home: Path) -> None:
         shutil.copytree(history.home / "data", home / "data")
         loop = Loop(home, history.dags)
-        loop.run("recalibrate_thresholds", LAST, approve)
-        loop.run("hand_off_retraining", LAST)
+        for dag_id in ("recalibrate_thresholds", "hand_off_retraining"):
+            heard_to(home, dag_id, partial(loop.run, dag_id, LAST, approve))
 
     return Loop(shared(tmp_path_factory, "ended_history", live), history.dags)
+
+
+@pytest.fixture(scope="session")
+def published_history(ended_history: Loop, tmp_path_factory: pytest.TempPathFactory) -> Loop:
+    """`ended_history`, a manager's request on top of it, approved, and a rollback. Tests work on copies."""
+    from tests.loop import FORM, Loop, approve
+
+    def live(home: Path) -> None:
+        shutil.copytree(ended_history.home / "data", home / "data")
+        loop = Loop(home, ended_history.dags)
+        asked = FORM | {"goal": "own", "precision_percent": 80, "window_days": 10, "mode": "propose"}
+        heard_to(home, "recalibrate_ad_hoc", partial(loop.fill_in, "recalibrate_ad_hoc", approve, **asked))
+        back = partial(loop.fill_in, "roll_back_thresholds", lambda *_: "Roll back", version=1, reason="complaints")
+        heard_to(home, "roll_back_thresholds", back)
+
+    return Loop(shared(tmp_path_factory, "published_history", live), ended_history.dags)
 
 
 @pytest.fixture
 def loop(history: Loop, home: Path) -> Loop:
     """A copy of `history` of the test's own."""
-    return copy_of(history, home)
+    return history.copied_to(home)
 
 
 @pytest.fixture
 def ended(ended_history: Loop, home: Path) -> Loop:
     """A copy of `ended_history` of the test's own."""
-    return copy_of(ended_history, home)
-
-
-def copy_of(loop: Loop, home: Path) -> Loop:
-    from tests.loop import Loop
-
-    shutil.copytree(loop.home / "data", home / "data")
-    return Loop(home, loop.dags)
+    return ended_history.copied_to(home)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,11 @@ class Loop:
     def steps(self) -> History:
         """The same loop without Airflow and gates: what the Dags call."""
         return History(self.home / "data", self.scenario, self.videos_per_day)
+
+    def copied_to(self, home: Path) -> Loop:
+        """A copy of the loop and of what it left behind, in another home."""
+        shutil.copytree(self.home / "data", home / "data")
+        return replace(self, home=home)
 
     def day(self, index: int) -> date:
         return START + timedelta(days=index)

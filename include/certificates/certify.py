@@ -314,7 +314,7 @@ class _Search:
         return 0.0 if excess(_LOWEST) >= 0.0 else float(optimize.brentq(excess, _LOWEST, _HIGHEST, xtol=1e-6))
 
     def bounds(self, shown: NDArray[np.intp]) -> list[float]:
-        """`bound` of several candidates, each sought near the one before, which takes half the p-values."""
+        """`bound` of several candidates to four digits, for curves: each sought near the one before."""
         found: list[float] = []
         for j in shown.tolist():
             near = found[-1] if found else 0.5
@@ -332,7 +332,7 @@ class _Search:
                 low, step = high, 4.0 * step
         if low == _LOWEST and excess(low) >= 0.0:
             return 0.0
-        return float(optimize.brentq(excess, low, high, xtol=1e-6))
+        return float(optimize.brentq(excess, low, high, xtol=1e-4))
 
     def _excess(self, j: int, share: float) -> float:
         """Below 0 where candidate j's ratio is shown to be above `share`. The logarithm is nearly straight there."""

@@ -30,7 +30,7 @@ from include.warehouse.base import (
     query_text,
 )
 from include.warehouse.bigquery_jobs import Jobs
-from include.warehouse.bigquery_tables import bring_up, fields, made, schema_problems
+from include.warehouse.bigquery_tables import bring_up, fields, made, schema_problems, with_absent_columns
 from include.warehouse.frames import checked_rows, content_hash, to_pandas
 from include.warehouse.inputs import arrives_in_rows, counted_rows
 
@@ -135,6 +135,8 @@ class BigQueryWarehouse(Warehouse):
                 raise MissingPartition(table, day)
             if contract.owner == "platform" and self.row_count(table, day) == 0:
                 raise MissingPartition(table, day)
+            if contract.owner == "platform":
+                text = with_absent_columns(text, contract, self.jobs.table(table))
         return to_pandas(self.jobs.scan(text, parameters, f"{name} of {day}"))
 
     def replace(self, table: str, day: date, rows: pd.DataFrame, *, slice_value: str | None = None) -> None:

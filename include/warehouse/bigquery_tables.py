@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from include.contract.schema import MOST_CLUSTERING
@@ -54,6 +55,16 @@ def schema_problems(table: Table, found: Any) -> list[tuple[str, str, str]]:
         elif types[column.name] != column.type:
             problems.append((column.name, "wrong_type", f"is {types[column.name]}, {column.type} expected"))
     return problems
+
+
+def with_absent_columns(query: str, table: Table, found: Any) -> str:
+    """`query` of the day @ds, in which the optional columns that the platform's `table` does not have are NULL."""
+    there = {field.name for field in found.schema}
+    absent = [column for column in table.columns if column.optional and column.name not in there]
+    nulls = "".join(f", CAST(NULL AS {column.type}) AS `{column.name}`" for column in absent)
+    if not nulls:
+        return query
+    return re.sub(rf"\bFROM {table.name}\b", f"FROM (SELECT *{nulls} FROM {table.name} WHERE ds = @ds)", query)  # noqa: S608
 
 
 def made(jobs: Jobs, table: Table) -> bigquery.Table:

@@ -32,7 +32,6 @@ from include.warehouse.footers import Footer, inspect_parquet, read_footers
 from include.warehouse.frames import as_contract, checked_rows, content_hash, to_pandas
 from include.warehouse.inputs import Counted, arrives_in_rows, counted
 from include.warehouse.recent import Recent
-from include.warehouse.remembered import ALWAYS_READ
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -306,7 +305,7 @@ def _read_file(path: Path, table: Table, schema: pa.Schema) -> pa.Table:
             return as_contract(table, pq.ParquetFile(file).read(columns=schema.names, use_threads=False))
 
         # Of the ledger, whoever could set back a file's time must not be believed.
-        return read() if table.name in ALWAYS_READ else _RECENT.get(file, table.name, read)
+        return read() if table.name == "threshold_ledger" else _RECENT.get(file, table.name, read)
 
 
 _DUCKDB_TYPES = {

@@ -23,7 +23,7 @@ def lived(dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Hom
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLUMBLINE_CONFIG", str(folder / "policies.yaml"))
         found.begin(DAYS_BEFORE)
-        found.live(DAYS_BEFORE, rate=0.25)
+        found.live(DAYS_BEFORE, rate=0.19)
     return found
 
 

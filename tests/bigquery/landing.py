@@ -15,4 +15,5 @@ def deliver(warehouse: BigQueryWarehouse, table: str, day: date, rows: pd.DataFr
     """`rows` become the day of an input table, which is made if it is not there."""
     if warehouse.jobs.table(table) is None:
         warehouse.jobs.create(made(warehouse.jobs, TABLES[table]))
-    warehouse.replace(table, day, rows)
+    left_out = [column.name for column in TABLES[table].columns if column.optional and column.name not in rows]
+    warehouse.replace(table, day, rows.assign(**dict.fromkeys(left_out)))

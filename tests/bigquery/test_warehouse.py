@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from include.contract.tables import TABLES
 from include.sampling.draw import draw_parameters
 from include.warehouse.base import MissingPartition, WarehouseRefused
 from include.warehouse.bigquery import BigQueryWarehouse
+from include.warehouse.bigquery_tables import fields, made
 from include.warehouse.duckdb import DuckDBWarehouse
+from include.warehouse.frames import checked_rows
 from include.warehouse.landing import write_frame
 from tests.bigquery.google import Failure
 from tests.bigquery.landing import deliver
@@ -157,6 +161,27 @@ def test_both_scans_give_what_the_embedded_engine_gives(opened: Opened, embedded
     assert 500 < len(drawn[0]) < 4000
     assert set(drawn[0]["programme"]) == {"audit", "prevalence", "training"}
     pd.testing.assert_frame_equal(drawn[0], drawn[1], check_dtype=False, check_exact=True)
+
+
+def test_what_the_platforms_table_may_lack_is_null(opened: Opened, embedded: DuckDBWarehouse):
+    rows, warehouse = scores(2000), opened()
+    contract = TABLES["video_scores"]
+    smaller = replace(contract, columns=tuple(column for column in contract.columns if not column.optional))
+    warehouse.jobs.create(made(warehouse.jobs, smaller))
+    content = checked_rows(smaller, rows)
+    days = pa.field("ds", pa.date32(), nullable=False)
+    content = content.add_column(0, days, pa.repeat(pa.scalar(DAY, pa.date32()), content.num_rows))
+    partition = f"{warehouse.jobs.dataset}.video_scores${DAY:%Y%m%d}"
+    warehouse.jobs.load(content, partition, fields(smaller), "video_scores")
+    land(embedded, "video_scores", DAY, rows)
+    drawn = []
+    for engine in (warehouse, embedded):
+        engine.replace("sampling_design", DAY, design(PI))
+        drawn.append(engine.query("draw", draw_parameters(design(PI), DAY, SALT)))
+    found, wanted = (frame.sort_values(["programme", "policy", "video_id"], ignore_index=True) for frame in drawn)
+    assert len(found) > 200
+    assert found["cluster_id"].isna().all()
+    pd.testing.assert_frame_equal(found, wanted, check_dtype=False, check_exact=True)
 
 
 def test_a_day_that_was_not_delivered_is_named(opened: Opened):

@@ -103,8 +103,7 @@ def oracle(rows: pd.DataFrame, strata: pd.DataFrame, salt: int = SALT) -> pd.Dat
 @pytest.fixture
 def clean() -> pd.DataFrame:
     rows = scores(20_000)
-    copies = pd.array(rows["video_id"] % 1_000, dtype="Int64")
-    copies[rows["video_id"] % 3 == 0] = pd.NA
+    copies = (rows["video_id"] % 1_000).astype("Int64").mask(rows["video_id"] % 3 == 0)
     return rows.assign(null_score=rows["score"].isna(), cluster_id=copies)
 
 

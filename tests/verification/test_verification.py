@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from io import BytesIO
 from pathlib import Path
@@ -15,32 +14,16 @@ import pytest
 from include.contract.tables import CELL
 from include.ledger.chain import in_order
 from include.verification.__main__ import findings, main
-from tests.loop import FORM, LAST, Loop, approve
+from tests.loop import LAST, Loop
 from tests.places import MOVES_SOON, configured
 
 pytestmark = pytest.mark.airflow
 
 
-@pytest.fixture(scope="module")
-def published(ended_history: Loop, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The history, a daily approval, a manager's request on top of it, and a rollback."""
-    home = tmp_path_factory.mktemp("published")
-    shutil.copytree(ended_history.home / "data", home / "data")
-    configured(home, MOVES_SOON)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PLUMBLINE_HOME", str(home))
-        patch.setenv("PLUMBLINE_CONFIG", "policies.yaml")
-        loop = Loop(home, ended_history.dags)
-        goal = {"goal": "own", "precision_percent": 80, "window_days": 10, "mode": "propose"}
-        loop.fill_in("recalibrate_ad_hoc", approve, **FORM | goal)
-        loop.fill_in("roll_back_thresholds", lambda *_: "Roll back", version=1, reason="complaints")
-    return home
-
-
 @pytest.fixture
-def loop(published: Path, home: Path, history: Loop) -> Loop:
-    shutil.copytree(published / "data", home / "data")
-    return Loop(home, history.dags)
+def loop(published_history: Loop, home: Path) -> Loop:
+    """A copy of days with a daily approval, a manager's request on top of it, and a rollback."""
+    return published_history.copied_to(home)
 
 
 def of_kind(loop: Loop, kind: str) -> int:
