@@ -117,9 +117,10 @@ class Jobs:
         """Whether `sql` inserted its row. Of several callers with one `key`, at most one does, and the others know.
 
         INSERTs do not conflict with one another, so the compare-and-swap rests on BigQuery accepting each job id once:
-        the next id is sent only when the job before it is done and `taken()` says that its row is not there.
+        the next id is sent only when the job before it is done and `taken()` says that its row is not there. A job that
+        BigQuery no longer knows may still run: WarehouseUnavailable.
         """
-        from google.api_core.exceptions import Conflict
+        from google.api_core.exceptions import Conflict, NotFound
 
         mine = uuid.uuid4().hex
         numbers = count()
@@ -129,16 +130,23 @@ class Jobs:
                 job_id = f"plumbline-{key}-{next(numbers)}"
                 config = self._query_config(_typed(parameters))
                 config.labels = {**config.labels, "writer": mine}
+                job = None
                 try:
-                    job = self._client.query(sql, job_config=config, job_id=job_id, job_retry=None, retry=self._retry)
-                except Conflict:
-                    job = self._conflicting(job_id)
-                try:
+                    try:
+                        job = self._client.query(
+                            sql, job_config=config, job_id=job_id, job_retry=None, retry=self._retry
+                        )
+                    except Conflict:
+                        job = self._conflicting(job_id)
                     self._wait(job, about)
                 except JobFailed:
-                    if job.labels.get("writer") == mine:
+                    if job is not None and job.labels.get("writer") == mine:
                         raise
                     continue
+                except NotFound as error:
+                    if said(error).startswith("Not found: Job"):
+                        raise WarehouseUnavailable(f"{about}: job {job_id} is lost; rerun later") from error
+                    raise
                 if job.labels.get("writer") == mine:
                     return job.num_dml_affected_rows == 1
                 if taken():
@@ -212,8 +220,9 @@ class Jobs:
         with self._named(name):
             try:
                 return self._client.get_table(f"{self.dataset}.{name}", retry=self._retry)
-            except NotFound:
-                self._client.get_dataset(self.dataset, retry=self._retry)
+            except NotFound as error:
+                if not re.match(r"(?i)not found: table", said(error)):
+                    self._client.get_dataset(self.dataset, retry=self._retry)
                 return None
 
     def create(self, table: bigquery.Table) -> None:

@@ -15,6 +15,19 @@ _BYTES = {"INT64": 8, "FLOAT64": 8, "DATE": 8, "TIMESTAMP": 8, "BOOL": 1}
 _STRING = 2
 
 
+CALLS = {
+    "scans": 4,
+    "statements": 40,
+    "load jobs": 21,
+    "dry runs": 4,
+    "read sessions": 111,
+}
+"""What the Dags of a day send, as tests/bigquery/test_loop.py records it of the third day of a platform."""
+
+LEAST_BILLED = 10_000_000
+"""Bytes that BigQuery bills for a query at least, per table it reads."""
+
+
 @dataclass(frozen=True)
 class PlatformSize:
     """A platform's size. Lengths are those of typical names, in bytes."""
@@ -107,8 +120,26 @@ def cost_page() -> str:
     lines += [
         f"| **together** | | **{total / 1e9:,.0f}** | |",
         "",
-        "Each score is read twice a day, by the profile and by the draw, and by nothing else. What follows works on "
-        "histograms and samples. The profile also moves up to 250,000 video ids, to count duplicate keys.",
+        "Each score is read twice a day, by the profile and by the draw, and by nothing else; each row of the log "
+        "once, by `gate_enforcement_log`, which keeps the counts. What follows works on histograms and samples. The "
+        "profile also moves up to 250,000 video ids, to count duplicate keys.",
+        "",
+        "## Calls of a day",
+        "",
+        "Recorded of the Dags of one day behind the tests' stand-in for Google; a test holds this table to them:",
+        "",
+        "| what | how often | what it bills |",
+        "|---|---:|---|",
+        f"| scans: the statements above, one with its day | {CALLS['scans']} | their bytes |",
+        f"| small queries and changes, one request each | {CALLS['statements']} | at least 10 MB each: together "
+        f"{CALLS['statements'] * LEAST_BILLED / 1e9:.2f} GB |",
+        f"| load jobs, one a day and table | {CALLS['load jobs']} | nothing |",
+        f"| dry runs | {CALLS['dry runs']} | nothing |",
+        f"| sessions of the Storage Read API | {CALLS['read sessions']} | the bytes read, by its own price |",
+        "",
+        "Jobs and sessions do not grow with rows, cells or days: a day's rows go in one load job, a window's in one "
+        "session. Bytes do: with rows for the scans, with cells for histograms (1,001 rows a cell and day), with "
+        "reviews and the days of the window for samples and labels. What a job was billed stands in the task's log.",
         "",
         "What keeps it there: `video_scores` partitioned by `ds` (a scan reads one day), "
         "`require_partition_filter` on Plumbline's large tables, so that a query without days is refused rather than "

@@ -20,6 +20,7 @@ from include.project import Project, open_project
 from include.warehouse.base import Caller
 from include.warehouse.bigquery import BigQueryWarehouse
 from include.warehouse.bigquery_jobs import Jobs
+from include.warehouse.cost import CALLS
 from tests.bigquery.landing import deliver
 from tests.bigquery.proxy import Proxy
 from tests.history import History
@@ -92,6 +93,7 @@ def test_the_loop_ends_with_the_tables_of_the_embedded_warehouse(
     jobs = [job for job in proxy.jobs() if not job.get("dryRun")]
     assert len(jobs) <= MOST_JOBS, Counter((job["labels"]["dag"], job["labels"]["task"]) for job in jobs)
     assert len(proxy.requests) <= MOST_REQUESTS, Counter(method for method, *_ in proxy.requests)
+    assert recorded(proxy) == CALLS, "the page of the cost says otherwise"
     for name, table in TABLES.items():
         if table.owner == "plumbline":
             found, wanted = (
@@ -104,6 +106,19 @@ def test_the_loop_ends_with_the_tables_of_the_embedded_warehouse(
             pd.testing.assert_frame_equal(found, wanted, rtol=1e-9, atol=0, obj=name)
     assert len(ends["bigquery"]["threshold_ledger"]) > 1, "nothing was published, so nothing was compared"
     assert len(ends["bigquery"]["label_events"]) > 0
+
+
+def recorded(proxy: Proxy) -> dict[str, int]:
+    """The calls of the day, by what they are."""
+    jobs = proxy.jobs()
+    queries = [job for job in jobs if "query" in job and not job.get("dryRun")]
+    return {
+        "scans": len([job for job in queries if "destinationTable" in job["query"]]),
+        "statements": len([job for job in queries if "destinationTable" not in job["query"]]),
+        "load jobs": len([job for job in jobs if "load" in job]),
+        "dry runs": len([job for job in jobs if job.get("dryRun")]),
+        "read sessions": len([path for _, path, _ in proxy.requests if path.endswith("/CreateReadSession")]),
+    }
 
 
 CLOCK = {

@@ -370,6 +370,15 @@ def test_of_two_first_writers_at_once_one_wins_and_the_other_is_told(opened: Ope
     assert row["requester"] == f"w{won.index(True)}"
 
 
+def test_a_writer_whose_rival_is_lost_sends_no_second_insert(opened: Opened, proxy: Proxy) -> None:
+    assert opened().append_version("threshold_ledger", DAY, version(1))
+    proxy.google.lost_after_conflict = 10**6
+    proxy.requests.clear()
+    with pytest.raises(WarehouseUnavailable):
+        opened(retry_seconds=1).append_version("threshold_ledger", DAY, version(1))
+    assert len({query["id"] for query in proxy.queries() if query["query"].startswith("INSERT")}) == 1
+
+
 def test_without_unique_ids_two_inserts_would_both_land(opened: Opened) -> None:
     """The premise: an INSERT sees what was there when it began, and conflicts with no other INSERT."""
     warehouse = opened()
