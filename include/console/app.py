@@ -135,11 +135,11 @@ def report_page(request: Request, who: PersonDep, day: date) -> str:
 
 
 @app.get("/days/{day}/gates/{gate}", response_class=HTMLResponse)
-def gate_page(request: Request, day: date, gate: str) -> str:
+def gate_page(request: Request, who: PersonDep, day: date, gate: str) -> str:
     """A gate's page, with the way back."""
     project = opened()
     _found(written.gate(project.settings, day, gate))
-    return pages.gate_page(project, day, gate, **_places(request))
+    return pages.gate_page(project, who, day, gate, **_places(request))
 
 
 @app.get("/answers/{day}/{key}", response_class=HTMLResponse)

@@ -140,24 +140,29 @@ def day_page(project: Project, who: Person, day: date, *, root: str, airflow: st
     quality = project.warehouse.read("quality_results", day, day)
     failures = project.warehouse.read("gate_failures", day, day)
     found = days.day_of(day, quality, failures, has_report=written.report(project.settings, day) is not None)
-    runs_of_day = [run for run in runs.newest_runs([dag for dag in DAILY_DAGS if dag in who.reads]) if run.day == day]
-    states = [
-        state.DagState(run.dag_id, state.TITLES[run.dag_id], day, run.state, "", "plain", run.run_id)
-        for run in reversed(runs_of_day)
-    ]
     return _rendered(
         "day.html.j2",
         root=root,
         airflow=airflow,
         who=who,
         day=found,
-        findings=findings.gate_findings(quality, [day], states, _advice()),
+        findings=findings.gate_findings(quality, [day], _states_of(who, day), _advice()),
         gate_pages=written.gates(project.settings, day),
         answers=written.answers(project.settings, day),
     )
 
 
-def gate_page(project: Project, day: date, gate: str, *, root: str, airflow: str) -> str:
+def _states_of(who: Person, day: date) -> list[state.DagState]:
+    """The runs of a day that the person may see."""
+    found = runs.newest_runs([dag for dag in DAILY_DAGS if dag in who.reads])
+    return [
+        state.DagState(run.dag_id, state.TITLES[run.dag_id], day, run.state, "", "plain", run.run_id)
+        for run in reversed(found)
+        if run.day == day
+    ]
+
+
+def gate_page(project: Project, who: Person, day: date, gate: str, *, root: str, airflow: str) -> str:
     """A gate's page in a frame, below what to do where it stops the day."""
     quality = project.warehouse.read("quality_results", day, day, slice_value=gate)
     return _rendered(
@@ -167,7 +172,7 @@ def gate_page(project: Project, day: date, gate: str, *, root: str, airflow: str
         title=f"Gate {gate.replace('_', ' ')} of {day}",
         day=day,
         name=gate,
-        findings=findings.gate_findings(quality, [day], [], _advice()),
+        findings=findings.gate_findings(quality, [day], _states_of(who, day), _advice()),
     )
 
 

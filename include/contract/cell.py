@@ -33,5 +33,11 @@ def by_cell(frame: pd.DataFrame) -> dict[Cell, pd.DataFrame]:
 
 def records(frame: pd.DataFrame) -> list[Row]:
     """The rows as dicts by column name, None for every missing value."""
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in rows]
+    columns = []
+    for name in frame.columns:
+        values, missing = frame[name].tolist(), frame[name].isna()
+        if missing.any():
+            values = [None if gone else value for value, gone in zip(values, missing.tolist(), strict=True)]
+        columns.append(values)
+    names = [str(name) for name in frame.columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
