@@ -67,10 +67,10 @@ emulator: .venv/bqemulator/installed ## Install the BigQuery emulator of the tes
 browser: ## Install Chromium for the tests of pages, which are skipped without it (Debian, as root)
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
 
-axe: tests/axe/node_modules/axe-core/axe.min.js ## Fetch axe-core, with npm, for the tests of pages, which are skipped without it
+axe: tests/console/axe/node_modules/axe-core/axe.min.js ## Fetch axe-core, with npm, for the tests of pages, which are skipped without it
 
-tests/axe/node_modules/axe-core/axe.min.js: tests/axe/package-lock.json
-	@if command -v npm >/dev/null; then npm ci --prefix tests/axe --ignore-scripts --no-audit --no-fund --silent && touch $@; \
+tests/console/axe/node_modules/axe-core/axe.min.js: tests/console/axe/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix tests/console/axe --ignore-scripts --no-audit --no-fund --silent && touch $@; \
 	else echo "npm is not installed: pages are not looked at by axe-core"; fi
 
 screenshots: install-dev browser up ## Make the docs' pictures of the page in Airflow's UI, from the demo's data

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.untested import untested
 
-AXE = Path(__file__).parent / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = Path(__file__).parent / "console" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def axe() -> str:
