@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Any
@@ -38,9 +38,13 @@ NIGHTLY = time(2)
 def run_dag(dag: Any, day: date, manager: Manager) -> Any:
     """One run of `dag` for `day`, tasks really executed one after another; the finished run. Raises RunFailed.
 
-    Airflow has it as it would have the schedule's: the day as its partition key, and the time at which it was due.
+    Of a daily Dag, Airflow has it as the schedule's: the day as its partition key, and the time at which it was due.
     """
-    with _answered_by(manager), _stored_once(), _created_by(partial(_as_scheduled, dag, day)):
+    from airflow.sdk import CronPartitionTimetable, PartitionedAssetTimetable
+
+    of_days = isinstance(dag.timetable, CronPartitionTimetable | PartitionedAssetTimetable)
+    made = _created_by(partial(_as_scheduled, dag, day)) if of_days else nullcontext()
+    with _answered_by(manager), _stored_once(), made:
         run = dag.test(logical_date=datetime(day.year, day.month, day.day, tzinfo=UTC))
     return _finished(dag, run, str(day))
 
