@@ -10,7 +10,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo try up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-kills emulator browser axe screenshots docs lock clean install install-dev
+.PHONY: help demo try up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-retraining bench-kills emulator browser axe screenshots docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -58,6 +58,9 @@ bench-guarantee: install-dev ## Check the certificate's promise on simulated day
 
 bench-loop: install-dev ## Live 60 days of every scenario, beside fixed and notebook thresholds: DAYS=n, SCENARIOS=.. (an hour)
 	@$(BIN)/python -m tests.benchmarks.bench_loop $(if $(DAYS),--days $(DAYS)) $(SCENARIOS)
+
+bench-retraining: install-dev ## Measure when retraining is asked for, and which challengers are accepted (half an hour)
+	@$(BIN)/python -m tests.benchmarks.bench_retraining
 
 bench-kills: install-dev ## Kill every step of every Dag 1,000 times at random file operations (half an hour): KILLS=n
 	@$(BIN)/python -m tests.benchmarks.bench_kills $(if $(KILLS),--kills $(KILLS))

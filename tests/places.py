@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from include.config.settings import DEFAULT_CONFIG, Settings
+from include.config.settings import DEFAULT_CONFIG, MlflowPlace, Settings
 
 MOVES_SOON = {"  loosen_days: 3 ": "  loosen_days: 1 "}
 """What of policies.yaml lets thresholds move within a few days: the certificate of a single one is enough."""
@@ -19,7 +19,7 @@ def settings_in(folder: Path) -> Settings:
         landing=folder / "landing",
         warehouse=folder / "warehouse",
         output=folder / "output",
-        mlflow_tracking_uri=f"sqlite:///{folder}/mlflow.db",
+        mlflow=MlflowPlace(f"sqlite:///{folder}/mlflow/mlflow.db"),
     )
 
 

@@ -94,6 +94,8 @@ class Policy(Strict):
 
     description: Text
     model_versions: Annotated[Names, Field(min_length=1)]
+    challengers: Names = Field(default_factory=list)
+    """Of the model versions, those that may act only once `accept_model` took them."""
     target_precision: OpenShare
     target_recall: OpenShare
     confidence: OpenShare
@@ -117,6 +119,14 @@ class Policy(Strict):
         """The thresholds of a cell for which nothing was published yet: in shadow mode, no remove_at."""
         shadow = self.uncertified == Uncertified.REVIEW_ELSE_ALLOW
         return ThresholdPair(1.0 if shadow else self.initial.remove_at, self.initial.review_at)
+
+    @model_validator(mode="after")
+    def _challengers_are_versions(self) -> Self:
+        if unknown := [name for name in self.challengers if name not in self.model_versions]:
+            raise broken(f"{unknown[0]} is not among model_versions", "challengers")
+        if set(self.challengers) == set(self.model_versions):
+            raise broken("every model version is a challenger: none is in service", "challengers")
+        return self
 
     @model_validator(mode="after")
     def _some_label_is_final(self) -> Self:
@@ -320,18 +330,31 @@ class ApprovalSettings(Strict):
     assigned_users: Annotated[list[Text], AfterValidator(_distinct)]
 
 
-class Retraining(Strict):
-    recall_drop: OpenShare
-    consecutive_days: Annotated[int, Field(ge=1, le=364)]
-    reference_days: Annotated[int, Field(ge=2, le=365)]
-    min_labels: Count
+class Acceptance(Strict):
+    """What a challenger has to show beside a gain that is sure at its policy's confidence.
 
-    @model_validator(mode="after")
-    def _a_day_to_compare_with(self) -> Self:
-        if self.reference_days < self.consecutive_days:
-            said = f"{self.reference_days} days hold none before the last consecutive_days, {self.consecutive_days}"
-            raise broken(said, "reference_days")
-        return self
+    `market_bound`: recall that it may lose in a market, by the estimate. `max_unscored`: share of the labelled draws
+    that either version may have left without a row in video_scores.
+    """
+
+    market_bound: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    max_unscored: Share = 0.05
+
+
+class Retraining(Strict):
+    """When a model is to be retrained, and what a new one has to show.
+
+    `recall_drop`: of the reachable recall, in the last `recent_days` with final labels against the window before.
+    `false_ask`: chance that any model of a platform on which nothing changes is asked for within 60 days.
+    `cooldown_days`: after a hand-over. `min_labels`: that came since.
+    """
+
+    recall_drop: OpenShare
+    recent_days: Annotated[int, Field(ge=1, le=45)]
+    false_ask: OpenShare = 0.05
+    cooldown_days: Annotated[int, Field(ge=0, le=365)] = 14
+    min_labels: Count
+    acceptance: Acceptance = Acceptance()
 
 
 class Config(Strict):
@@ -357,6 +380,19 @@ class Config(Strict):
             if policy.retired_after is None or day <= policy.retired_after
         }
         return self.model_copy(update={"policies": there})
+
+    @model_validator(mode="after")
+    def _some_days_to_compare_with(self) -> Self:
+        for name, policy in self.policies.items():
+            final = policy.window_days - policy.maturity_days
+            if final <= self.retraining.recent_days:
+                raise broken(
+                    f"{self.retraining.recent_days} days leave none to compare with: policies.{name} has {final} days "
+                    "with final labels in its window",
+                    "retraining",
+                    "recent_days",
+                )
+        return self
 
     @model_validator(mode="after")
     def _enough_reviewers(self) -> Self:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,11 +18,15 @@ from include.config.strict import Strict, findings
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
-CONNECTION_ID = "plumbline_warehouse"
-VARIABLES = ("plumbline_output", "plumbline_mlflow_tracking_uri")
+CONNECTION_ID, MLFLOW_CONNECTION_ID = "plumbline_warehouse", "plumbline_mlflow"
+VARIABLES = ("plumbline_output",)
 OPTIONAL_VARIABLES = ("plumbline_anchor",)
 QUEUE_FILE, EXPERTS_FILE = "queue.csv", "experts.csv"
 """What reviewers and experts are asked, in the queue folder of its day."""
+
+_SQLITE = "sqlite:///"
+EMBEDDED_MLFLOW = f"{_SQLITE}data/mlflow/mlflow.db"
+"""Without a connection: a database in the project's data folder, no server."""
 
 FOLDER_VARIABLES = ("plumbline_output", "plumbline_anchor")
 
@@ -90,6 +94,37 @@ class BigQueryExtra(BigQueryPlace):
         return BigQueryPlace(**self.model_dump(exclude={"landing"}))
 
 
+class MlflowExtra(Strict):
+    """What the extra of the connection to MLflow holds.
+
+    `tracking_uri`: of MLflow's server, or of a database. `artifacts`: where files of new experiments lie, an address or
+    a folder that those who train can open; None: where the server says, and beside an embedded database.
+    """
+
+    tracking_uri: str = EMBEDDED_MLFLOW
+    artifacts: str | None = None
+
+
+@dataclass(frozen=True)
+class MlflowPlace:
+    """Where MLflow is. `username` and `password`: of a server that asks for them."""
+
+    tracking_uri: str
+    artifacts: str | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def database(self) -> Path | None:
+        """The file of an embedded database; None: a server, or another kind of database."""
+        return Path(self.tracking_uri.removeprefix(_SQLITE)) if self.tracking_uri.startswith(_SQLITE) else None
+
+    @property
+    def artifact_folder(self) -> Path | None:
+        """Where an embedded MLflow keeps files, unless `artifacts` says another place."""
+        return None if self.database is None else self.database.parent / "artifacts"
+
+
 ENGINES: dict[object, type[EmbeddedExtra | BigQueryExtra]] = {"duckdb": EmbeddedExtra, "bigquery": BigQueryExtra}
 
 
@@ -104,7 +139,7 @@ class Settings:
     landing: Path
     warehouse: Path | BigQueryPlace
     output: Path
-    mlflow_tracking_uri: str
+    mlflow: MlflowPlace
     anchor: Path | None = None
 
     @property
@@ -142,19 +177,39 @@ def config_path() -> Path:
     return home() / given if given else DEFAULT_CONFIG
 
 
-def extra_from(text: str) -> dict[str, Any]:
-    """The connection's extra from its JSON. Raises ConfigError: no JSON object, or a key given twice."""
+def extra_from(text: str, connection: str = CONNECTION_ID) -> dict[str, Any]:
+    """A connection's extra from its JSON. Raises ConfigError: no JSON object, or a key given twice."""
     try:
         extra = json.loads(text, object_pairs_hook=_each_key_once)
+    except _Twice as error:
+        raise ConfigError(f"connection {connection}: extra: {error} is given twice") from error
     except json.JSONDecodeError as error:
-        raise ConfigError(f"connection {CONNECTION_ID}: extra is not valid JSON: {error}") from error
+        raise ConfigError(f"connection {connection}: extra is not valid JSON: {error}") from error
     if not isinstance(extra, dict):
-        raise ConfigError(f"connection {CONNECTION_ID}: extra is not a JSON object")
+        raise ConfigError(f"connection {connection}: extra is not a JSON object")
     return extra
 
 
-def settings_from(extra: Mapping[str, Any], variables: Mapping[str, str]) -> Settings:
-    """Settings from the connection's extra and the variables. Raises ConfigError naming what is missing or wrong."""
+def mlflow_from(extra: Mapping[str, Any], *, username: str | None = None, password: str | None = None) -> MlflowPlace:
+    """Where MLflow is, from its connection; an empty extra: embedded. Raises ConfigError naming what is wrong."""
+    try:
+        given = MlflowExtra.model_validate(dict(extra))
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(['extra', *map(str, keys)])}: {said}" for keys, said in findings(error))
+        raise ConfigError(f"connection {MLFLOW_CONNECTION_ID}: {found}") from error
+    artifacts = given.artifacts
+    if artifacts is not None and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", artifacts):
+        artifacts = (home() / artifacts).as_uri()
+    return MlflowPlace(_absolute_uri(given.tracking_uri, home()), artifacts, username or None, password or None)
+
+
+def settings_from(
+    extra: Mapping[str, Any], variables: Mapping[str, str], mlflow: MlflowPlace | None = None
+) -> Settings:
+    """Settings from the warehouse connection's extra and the variables; `mlflow` None: embedded.
+
+    Raises ConfigError naming what is missing or wrong.
+    """
     keys = dict(extra)
     engine, start = keys.pop("engine", None), home()
     if engine not in ENGINES:
@@ -179,15 +234,19 @@ def settings_from(extra: Mapping[str, Any], variables: Mapping[str, str]) -> Set
         landing=folders["extra.landing"],
         warehouse=folders["extra.warehouse"] if isinstance(given, EmbeddedExtra) else given.place,
         output=folders["variable plumbline_output"],
-        mlflow_tracking_uri=_absolute_uri(variables["plumbline_mlflow_tracking_uri"], start),
+        mlflow=mlflow or mlflow_from({}),
         anchor=folders.get("variable plumbline_anchor"),
     )
+
+
+class _Twice(ValueError):
+    """A key that is given twice."""
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise ConfigError(f"connection {CONNECTION_ID}: extra: {twice[0]} is given twice")
+        raise _Twice(twice[0])
     return dict(pairs)
 
 
@@ -212,12 +271,11 @@ def _check_apart(folders: Mapping[str, Path]) -> None:
 
 
 def _absolute_uri(uri: str, start: Path) -> str:
-    prefix = "sqlite:///"
-    if uri.startswith(prefix):
-        return prefix + str(start / uri.removeprefix(prefix))
+    if uri.startswith(_SQLITE):
+        return _SQLITE + str(start / uri.removeprefix(_SQLITE))
     if ":" not in uri and uri != "databricks":
         raise ConfigError(
-            f"Airflow variable plumbline_mlflow_tracking_uri: {uri} is no address; "
-            f"of a file, {prefix} and its path is expected"
+            f"connection {MLFLOW_CONNECTION_ID}: extra.tracking_uri: {uri} is no address; "
+            f"of a file, {_SQLITE} and its path is expected"
         )
     return uri

@@ -21,6 +21,7 @@ KINDS = {
     VersionKind.ROLL_BACK: "Rollback",
     VersionKind.EXPIRY: "Expiry",
     VersionKind.CANARY: "Canary",
+    VersionKind.ACCEPTANCE: "New model",
 }
 """What each kind of version is called."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from include.contract.terms import ProposalStatus
+from include.contract.terms import AcceptanceStatus, ProposalStatus
 
 SqlType = Literal["INT64", "FLOAT64", "STRING", "BOOL", "TIMESTAMP", "DATE"]
 
@@ -699,8 +699,20 @@ _OWNED = (
             _MODEL,
             Column("decision", "STRING", "What was decided", allowed=("retrain", "keep", "undecided")),
             Column("reasons", "STRING", "JSON: each condition with its numbers"),
-            _probability("recall_now", "Recall at the certified threshold", nullable=True),
-            _probability("recall_reference", "Best such recall in the trailing window", nullable=True),
+            Column(
+                "asked_for",
+                "STRING",
+                "What speaks for retraining, also where something else speaks against it now; NULL: nothing",
+                nullable=True,
+                allowed=("recall", "guideline"),
+            ),
+            _probability(
+                "recall_now",
+                "Of what may be removed, the share that any threshold could reach at the required precision in the "
+                "recent days",
+                nullable=True,
+            ),
+            _probability("recall_reference", "The same in the reference days before", nullable=True),
             _count("labels_available", "Labelled videos a snapshot would hold"),
             _count("labels_required", "Labelled videos the config asks for"),
         ),
@@ -720,8 +732,44 @@ _OWNED = (
             Column("path", "STRING", "Parquet file, relative to the output folder"),
             Column("sha256", "STRING", "Hash of that file"),
             Column("mlflow_run_id", "STRING", "MLflow run whose input the dataset is"),
+            Column("guideline_version", "STRING", "Guideline that its labels were made under", nullable=True),
         ),
         key=("policy", "model_version"),
+    ),
+    Table(
+        "model_comparisons",
+        "plumbline",
+        "A challenger beside the champion of its policy, on the same probability sample, and what became of it",
+        (
+            Column("origin", "STRING", "The run of accept_model that compared: its Dag and its id"),
+            _POLICY,
+            Column("champion", "STRING", "Model version in service"),
+            Column("challenger", "STRING", "Model version that is to take its place"),
+            Column("registered_champion", "STRING", "Version of the registered model in MLflow that the champion is"),
+            Column("registered_challenger", "STRING", "The same of the challenger"),
+            Column(
+                "outcome",
+                "STRING",
+                "What the sample says of the challenger",
+                allowed=("better", "worse", "undecided", "unusable"),
+            ),
+            Column("status", "STRING", "Where it stands", allowed=tuple(AcceptanceStatus)),
+            Column("reason", "STRING", "Why, in words"),
+            _probability("confidence", "Confidence of each limit"),
+            _count("sampled", "Labelled draws of either version in the window"),
+            _count("unscored_champion", "Of those, without a row of the champion in video_scores"),
+            _count("unscored_challenger", "Of those, without a row of the challenger"),
+            _probability("recall_champion", "Its recall at the required precision", nullable=True),
+            _probability("recall_challenger", "The challenger's", nullable=True),
+            Column("gain", "FLOAT64", "Recall gained, paired", nullable=True, minimum=-1, maximum=1),
+            Column("gain_low", "FLOAT64", "Its lower limit at the confidence", nullable=True, minimum=-1, maximum=1),
+            Column("gain_high", "FLOAT64", "Its upper limit", nullable=True, minimum=-1, maximum=1),
+            Column("markets", "STRING", "JSON: the same by market, with the labels and the thresholds compared"),
+            _count("labels_needed", "More labels that would decide it", nullable=True),
+            Column("answered_by", "STRING", "Who approved or rejected", nullable=True),
+        ),
+        key=("origin", "policy"),
+        slice_by="origin",
     ),
     Table(
         "quality_results",

@@ -33,6 +33,19 @@ class ProposalStatus(Term):
     WHAT_IF = "what_if", "It was only asked what would happen."
 
 
+class AcceptanceStatus(Term):
+    """What became of a challenger: `status` in model_comparisons."""
+
+    COMPARED = "compared", "It was only asked how it compares."
+    REFUSED = "refused", "It was not accepted; the reason says why, and what would decide it."
+    AWAITING_APPROVAL = "awaiting_approval", "It passed, and a person has to answer."
+    APPROVED = "approved", "A person approved it; its thresholds and the alias are being changed."
+    ACCEPTED = "accepted", "Its thresholds are certified and published, and it is the champion."
+    REJECTED = "rejected", "A person rejected it."
+    TIMED_OUT = "timed_out", "Nobody answered in time."
+    STALE = "stale", "What the answer rested on changed before it could be carried out."
+
+
 PUBLISHED = (ProposalStatus.WITHIN_LIMITS, ProposalStatus.APPROVED)
 """Publication carries these out."""
 
@@ -79,6 +92,7 @@ class VersionKind(Term):
     ROLL_BACK = "roll_back", "A person brought an earlier version back."
     EXPIRY = "expiry", "A change that was made to expire did; its cells have their lasting thresholds back."
     CANARY = "canary", "A canary ended, or acts on more videos."
+    ACCEPTANCE = "acceptance", "A person accepted a new model version, or undid that."
 
 
 APPROVE, REJECT = "Approve", "Reject"

@@ -24,11 +24,11 @@ from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN
 
 Array = npt.NDArray[np.float64]
 
-_IDENTITY = np.array([0.0, 1.0, 1.0])
+IDENTITY = np.array([0.0, 1.0, 1.0])
 """c, a, b of a score that is a probability already."""
 
-_MODEL_PENALTY = np.array([0.01, 1.0, 1.0])
-_CELL_PENALTY = np.array([2.0, 5.0, 5.0])
+MODEL_PENALTY = np.array([0.01, 1.0, 1.0])
+CELL_PENALTY = np.array([2.0, 5.0, 5.0])
 """Penalties are 1 / variance of the coefficients about the level above."""
 
 _NO_SCORE_VIOLATING = 1.0
@@ -62,11 +62,11 @@ def curve_by_cell(sample: ProbabilitySample, cells: Sequence[Cell]) -> dict[Cell
     nothing = sample[_NUMBERS].iloc[:0]
     models = {}
     for model in sorted({cell[::2] for cell in cells}):
-        models[model] = _fit(by_model.get(model, nothing), _IDENTITY, _MODEL_PENALTY)
+        models[model] = _fit(by_model.get(model, nothing), IDENTITY, MODEL_PENALTY)
     curves = {}
     for cell in cells:
         part = by_cell.get(cell, nothing)
-        curve = expit(_features(_CENTRES) @ _fit(part, models[cell[::2]], _CELL_PENALTY))
+        curve = expit(_features(_CENTRES) @ _fit(part, models[cell[::2]], CELL_PENALTY))
         scored = part[part["score"].notna()]
         if scored.empty:
             of_model = by_model.get(cell[::2], nothing)

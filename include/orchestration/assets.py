@@ -1,4 +1,4 @@
-"""The assets that chain the Dags, partitioned by day, key YYYY-MM-DD; and the one that tools push to, which is not."""
+"""The assets that chain the Dags, partitioned by day, key YYYY-MM-DD; and those that tools push to, which are not."""
 
 from airflow.sdk import Asset
 
@@ -7,3 +7,4 @@ LABELS = Asset("plumbline://label_consensus")
 THRESHOLDS = Asset("plumbline://threshold_proposals")
 RETRAINING = Asset("plumbline://retraining_decisions")
 PUSHED_LABELS = Asset("plumbline://pushed_labels")
+CHALLENGER = Asset("plumbline://challenger")

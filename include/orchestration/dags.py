@@ -8,11 +8,21 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import CronPartitionTimetable, Param, RetryDecision, RetryPolicy, TaskGroup
+from airflow.sdk import (
+    AssetOrTimeSchedule,
+    CronPartitionTimetable,
+    CronTriggerTimetable,
+    Param,
+    RetryDecision,
+    RetryPolicy,
+    TaskGroup,
+)
 
+from include.orchestration.assets import CHALLENGER
 from include.orchestration.ending import ended
 
 if TYPE_CHECKING:
+    from include.config.settings import MlflowPlace
     from include.project import Project
     from include.warehouse.base import Caller
 
@@ -20,6 +30,11 @@ log = logging.getLogger(__name__)
 
 DAILY_TIMETABLE = CronPartitionTimetable("0 2 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
 """At 02:00 UTC, for the day before."""
+
+LOOK_FOR_CHALLENGERS = AssetOrTimeSchedule(
+    timetable=CronTriggerTimetable("0 7 * * *", timezone="UTC"), assets=CHALLENGER
+)
+"""Every day at 07:00 UTC, once the day's labels are in, and whenever a challenger is announced."""
 
 
 class WhenUnavailable(RetryPolicy):
@@ -64,6 +79,14 @@ STORAGE: dict[str, Any] = {
 }
 """For tasks whose likely failure is storage: tried again whatever failed."""
 
+WAITING: dict[str, Any] = {
+    "retries": 12,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(hours=1),
+}
+"""For a task that needs a server of somebody else's: it waits for most of a day."""
+
 DAILY_RUN_TYPES: Any = ["scheduled", "backfill", "asset_triggered"]
 """No manual runs: the trigger form would let the day be forgotten. Managers have forms of their own."""
 
@@ -107,15 +130,16 @@ def opened(
     from include.ledger.chain import LedgerError
     from include.project import open_project
     from include.quality.gate import GateFailed
+    from include.retraining.tracking import MlflowRefused
     from include.warehouse.base import MissingPartition, StillRunning, UnreadablePartition, WarehouseRefused
 
     try:
         extra = extra_from(Connection.get(CONNECTION_ID).extra or "{}")
         variables = {name: Variable.get(name, default="") for name in (*VARIABLES, *OPTIONAL_VARIABLES)}
-        yield open_project(settings_from(extra, variables), _caller(context, day))
+        yield open_project(settings_from(extra, variables, _mlflow()), _caller(context, day))
     except GateFailed as error:
         raise ended(context, str(error), f"days/{error.outcome.day}") from error
-    except (ConfigError, LedgerError, MissingPartition, UnreadablePartition, WarehouseRefused) as error:
+    except (ConfigError, LedgerError, MissingPartition, MlflowRefused, UnreadablePartition, WarehouseRefused) as error:
         raise ended(context, str(error), f"days/{day}" if day else "") from error
     except StillRunning as error:
         from include.orchestration.query_done import QueryDone
@@ -134,6 +158,21 @@ class StopsItsQuery:
         """Airflow calls it in the task's process."""
         if self.running is not None:
             self.running.warehouse.cancel()
+
+
+def _mlflow() -> MlflowPlace:
+    """Where MLflow is; embedded where Airflow has no connection that says so."""
+    from airflow.sdk import Connection
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    from include.config.settings import MLFLOW_CONNECTION_ID, extra_from, mlflow_from
+
+    try:
+        found = Connection.get(MLFLOW_CONNECTION_ID)
+    except AirflowNotFoundException:
+        return mlflow_from({})
+    extra = extra_from(found.extra or "{}", MLFLOW_CONNECTION_ID)
+    return mlflow_from(extra, username=found.login, password=found.password)
 
 
 def answer_within() -> timedelta:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from include.thresholds.request import FormRun
 
+_BY_SCHEDULE = ("scheduled", "asset_triggered")
+
 ANSWER = "answer"
 """XCom key of a form's short answer, which plugins/run_notes.py makes the run's note."""
 
@@ -59,13 +61,15 @@ class FormStep(Step):
 
     def execute(self, context: Context) -> Any:
         """Runs the step."""
-        from include.thresholds.request import Answered, RequestError
+        from include.thresholds.request import Answered, NothingToDo, RequestError
 
         function = getattr(import_module(f"include.{self.module}"), self.function)
         try:
             with opened(context) as project:
                 self.running = project
                 found = function(project, form_run(context), *self.given)
+        except NothingToDo as nothing:
+            found = Answered(str(nothing))
         except RequestError as error:
             found = Answered(f"Not done. {error}")
         if isinstance(found, Answered):
@@ -97,7 +101,7 @@ def form_step(module: str, function: str, *given: Any, task_id: str | None = Non
 
 
 def form_run(context: Context) -> FormRun:
-    """The run as Airflow recorded it when it was started.
+    """The run as Airflow recorded it when it was started; one that its own schedule started is in its Dag's name.
 
     Raises:
         RequestError: nobody started it, so that nothing could be asked in somebody's name.
@@ -105,6 +109,7 @@ def form_run(context: Context) -> FormRun:
     from include.thresholds.request import FormRun, RequestError
 
     run: Any = context["dag_run"]
-    if not run.triggering_user_name:
+    user = run.triggering_user_name or (run.dag_id if run.run_type in _BY_SCHEDULE else None)
+    if not user:
         raise RequestError("the run names nobody who started it; start it from its form while logged in")
-    return FormRun(run.dag_id, run.run_id, run.triggering_user_name, dict(context["params"]), page_link)
+    return FormRun(run.dag_id, run.run_id, user, dict(context["params"]), page_link)

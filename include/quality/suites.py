@@ -9,7 +9,7 @@ A policy, market or model version that is not configured is critical: nobody dec
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -489,33 +489,90 @@ def thresholds(proposals: pd.DataFrame, config: Config) -> list[Judged]:
     ]
 
 
-def snapshot(rows: pd.DataFrame, minimum: int) -> list[Judged]:
-    """Gate `snapshot`: a training snapshot with at least `minimum` rows.
+LEAST_OF_A_CLASS = 20
+"""Labels of either class that the train and the test set of a snapshot need."""
+LEAST_OF_A_MARKET = 30
+"""Training rows of a market below which a model is said to know little of it."""
+OLDEST_LABELS = 45
+"""Days since the newest draw of a snapshot at most."""
 
-    Columns: video_id, policy, model_version, score, p_violating, weight (1 / inclusion probability; NULL where
-    probability_sample is not), sampled_on, probability_sample (BOOL: in the sample that estimates rest on).
-    """
-    key = ("video_id", "policy", "model_version")
-    required = (*key, "p_violating", "sampled_on", "probability_sample")
-    checks = (
-        has_columns((*required, "weight", "score")),
-        null("null_columns", about=", ".join(required), description=f"no NULL in {', '.join(required)}"),
-        between("score", 0, 1, description="score is at least 0 and at most 1"),
-        between("p_violating", 0, 1, description="p_violating is at least 0 and at most 1"),
-        between("weight", 1, sys.float_info.max, description="weight is finite and at least 1"),
-        null(
-            "wrongly_weighted",
-            about="weight, probability_sample",
-            description="rows of the probability sample have a weight, others none",
-        ),
-        unique(key),
-        min_rows(minimum, description=f"the snapshot has at least {minimum:,} rows"),
+
+def snapshot(manifest: Mapping[str, Any], minimum: int) -> list[Judged]:
+    """Gate `snapshot`: a training snapshot of at least `minimum` rows, through the profile in its manifest."""
+    profile, name = manifest["profile"], str(manifest["snapshot_id"])
+    groups = pd.DataFrame(profile["groups"], columns=["split", "market", *_GROUP])
+    by_split = groups.groupby("split")[list(_GROUP)].sum().reindex(["train", "test"], fill_value=0.0).reset_index()
+    of_split = by_split.assign(negative=by_split["rows"] - by_split["positive"], snapshot=name)
+    least, most = profile["weights"]
+    whole = pd.DataFrame(
+        {
+            "snapshot": [name],
+            "rows": [profile["rows"]],
+            "label_age_days": [profile["label_age_days"]],
+            "least_weight": [least],
+            "most_weight": [most],
+            "wrongly_weighted": [int((groups["unweighted"] - groups["picked"]).abs().sum())],
+            "picked_in_test": [int(groups.loc[groups["split"] == "test", "picked"].sum())],
+            **{count: [profile[count]] for count in ("misplaced", "golden_outside_test", "out_of_range")},
+        }
     )
-    judged = rows.assign(null_columns=_null_columns(rows, required), wrongly_weighted=None)
-    if {"weight", "probability_sample"} <= set(rows.columns):
-        wrong = rows["weight"].notna() != rows["probability_sample"].fillna(value=False).astype(bool)
-        judged["wrongly_weighted"] = rows["weight"].notna().map({True: "has a weight", False: "has none"}).where(wrong)
-    return [Judged("training_snapshots", judged, checks, identify=key)]
+    train = groups[groups["split"] == "train"].assign(snapshot=name)
+    counted = {
+        "misplaced": "no video is in another split than its hash says, so none is in two",
+        "picked_in_test": "nothing that was picked for training is in the test set",
+        "golden_outside_test": "no golden item is in the train or the validation set",
+        "out_of_range": "score and p_violating are at least 0 and at most 1",
+        "wrongly_weighted": "rows of the probability sample have a weight, others none",
+    }
+    return [
+        Judged(
+            "training_snapshots",
+            whole,
+            (
+                between("rows", minimum, description=f"the snapshot has at least {minimum:,} rows"),
+                between(
+                    "label_age_days",
+                    0,
+                    OLDEST_LABELS,
+                    description=f"the newest draw is at most {OLDEST_LABELS} days old",
+                ),
+                between("least_weight", 1, description="every weight is at least 1"),
+                between("most_weight", 1, sys.float_info.max, description="every weight is finite"),
+                *(between(column, maximum=0, description=said) for column, said in counted.items()),
+            ),
+            identify=("snapshot",),
+        ),
+        Judged(
+            "training_snapshots",
+            of_split,
+            tuple(
+                between(
+                    column,
+                    LEAST_OF_A_CLASS,
+                    description=f"train and test set hold at least {LEAST_OF_A_CLASS} {column} labels each",
+                )
+                for column in ("positive", "negative")
+            ),
+            identify=("snapshot", "split"),
+        ),
+        Judged(
+            "training_snapshots",
+            train,
+            (
+                between(
+                    "rows",
+                    LEAST_OF_A_MARKET,
+                    severity="warning",
+                    description=f"every market has at least {LEAST_OF_A_MARKET} training rows",
+                ),
+            ),
+            identify=("snapshot", "market"),
+        ),
+    ]
+
+
+_GROUP = ("rows", "positive", "violating", "weight", "weight2", "unweighted", "picked")
+"""What a manifest's profile says of a split and market."""
 
 
 def _by_policy(rows: pd.DataFrame, values: dict[str, float]) -> pd.Series:

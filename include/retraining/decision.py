@@ -1,192 +1,144 @@
-"""Is a policy's model to be retrained?
+"""Is a policy's model to be retrained? Pure: evidence in, rows of retraining_decisions out.
 
-Drift is judged by its consequence: how much of what violates is still found at the precision asked for. Retraining is
-asked for when that recall stayed lost for several days, so that new thresholds did not win it back, and enough labels
-exist to learn from.
+Retraining is asked for where new thresholds cannot win back what was lost (`reachable`), or where reviewers work by
+another guideline than the one the model was trained for; and where there is enough to learn from since the last
+hand-over, which must not be too recent. Each condition stands in `reasons` with its numbers, whatever was decided.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from include.config.model import Config
-from include.contract.cell import records
-from include.contract.change import changes_of
-from include.contract.tables import CELL, TABLES
+from include.contract.tables import TABLES
+from include.retraining.reachable import Bands, Loss, level_of, loss_of
 
-Day = date
+RECALL, GUIDELINE = "recall", "guideline"
+"""What retraining is asked for."""
 
 
-def decide(
-    metrics: pd.DataFrame, volumes: pd.DataFrame, label_counts: pd.DataFrame, *, day: date, config: Config
-) -> pd.DataFrame:
-    """One row of retraining_decisions for each configured policy and model version, sorted.
+@dataclass(frozen=True)
+class Evidence:
+    """What a decision about one model rests on.
 
-    Recall of a policy is that of its markets, weighted by the violating videos each has a day (prevalence x videos, as
-    of `day` for every day compared, so that a change of mix is not taken for a change of recall). A market counts if it
-    states recall and prevalence today and recall on a day to compare with. The reference is each market's best day of
-    the trailing window before the last `consecutive_days`; being the best of noisy estimates it lies a little high,
-    which errs towards retraining.
-
-    Args:
-        metrics: policy_metrics of the trailing `reference_days` and of `day`, with ds: metrics recall and prevalence.
-        volumes: videos a day: policy, market, model_version, n_videos.
-        label_counts: labelled draws a snapshot would hold: policy, model_version, labels.
-        day: the day decided for.
-        config: the section `retraining` sets drop, days and labels.
+    Attributes:
+        bands: counts of the labels that are final; None: there are none.
+        required: precision asked for in each of its markets, as the labels show it.
+        recall_in_force: by the same labels, what the thresholds in force find now; None: not known.
+        labels, new_labels: labelled videos a snapshot would hold, and of those what came since the last hand-over.
+        handed_over: day of the last hand-over of the policy; None: there was none.
+        other_guideline: the guideline version that the model's labels were made under, where it is another now.
+        challenger: whether it waits for its acceptance.
+        drift: what `include.retraining.drift.drift` found.
     """
-    counts = {
-        (policy, version): int(labels)
-        for policy, version, labels in label_counts[["policy", "model_version", "labels"]].itertuples(
-            index=False, name=None
-        )
-    }
+
+    policy: str
+    model_version: str
+    bands: Bands | None
+    required: NDArray[np.float64]
+    labels: int
+    new_labels: int
+    recall_in_force: float | None = None
+    handed_over: date | None = None
+    other_guideline: str | None = None
+    challenger: bool = False
+    drift: dict[str, Any] = field(default_factory=dict)
+
+
+def decide(evidence: Sequence[Evidence], *, day: date, config: Config) -> pd.DataFrame:
+    """One row of retraining_decisions for each model, sorted by policy and model version."""
+    models = max(sum(not one.challenger for one in evidence), 1)
     rows = [
-        _decide_one(
-            policy,
-            version,
-            metrics=metrics[(metrics["policy"] == policy) & (metrics["model_version"] == version)],
-            volumes=volumes[(volumes["policy"] == policy) & (volumes["model_version"] == version)],
-            labels=counts.get((policy, version), 0),
-            day=day,
-            config=config,
-        )
-        for policy in sorted(config.policies)
-        for version in sorted(config.policies[policy].model_versions)
+        _decided(one, day, config, models) for one in sorted(evidence, key=lambda one: (one.policy, one.model_version))
     ]
     frame = pd.DataFrame(rows, columns=list(TABLES["retraining_decisions"].column_names))
     return frame.astype({"recall_now": float, "recall_reference": float})
 
 
-def at_certified_thresholds(metrics: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
-    """`metrics` without the recalls measured at thresholds that nothing certified: those before a cell's first change.
-
-    Recall at a configured start says nothing of the recall at the precision asked for.
-
-    Args:
-        metrics: policy_metrics with ds.
-        ledger: threshold_ledger with ds.
-    """
-    first: dict[tuple[str, ...], date] = {}
-    for version in records(ledger.sort_values("version")):
-        for change in changes_of(version):
-            if change.is_lasting:  # metrics are those of the thresholds that act on all videos but a canary's
-                first.setdefault(change.cell, version["ds"])
-    cells = metrics[list(CELL)].itertuples(index=False, name=None)
-    certified = [ds > first.get(cell, date.max) for ds, cell in zip(metrics["ds"], cells, strict=True)]
-    return metrics[(metrics["metric"] != "recall") | pd.Series(certified, index=metrics.index, dtype=bool)]
-
-
-def _decide_one(
-    policy: str,
-    version: str,
-    *,
-    metrics: pd.DataFrame,
-    volumes: pd.DataFrame,
-    labels: int,
-    day: date,
-    config: Config,
-) -> dict[str, Any]:
+def lost_recall(one: Evidence, config: Config, models: int) -> Loss:
+    """What the model lost of the recall that any threshold could reach; one of so many that are looked at."""
+    if one.bands is None:
+        return Loss(refusal="no label is final")
     settings = config.retraining
-    last = [day - timedelta(days=back) for back in range(settings.consecutive_days)]
-    recalls = _recalls(metrics)
-    best = _best_days(recalls, day - timedelta(days=settings.reference_days), last[-1])
-    weights, left_out = _weights(metrics, volumes, day, best)
-    counted = {ds: values for ds, values in recalls.items() if ds in last and weights.keys() <= values.keys()}
+    level = level_of(settings.false_ask, settings.recent_days, models)
+    return loss_of(one.bands, one.required, level=level, threshold=settings.recall_drop)
 
-    def overall(values: dict[str, float]) -> float:
-        return sum(weight * values[market] for market, weight in weights.items())
 
-    now = overall(recalls[day]) if weights else None
-    reference = overall({market: value for market, (value, _) in best.items()}) if weights else None
-    lost = {ds: reference - overall(values) for ds, values in counted.items()} if reference is not None else {}
-    enough = labels >= settings.min_labels
-
-    if not weights:
-        decision, why = "undecided", f"no market states recall today and on a day before {last[-1]}"
-    elif lost[day] < settings.recall_drop:
-        decision, why = "keep", f"recall lost {lost[day]:.3f}, less than {settings.recall_drop:g}"
-    elif any(amount < settings.recall_drop for amount in lost.values()):
-        decision, why = "keep", f"recall is not yet lost for {settings.consecutive_days} days in a row"
-    elif len(lost) < settings.consecutive_days:
-        missing = min(ds for ds in last if ds not in lost)
+def _decided(one: Evidence, day: date, config: Config, models: int) -> dict[str, Any]:
+    settings = config.retraining
+    loss = lost_recall(one, config, models)
+    cool = None if one.handed_over is None else one.handed_over + timedelta(days=settings.cooldown_days)
+    enough = one.new_labels >= settings.min_labels
+    trigger = RECALL if loss.real else GUIDELINE if one.other_guideline is not None else None
+    if one.challenger:
+        decision, why = "keep", "it is a challenger, which accept_model compares with the champion"
+    elif trigger is None and loss.refusal is not None:
+        decision, why = "undecided", loss.refusal
+    elif trigger is None and loss.lost < settings.recall_drop:
+        decision, why = "keep", f"recall lost {loss.lost:.3f}, less than {settings.recall_drop:g}"
+    elif trigger is None:
+        decision, why = "keep", f"recall lost {loss.lost:.3f}, which may be luck: the labels are not sure of it"
+    elif cool is not None and day < cool:
         decision, why = (
-            "undecided",
-            f"recall of {missing} is not stated, {settings.consecutive_days} days are asked for",
+            "keep",
+            f"{_asked(trigger, one, loss)}, but it was handed over on {one.handed_over}; wait until {cool}",
         )
     elif not enough:
-        decision, why = "keep", f"recall is lost, but {labels} labels are fewer than {settings.min_labels}"
+        said = f"{one.new_labels:,} new labels are fewer than {settings.min_labels:,}"
+        decision, why = "keep", f"{_asked(trigger, one, loss)}, but {said}"
     else:
-        decision, why = "retrain", f"recall stayed lost for {settings.consecutive_days} days, and labels are enough"
+        decision, why = "retrain", f"{_asked(trigger, one, loss)}, and new labels are enough"
+    main = loss.falls[0] if loss.falls else None
     reasons = {
         "why": why,
         "recall": {
-            "now": now,
-            "reference": reference,
-            "reference_days": {market: best[market][1].isoformat() for market in sorted(weights)},
-            "lost": {ds.isoformat(): amount for ds, amount in sorted(lost.items())},
+            "falls": [vars(fall) for fall in loss.falls],
+            "lost": loss.lost,
             "required_drop": settings.recall_drop,
-            "required_days": settings.consecutive_days,
-            "holds": len(lost) == len(last) and all(amount >= settings.recall_drop for amount in lost.values()),
+            "in_force": one.recall_in_force,
+            "won_back": None if main is None or one.recall_in_force is None else main.recent - one.recall_in_force,
+            "refusal": loss.refusal,
+            "holds": loss.real,
         },
-        "labels": {"available": labels, "required": settings.min_labels, "holds": enough},
-        "markets": dict(sorted(weights.items())),
-        "markets_left_out": left_out,
+        "guideline": {"trained_under": one.other_guideline, "holds": one.other_guideline is not None},
+        "labels": {
+            "available": one.labels,
+            "new": one.new_labels,
+            "required": settings.min_labels,
+            "holds": enough,
+        },
+        "cool_down": {
+            "handed_over": None if one.handed_over is None else one.handed_over.isoformat(),
+            "until": None if cool is None else cool.isoformat(),
+            "holds": cool is None or day >= cool,
+        },
+        "drift": one.drift,
     }
     return {
-        "policy": policy,
-        "model_version": version,
+        "policy": one.policy,
+        "model_version": one.model_version,
         "decision": decision,
+        "asked_for": trigger,
         "reasons": json.dumps(reasons, sort_keys=True, ensure_ascii=False, allow_nan=False),
-        "recall_now": now,
-        "recall_reference": reference,
-        "labels_available": labels,
+        "recall_now": None if main is None else main.recent,
+        "recall_reference": None if main is None else main.reference,
+        "labels_available": one.labels,
         "labels_required": settings.min_labels,
     }
 
 
-def _recalls(metrics: pd.DataFrame) -> dict[Day, dict[str, float]]:
-    """The stated recalls of each day, by market."""
-    rows = metrics[(metrics["metric"] == "recall") & metrics["value"].notna()]
-    recalls: dict[Day, dict[str, float]] = {}
-    for row in rows.to_dict("records"):
-        recalls.setdefault(row["ds"], {})[row["market"]] = float(row["value"])
-    return recalls
-
-
-def _best_days(recalls: dict[Day, dict[str, float]], first: Day, end: Day) -> dict[str, tuple[float, Day]]:
-    """Each market's best recall from `first` to before `end`, and its day; the latest of equals."""
-    best: dict[str, tuple[float, Day]] = {}
-    for ds, values in recalls.items():
-        if first <= ds < end:
-            for market, value in values.items():
-                best[market] = max(best.get(market, (value, ds)), (value, ds))
-    return best
-
-
-def _weights(
-    metrics: pd.DataFrame, volumes: pd.DataFrame, day: date, best: dict[str, tuple[float, Day]]
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Each market's share of the policy's violating videos on `day`; and why a market is left out."""
-    today = metrics[(metrics["ds"] == day) & metrics["value"].notna()]
-    recall, prevalence = (
-        dict(zip(rows["market"], rows["value"].astype(float), strict=True))
-        for rows in (today[today["metric"] == name] for name in ("recall", "prevalence"))
+def _asked(trigger: str, one: Evidence, loss: Loss) -> str:
+    if trigger == GUIDELINE:
+        return f"the model was trained under guideline {one.other_guideline}, which is no longer the policy's"
+    fall = max(loss.falls, key=lambda fall: fall.reference - fall.recent)
+    return (
+        f"no threshold reaches the recall {fall.what} of {fall.reference:.3f} any more, the best is {fall.recent:.3f}"
     )
-    videos = dict(zip(volumes["market"], volumes["n_videos"].astype(int), strict=True))
-    sources = {"recall today": recall, "prevalence today": prevalence, "volume today": videos, "reference": best}
-    violating, left_out = {}, {}
-    for market in sorted(set(metrics["market"]) | set(videos)):
-        missing = [name for name, values in sources.items() if market not in values]
-        if missing:
-            left_out[market] = f"no {' and no '.join(missing)}"
-        else:
-            violating[market] = prevalence[market] * videos[market]
-    total = sum(violating.values())
-    if violating and total <= 0:
-        return {}, {**left_out, **dict.fromkeys(violating, "nothing violating is estimated")}
-    return {market: amount / total for market, amount in violating.items()}, left_out

@@ -1,65 +1,212 @@
-"""Hands a training snapshot over to the model team: an MLflow run whose input is the dataset."""
+"""Hands a training snapshot over to the model team: an MLflow run with the dataset, and a manifest for anybody else.
+
+The run's artifacts hold the snapshot itself and the manifest, so that whoever reaches MLflow reaches the data, wherever
+this was run. A run is found again by its snapshot's id: handed over twice, it is one.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from include.config.settings import MlflowPlace
+from include.files import canonical_json, digest_of
+from include.retraining.registry import registered_name
+from include.retraining.tracking import MlflowRefused, connected, shown
 
-from include.files import locked, make_folder, scratch_folder, sweep, sync
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
-_SQLITE = "sqlite:///"
-_SNAPSHOT_TAG = "plumbline.snapshot_id"
+SCHEMA = "plumbline/training-manifest/1"
+"""What docs/retraining.md publishes."""
+SNAPSHOT_FILE, MANIFEST_FILE = "snapshot.parquet", "manifest.json"
+_ID, _DIGEST, _MODEL = "plumbline.snapshot_id", "plumbline.digest", "plumbline.model_version"
 
 
-def log_snapshot(tracking_uri: str, snapshot_id: str, snapshot: pd.DataFrame, file: Path, sha256: str) -> str:
-    """The one MLflow run that has `snapshot` as its training input; what a hand-over that broke off lacks is added.
+class ManifestError(ValueError):
+    """A manifest that is none, or was changed, or that the data are not those of. The message names what differs."""
 
-    The run is in experiment `plumbline/<policy>` and tagged with the snapshot's id and hash, the model version it is to
-    improve, and the file. It is made with its tags, by which it is found again, and finished last.
+
+@dataclass(frozen=True)
+class HandOver:
+    """A snapshot on its way.
+
+    Attributes:
+        identity: the snapshot's id.
+        file: where it lies here.
+        manifest: as `manifest_of` made it, without the address.
+        metrics: of the champion on it, and of itself.
     """
-    import mlflow
 
-    if tracking_uri.startswith(_SQLITE):
-        _make_store(Path(tracking_uri.removeprefix(_SQLITE)))
-    mlflow.set_tracking_uri(tracking_uri)
-    policy, model_version = snapshot["policy"].iloc[0], snapshot["model_version"].iloc[0]
-    experiment = mlflow.set_experiment(f"plumbline/{policy}")
-    found = mlflow.search_runs(
-        [experiment.experiment_id], f"tags.`{_SNAPSHOT_TAG}` = '{snapshot_id}'", output_format="list"
+    policy: str
+    model_version: str
+    identity: str
+    file: Path
+    manifest: Mapping[str, Any]
+    metrics: Mapping[str, float]
+
+
+def manifest_of(
+    *,
+    identity: str,
+    policy: str,
+    model_version: str,
+    profile: Mapping[str, Any],
+    digest: str,
+    file: Mapping[str, Any],
+    columns: Mapping[str, str],
+    decision: Mapping[str, Any],
+    lineage: Mapping[str, Any],
+    champion: Mapping[str, Any],
+    left_out: Mapping[str, int],
+    guideline_version: str,
+) -> dict[str, Any]:
+    """What a training system has to know of a snapshot, as JSON; the field `digest` seals all others."""
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "snapshot_id": identity,
+        "policy": policy,
+        "replaces_model_version": model_version,
+        "registered_model": registered_name(policy),
+        "guideline_version": guideline_version,
+        "data": {"digest": digest, **file, "columns": dict(columns)},
+        "profile": dict(profile),
+        "left_out": dict(left_out),
+        "decision": dict(decision),
+        "lineage": dict(lineage),
+        "champion": dict(champion),
+    }
+    return content | {"digest": digest_of(content)}
+
+
+def read_manifest(text: str) -> dict[str, Any]:
+    """The manifest in `text`, once it is known to be whole.
+
+    Raises:
+        ManifestError: it is no JSON, of another schema, or was changed since it was written.
+    """
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ManifestError(f"the manifest is not valid JSON: {error}") from error
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise ManifestError(f"the manifest is not of the schema {SCHEMA}")
+    sealed = digest_of({name: value for name, value in found.items() if name != "digest"})
+    if found.get("digest") != sealed:
+        raise ManifestError(f"the manifest was changed: its digest is {found.get('digest')}, its content's is {sealed}")
+    return found
+
+
+def check_data(manifest: Mapping[str, Any], content: bytes) -> None:
+    """Whether the Parquet file is the manifest's. Raises ManifestError."""
+    import hashlib
+
+    found = hashlib.sha256(content).hexdigest()
+    if found != manifest["data"]["sha256"]:
+        raise ManifestError(f"{manifest['data']['name']}: its SHA-256 is {found}, the manifest says otherwise")
+
+
+def hand_over_to(place: MlflowPlace, given: HandOver) -> str:
+    """The one MLflow run that has the snapshot as its training input; what one that broke off lacks is added.
+
+    The run is in experiment `plumbline/<policy>`. It is made with its tags, by which it is found again, and finished
+    last. The registered model of the policy is made if there is none.
+
+    Raises:
+        MlflowRefused: the experiment was deleted in MLflow.
+        MlflowUnavailable: MLflow or its artifact store does not answer.
+    """
+    with connected(place) as client:
+        experiment = _experiment(place, client, f"plumbline/{given.policy}")
+        _registered_model(client, given.policy)
+        found = client.search_runs([experiment], f"tags.`{_ID}` = '{given.identity}'")
+        digest = str(given.manifest["digest"])
+        if found and found[0].info.status == "FINISHED" and found[0].data.tags.get(_DIGEST) == digest:
+            return str(found[0].info.run_id)
+        tags = {_ID: given.identity, _DIGEST: digest, _MODEL: given.model_version, "mlflow.runName": given.identity}
+        run = found[0] if found else client.create_run(experiment, tags=tags)
+        run_id = str(run.info.run_id)
+        _fill(client, run, given)
+        for name, value in tags.items():
+            client.set_tag(run_id, name, value)
+        client.set_terminated(run_id, "FINISHED")
+        return run_id
+
+
+def _fill(client: MlflowClient, run: Run, given: HandOver) -> None:
+    import tempfile
+
+    from mlflow.entities import DatasetInput, InputTag, Metric, Param
+
+    run_id = str(run.info.run_id)
+    address = f"{run.info.artifact_uri}/{SNAPSHOT_FILE}"
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / SNAPSHOT_FILE
+        copy.symlink_to(given.file.resolve())
+        client.log_artifact(run_id, str(copy))
+        note = Path(folder) / MANIFEST_FILE
+        note.write_text(canonical_json(given.manifest) + "\n", encoding="utf-8")
+        client.log_artifact(run_id, str(note))
+    client.log_inputs(run_id, [DatasetInput(_dataset(given, address), [InputTag("mlflow.data.context", "training")])])
+    reason = str(given.manifest["decision"].get("why", ""))[:500]
+    params = {"policy": given.policy, "model_version": given.model_version, "reason": reason}
+    stamp = run.info.start_time  # said twice, it is the same point
+    client.log_batch(
+        run_id,
+        metrics=[Metric(name, float(value), stamp, 0) for name, value in sorted(given.metrics.items())],
+        params=[Param(name, value) for name, value in params.items()],
     )
-    tags = {_SNAPSHOT_TAG: snapshot_id, "plumbline.model_version": model_version, "plumbline.sha256": sha256}
-    begun = found[0] if found else None
-    if begun is not None and begun.info.status == "FINISHED" and tags.items() <= begun.data.tags.items():
-        return str(begun.info.run_id)
-    with mlflow.start_run(run_id=begun and begun.info.run_id, run_name=snapshot_id, tags=tags) as run:
-        dataset = mlflow.data.from_pandas(
-            snapshot.assign(sampled_on=pd.to_datetime(snapshot["sampled_on"])),
-            source=str(file),
-            targets="p_violating",
-            name=snapshot_id,
+
+
+def _dataset(given: HandOver, address: str) -> Any:
+    """The dataset as MLflow shows it; its source is the run's own artifact, where MLflow keeps it."""
+    from mlflow.entities import Dataset
+
+    manifest = given.manifest
+    columns = [{"name": name, "type": kind} for name, kind in manifest["data"]["columns"].items()]
+    profile = {**manifest["profile"], "lineage": manifest["lineage"]}
+    return Dataset(
+        name=given.identity,
+        digest=str(manifest["data"]["digest"])[:36],
+        source_type="mlflow_artifact",
+        source=canonical_json({"uri": address}),
+        schema=canonical_json({"columns": columns}),
+        profile=canonical_json(profile),
+    )
+
+
+def _experiment(place: MlflowPlace, client: MlflowClient, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        where = place.artifacts
+        if where is None and place.artifact_folder is not None:
+            where = place.artifact_folder.as_uri()
+        return str(client.create_experiment(name, artifact_location=None if where is None else f"{where}/{name}"))
+    if found.lifecycle_stage == "deleted":
+        raise MlflowRefused(
+            f"the experiment {name} was deleted in MLflow at {shown(place.tracking_uri)}. Restore it: "
+            f"mlflow experiments restore --experiment-id {found.experiment_id}; or delete it for good, and a new one "
+            "is made: mlflow gc --experiment-ids " + str(found.experiment_id)
         )
-        mlflow.log_input(dataset, context="training")
-        counts = {"rows": len(snapshot), "violating": float(snapshot["p_violating"].sum())}
-        mlflow.log_metrics(counts, timestamp=run.info.start_time)  # said twice, it is the same point
-    return str(run.info.run_id)
+    return str(found.experiment_id)
 
 
-def _make_store(file: Path) -> None:
-    """An MLflow store without experiments at `file`, if there is none.
+def _registered_model(client: MlflowClient, policy: str) -> None:
+    from mlflow.exceptions import MlflowException
 
-    MLflow makes one by hundreds of statements and cannot use what was left half made, so it is made aside.
-    """
-    import mlflow
-
-    make_folder(file.parent)
-    with locked(file.parent):
-        sweep(file.parent)
-        if file.exists():
-            return
-        with scratch_folder(file.parent) as aside:
-            made = aside / file.name
-            mlflow.MlflowClient(f"{_SQLITE}{made}").search_experiments()
-            sync(made)
-            made.rename(file)
-            sync(file.parent)
+    name = registered_name(policy)
+    try:
+        client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        client.create_registered_model(
+            name,
+            tags={"plumbline.policy": policy},
+            description=f"Classifiers of the policy {policy}. The aliases champion and challenger are Plumbline's to "
+            "compare; the tag plumbline.model_version of a version is its model_version in video_scores.",
+        )

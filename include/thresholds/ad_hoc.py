@@ -16,26 +16,24 @@ from typing import Any
 
 import pandas as pd
 
-from include.contract.cell import by_cell, cell_of, records
-from include.contract.grid import ThresholdPair
+from include.contract.cell import cell_of, records
 from include.contract.tables import CELL
 from include.contract.terms import ProposalStatus, Ruling, VersionKind
-from include.evidence.accepted import accepted, passed_days
+from include.evidence.accepted import accepted
 from include.evidence.fingerprints import config_digest
 from include.evidence.sample import certifying_sample
-from include.forecasts.forecast import volumes
+from include.ledger.acceptance import waiting_challengers
 from include.ledger.canaries import canaries
 from include.ledger.chain import TABLE, in_order
-from include.ledger.in_force import thresholds_in_force
 from include.ledger.overrides import overrides
 from include.project import Project
 from include.proposals.approval import forecast_in_words, levels
-from include.proposals.collect import background
 from include.proposals.holds import respecting
-from include.proposals.propose import propose
 from include.quality import suites
 from include.quality.gate import GateFailed, run_gate
 from include.report.places import address_of
+from include.thresholds.newest import newest_day
+from include.thresholds.proposals import proposals_for
 from include.thresholds.request import Answered, FormRun, Request, RequestError
 from include.thresholds.run import Approval, Run
 from include.wording import as_text, percent, score
@@ -49,7 +47,7 @@ def read_request(project: Project, form: FormRun) -> str:
     Raises:
         RequestError: naming the field that cannot be carried out.
     """
-    day = _newest_day(project)
+    day = newest_day(project)
     request = Request.from_form(form.form, project.config.on(day), day)
     _ = form.origin
     scored = _cells(project, request, day)
@@ -181,57 +179,23 @@ def request_proposals(project: Project, stored: Mapping[str, Any], ledger: pd.Da
     """
     request, day = Request.from_json(stored), date.fromisoformat(stored["day"])
     under = replace(project, config=request.under(project.config))
-    histogram = accepted(project, "score_histogram", "scores", day, day)
-    cells = histogram[list(CELL)].drop_duplicates(ignore_index=True)
-    in_force = thresholds_in_force(ledger, cells, project.config, before=date.max)
-    chosen = in_force.merge(_cells(project, request, day))
-    rows = propose(
-        certifying_sample(under, day),
-        histogram,
-        chosen,
-        under.config,
-        day=day,
-        origin=stored["origin"],
-        other_minutes=_other_minutes(project, histogram, in_force, chosen),
-        background=background(under, day, chosen, ledger=ledger, emergency=request.emergency),
-    )
+    chosen = _cells(project, request, day)
+    rows = proposals_for(under, day, stored["origin"], ledger, chosen, emergency=request.emergency)
     chain = in_order(ledger)
     held = overrides(chain)
     lasting = [request.expires_on is None and cell_of(row) not in held for row in records(rows)]
     rows["canary_share"] = rows["canary_share"].where(pd.Series(lasting, index=rows.index))
     rows = respecting(rows, held, ProposalStatus.AWAITING_APPROVAL)
     ending = {cell: f"{acting}; this would end it" for cell, acting in canaries(chain).items()}
-    return respecting(rows, ending, ProposalStatus.AWAITING_APPROVAL, VersionKind.CANARY)
-
-
-def _newest_day(project: Project) -> date:
-    for day in reversed(project.warehouse.days("label_consensus")):
-        if all(passed_days(project, gate, day, day) for gate in ("scores", "consensus")):
-            return day
-    raise RequestError("there is no day yet whose scores and labels passed their gates")
+    rows = respecting(rows, ending, ProposalStatus.AWAITING_APPROVAL, VersionKind.CANARY)
+    waiting = waiting_challengers(chain, map(cell_of, records(chosen)), project.config)
+    return respecting(rows, waiting, ProposalStatus.HELD, "challenger")
 
 
 def _cells(project: Project, request: Request, day: date) -> pd.DataFrame:
     """The chosen cells that have scores on `day`."""
     cells = accepted(project, "score_histogram", "scores", day, day)[list(CELL)].drop_duplicates(ignore_index=True)
     return cells[cells["policy"].isin(request.policies) & cells["market"].isin(request.markets)]
-
-
-def _other_minutes(
-    project: Project, histogram: pd.DataFrame, in_force: pd.DataFrame, chosen: pd.DataFrame
-) -> dict[str, float]:
-    """Reviewer minutes a day that the cells that were not chosen take, by market."""
-    picked = {cell_of(row) for row in records(chosen)}
-    bins = by_cell(histogram)
-    minutes: dict[str, float] = {}
-    for row in records(in_force):
-        if cell_of(row) in picked:
-            continue
-        policy = project.config.policies[row["policy"]]
-        pair = ThresholdPair(row["remove_at"], row["review_at"])
-        queue = volumes(bins[cell_of(row)], pair, policy.no_score).reviews * policy.minutes_per_label
-        minutes[row["market"]] = minutes.get(row["market"], 0.0) + queue
-    return minutes
 
 
 def _sentence(form: FormRun, request: Request) -> str:

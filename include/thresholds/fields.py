@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from include.config.model import Config
-from include.thresholds.request import GOALS, MODES, MOST_DAYS, OWN
+from include.thresholds.request import ACCEPT, ACCEPT_MODES, COMPARE, GOALS, MODES, MOST_DAYS, OWN, UNDO
 
 Fields = dict[str, dict[str, Any]]
 """By name: default, JSON schema, and how the form shows it."""
@@ -94,6 +94,44 @@ def request_fields(config: Config) -> Fields:
             "title": "Emergency",
             "description_md": "A person then decides even what a freeze, a flood or missing labels would hold. Needs a last day, e.g. `2026-12-06`.",
             "section": MORE,
+        },
+    }
+
+
+def accept_fields(config: Config) -> Fields:
+    """The fields of `accept_model`; each has a default, as its schedule fills in none."""
+    policies = sorted(config.policies)
+    return {
+        "policy": {
+            "default": None,
+            "type": ["null", "string"],
+            "enum": [None, *policies],
+            "title": "Policy",
+            "description_md": f"Whose new model version it is, e.g. `{policies[0]}`. Left empty: the first whose registered model has a challenger that nobody was asked about.",
+        },
+        "challenger": {
+            "default": None,
+            "type": ["null", "integer"],
+            "title": "Version in the registry",
+            "description_md": "The number of the version in MLflow's registry, e.g. `3`. Left empty: the one with the alias `challenger`.",
+        },
+        "mode": {
+            "default": ACCEPT,
+            "type": "string",
+            "enum": list(ACCEPT_MODES),
+            "values_display": {
+                ACCEPT: "Accept: compare, and ask somebody else if it is better",
+                COMPARE: "Compare: only show how it compares",
+                UNDO: "Undo: give the champion before its place back",
+            },
+            "title": "What is asked",
+            "description_md": "*Compare* changes nothing. *Undo* also takes back the thresholds that came with the acceptance.",
+        },
+        "reason": {
+            "default": None,
+            "type": ["null", "string"],
+            "title": "Reason",
+            "description_md": "For who approves it and who reads the ledger later, e.g. `Retrained on November's evasion wave`.",
         },
     }
 

@@ -33,6 +33,10 @@ LONGEST_REASON = 1000
 
 MODES = ("what_if", "propose")
 
+ACCEPT, COMPARE, UNDO = "accept", "compare", "undo"
+ACCEPT_MODES = (ACCEPT, COMPARE, UNDO)
+"""What `accept_model` may be asked."""
+
 FIELDS = (
     *("policies", "markets", "goal", "precision_percent", "window_days", "mode"),
     *("emergency", "reason", "expires_on"),
@@ -53,6 +57,10 @@ class Answered:
     """
 
     text: str
+
+
+class NothingToDo(Exception):
+    """A run that looked for something to do and found nothing; the message says what it looked for."""
 
 
 MOST_ORIGIN_BYTES = 200

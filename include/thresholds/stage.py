@@ -19,6 +19,7 @@ from include.evidence.enforcement import counted_log, enforced_removals
 from include.evidence.fingerprints import config_digest, fingerprints
 from include.evidence.sample import certifying_sample, labelled_sample, of_cells
 from include.forecasts.outcomes import due, frame_of, outcome
+from include.ledger.acceptance import waiting_challengers
 from include.ledger.canaries import canaries, in_words
 from include.ledger.chain import TABLE, in_order
 from include.ledger.in_force import thresholds_before
@@ -101,7 +102,8 @@ def daily_proposals(project: Project, day: date) -> pd.DataFrame:
     """What the daily run proposes on `day`, from the partitions as they are; nothing is written.
 
     A cell that an override of an earlier day holds is held, up to and including the day on which it is lifted, unless
-    the watch raises an alarm. So is one with a canary, unless its remove_at is to rise, which ends the canary.
+    the watch raises an alarm. So is one with a canary, unless its remove_at is to rise, which ends the canary, and one
+    of a challenger that nobody accepted.
     """
     earlier = [row for row in in_order(project.warehouse.read(TABLE)) if row["ds"] < day]
     in_force, raised = _in_force(project, day), alarms(project.warehouse.read("threshold_watch", day, day))
@@ -117,7 +119,9 @@ def daily_proposals(project: Project, day: date) -> pd.DataFrame:
     rows = respecting(rows, holding, ProposalStatus.HELD)
     rising = {cell_of(row) for row in records(rows[rows["proposed_remove_at"] > rows["current_remove_at"]])}
     acting = {cell: canary for cell, canary in canaries(earlier).items() if cell not in rising}
-    return respecting(rows, acting, ProposalStatus.HELD, VersionKind.CANARY)
+    rows = respecting(rows, acting, ProposalStatus.HELD, VersionKind.CANARY)
+    waiting = waiting_challengers(earlier, map(cell_of, records(in_force)), project.config)
+    return respecting(rows, waiting, ProposalStatus.HELD, "challenger")
 
 
 def gate_proposals(project: Project, day: date) -> None:

@@ -17,7 +17,7 @@ from include.ledger.chain import TABLE, acting_after, acting_of
 from include.ledger.overrides import lifting
 from include.ledger.publication import starting_thresholds
 from include.project import Project
-from include.thresholds import ad_hoc, roll_back
+from include.thresholds import accept, ad_hoc, roll_back
 from include.thresholds.stage import daily_proposals
 from include.watch.canaries import canary_changes
 
@@ -38,10 +38,13 @@ def decision_problems(project: Project, chain: Sequence[Row], version: int) -> l
     if request["kind"] == VersionKind.INITIAL:
         expected = starting_thresholds(project.config)
         actual = acting_of(row)
-    elif request["kind"] in (VersionKind.DAILY, VersionKind.AD_HOC):
+    elif request["kind"] in (VersionKind.DAILY, VersionKind.AD_HOC) or request.get("undo") is False:
         return problems + _proposal_problems(_proposed(project, request, version), row)
     elif request["kind"] == VersionKind.ROLL_BACK:
         expected = acting_after({}, roll_back.rolled_back(before, request["version"], project.config)[0])
+        actual = acting_after({}, changes_of(row))
+    elif request["kind"] == VersionKind.ACCEPTANCE:
+        expected = acting_after({}, accept.undone(before, request["policy"], request["challenger"]))
         actual = acting_after({}, changes_of(row))
     else:
         day, stepped = date.fromisoformat(request["day"]), request["kind"] == VersionKind.CANARY
@@ -59,7 +62,8 @@ def _proposed(project: Project, request: Mapping[str, Any], version: int) -> pd.
     if request["kind"] == VersionKind.DAILY:
         return daily_proposals(project, date.fromisoformat(request["day"]))
     ledger = project.warehouse.read(TABLE)
-    return ad_hoc.request_proposals(project, request, ledger[ledger["version"] < version])
+    compute = accept.acceptance_proposals if request["kind"] == VersionKind.ACCEPTANCE else ad_hoc.request_proposals
+    return compute(project, request, ledger[ledger["version"] < version])
 
 
 def _proposal_problems(proposals: pd.DataFrame, row: Row) -> list[str]:

@@ -283,7 +283,7 @@ def differences(calm: History, other: History) -> list[str]:
     found = [f"{path} differs" for path in sorted(ours.keys() & theirs.keys()) if ours[path] != theirs[path]]
     found += [f"{path} is missing" for path in sorted(ours.keys() - theirs.keys())]
     found += [f"{path} is left over" for path in sorted(theirs.keys() - ours.keys())]
-    stores = [content(home.home / "mlflow.db") for home in (calm, other)]
+    stores = [content(home.home / "mlflow" / "mlflow.db") for home in (calm, other)]
     found += ["MLflow's runs differ"] * (stores[0] != stores[1])
     return found
 
@@ -300,7 +300,7 @@ def files(home: History) -> dict[str, object]:
             found[name] = "folder"
         elif "training_snapshots/ds=" in name and path.parents[2] == settings.warehouse:
             rows = pd.read_parquet(path)
-            known = run_ids(home.home / "mlflow.db")
+            known = run_ids(home.home / "mlflow" / "mlflow.db")
             found[name] = rows.assign(mlflow_run_id=rows["mlflow_run_id"].isin(known)).to_csv()
         else:
             found[name] = path.read_bytes()
@@ -317,7 +317,7 @@ def policies() -> dict[str, Any]:
     settings["policies"]["fraud"]["initial"] = {"remove_at": 0.99, "review_at": 0.8}
     settings["canary"] = {"steps": [0.1], "days_per_step": 1}
     settings["guardrails"] |= {"loosen_days": 1, "max_volume_change": 0.3}
-    settings["retraining"] |= {"recall_drop": 0.0001, "consecutive_days": 1, "reference_days": 3, "min_labels": 50}
+    settings["retraining"] |= {"recent_days": 1, "min_labels": 50}
     return settings
 
 

@@ -135,10 +135,12 @@ MISTAKES: dict[str, tuple[str, Any, str]] = {
     "a user twice": ("approval.assigned_users", ["ana", "ana"], "names ana twice"),
     "a user without a name": ("approval.assigned_users", [" "], "should match pattern"),
     "no day to compare recall with": (
-        "retraining.reference_days",
-        2,
-        "2 days hold none before the last consecutive_days, 3",
+        "retraining.recent_days",
+        25,
+        "25 days leave none to compare with: policies.violence has 25 days with final labels in its window",
     ),
+    "a challenger nobody configured": ("policies.fraud.challengers", ["fraud-v9"], "fraud-v9 is not among"),
+    "nobody but challengers": ("policies.fraud.challengers", ["fraud-v2", "fraud-v3"], "none is in service"),
     "a policy frozen twice": (
         "guardrails.freezes",
         [{**FREEZE, "policies": ["fraud", "fraud"]}],

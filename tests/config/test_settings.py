@@ -9,7 +9,7 @@ import pytest
 
 from include.config.declared import declared_settings
 from include.config.load import ConfigError
-from include.config.settings import PROJECT_ROOT, BigQueryPlace, extra_from, settings_from
+from include.config.settings import PROJECT_ROOT, BigQueryPlace, extra_from, mlflow_from, settings_from
 
 EXTRA = {"engine": "duckdb", "landing": "data/landing", "warehouse": "data/warehouse"}
 BIGQUERY = {
@@ -20,13 +20,13 @@ BIGQUERY = {
     "location": "EU",
     "max_gigabytes": 500,
 }
-VARIABLES = {"plumbline_output": "data/output", "plumbline_mlflow_tracking_uri": "sqlite:///data/mlflow.db"}
+VARIABLES = {"plumbline_output": "data/output"}
 
 
 def test_relative_places_start_at_home(home: Path) -> None:
     settings = settings_from(EXTRA, VARIABLES)
     assert (settings.landing, settings.warehouse) == (home / "data/landing", home / "data/warehouse")
-    assert settings.mlflow_tracking_uri == f"sqlite:///{home}/data/mlflow.db"
+    assert settings.mlflow.tracking_uri == f"sqlite:///{home}/data/mlflow/mlflow.db"
     places = (settings.thresholds, settings.queue, settings.reports, settings.snapshots, settings.quality_docs)
     assert [place.parent for place in places] == [home / "data/output"] * 5
     assert len(set(places)) == 5
@@ -38,15 +38,36 @@ def test_without_a_home_they_start_at_the_project(monkeypatch: pytest.MonkeyPatc
 
 
 def test_absolute_places_and_servers_stay(home: Path) -> None:
-    settings = settings_from(
-        {**EXTRA, "landing": "/srv/landing"}, {**VARIABLES, "plumbline_mlflow_tracking_uri": "http://mlflow:5000"}
-    )
+    server = mlflow_from({"tracking_uri": "http://mlflow:5000"}, username="loop", password="secret")
+    settings = settings_from({**EXTRA, "landing": "/srv/landing"}, VARIABLES, server)
     assert settings.landing == Path("/srv/landing")
-    assert settings.mlflow_tracking_uri == "http://mlflow:5000"
-    uri = settings_from(
-        EXTRA, {**VARIABLES, "plumbline_mlflow_tracking_uri": "sqlite:////srv/m.db"}
-    ).mlflow_tracking_uri
-    assert uri == "sqlite:////srv/m.db"
+    assert (settings.mlflow.tracking_uri, settings.mlflow.database) == ("http://mlflow:5000", None)
+    assert (settings.mlflow.username, settings.mlflow.password) == ("loop", "secret")
+    assert "secret" not in repr(settings)
+    assert mlflow_from({"tracking_uri": "sqlite:////srv/m.db"}).tracking_uri == "sqlite:////srv/m.db"
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [("s3://models/plumbline", "s3://models/plumbline"), ("data/models", "file://{home}/data/models"), (None, None)],
+)
+def test_artifacts_lie_at_an_address(home: Path, given: str | None, found: str | None) -> None:
+    place = mlflow_from({"artifacts": given})
+    assert place.artifacts == (None if found is None else found.format(home=home))
+    assert place.artifact_folder == home / "data/mlflow/artifacts"
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({"tracking_uri": "mlruns"}, "extra.tracking_uri: mlruns is no address; of a file, sqlite:///"),
+        ({"tracking": "http://mlflow"}, "extra.tracking: unknown key tracking; allowed: tracking_uri, artifacts"),
+        ({"tracking_uri": 5000}, r"extra.tracking_uri: .*valid string \(found 5000\)"),
+    ],
+)
+def test_a_wrong_connection_to_mlflow_is_named(home: Path, extra: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=f"connection plumbline_mlflow: {said}"):
+        mlflow_from(extra)
 
 
 def test_bigquery_is_named_by_project_and_dataset(home: Path) -> None:
@@ -99,7 +120,7 @@ def without(extra: dict[str, Any], *names: str) -> dict[str, Any]:
         ({**BIGQUERY, "project": " "}, VARIABLES, "engine bigquery: extra.project: "),
         ({**BIGQUERY, "key": "secret"}, VARIABLES, "engine bigquery: extra.key: unknown key key; allowed: project, "),
         (without(BIGQUERY, "location"), VARIABLES, "extra.location: Field required"),
-        (EXTRA, {}, "variables are not set: plumbline_output, plumbline_mlflow_tracking_uri"),
+        (EXTRA, {}, "variables are not set: plumbline_output"),
         (EXTRA, {**VARIABLES, "plumbline_output": " "}, "variables are not set: plumbline_output"),
         (EXTRA, {**VARIABLES, "plumbline_output": "gs://out"}, "variable plumbline_output: starts with gs:/"),
         (EXTRA, {**VARIABLES, "plumbline_output": "data"}, "extra.landing: .* lies in variable plumbline_output, "),
@@ -108,7 +129,6 @@ def without(extra: dict[str, Any], *names: str) -> dict[str, Any]:
             {**VARIABLES, "plumbline_anchor": "data/output/a"},
             "plumbline_anchor: .* lies in variable plumbline_out",
         ),
-        (EXTRA, {**VARIABLES, "plumbline_mlflow_tracking_uri": "mlruns"}, "tracking_uri: mlruns is no address; "),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(

@@ -215,34 +215,32 @@ def test_a_drop_of_garbage_stops_by_name_and_one_alone_stops_the_day(loop: Loop)
     assert (loop.read("label_completeness", index)["completeness"] > 0.5).any()
 
 
-def test_a_model_that_lost_recall_is_handed_over_once(ended: Loop) -> None:
-    import mlflow
+def test_a_model_whose_guideline_changed_is_handed_over_once(
+    ended: Loop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The other reason, recall that is lost for sure, is what test_closed_loop lives through."""
+    from include.retraining import collect
+    from include.retraining.handoff import check_data, read_manifest
+    from include.retraining.tracking import connected
 
-    eager = {"recall_drop: 0.10": "recall_drop: 0.0001", "consecutive_days: 3": "consecutive_days: 1"}
-    configured(ended.home, MOVES_SOON | eager)
-    for index, recall in ((LAST + 1, 0.9), (LAST + 2, 0.5)):
-        ended.steps.label_day(index)
-        stage.measure(ended.project, ended.day(index))
-        metrics = ended.read("policy_metrics", index).drop(columns="ds")
-        lost = metrics["metric"].map({"recall": recall, "prevalence": 0.01}).fillna(metrics["value"])
-        ended.project.warehouse.replace("policy_metrics", ended.day(index), metrics.assign(value=lost))
-    ended.run("hand_off_retraining", LAST + 2)
+    monkeypatch.setattr(collect, "_other_guideline", lambda project, name, *_: "2025-2" if name == "violence" else None)
+    ended.run("hand_off_retraining", LAST)
 
-    decisions = ended.read("retraining_decisions", LAST + 2)
+    decisions = ended.read("retraining_decisions", LAST)
     asked = decisions[decisions["decision"] == "retrain"]
-    snapshots = ended.read("training_snapshots", LAST + 2)
-    assert len(snapshots) == len(asked) > 0
-    assert json.loads(asked["reasons"].iloc[0])
-
-    row = snapshots.iloc[0]
-    frame = pd.read_parquet(ended.settings.output / row["path"])
+    assert asked["asked_for"].tolist() == ["guideline"]
+    (row,) = ended.read("training_snapshots", LAST).to_dict("records")
+    file = ended.settings.output / row["path"]
+    frame = pd.read_parquet(file)
     assert len(frame) == row["n_rows"]
     assert (frame.loc[frame["probability_sample"], "weight"] >= 1).all()
-    assert frame.loc[~frame["probability_sample"], "weight"].isna().all()
-    mlflow.set_tracking_uri(ended.settings.mlflow_tracking_uri)
-    run = mlflow.get_run(row["mlflow_run_id"])
+    manifest = read_manifest((file.parent / "manifest.json").read_text())
+    check_data(manifest, file.read_bytes())
+    with connected(ended.settings.mlflow) as client:
+        run = client.get_run(row["mlflow_run_id"])
+        logged = Path(client.download_artifacts(row["mlflow_run_id"], "manifest.json", str(tmp_path)))
+    assert read_manifest(logged.read_text()) == manifest
     assert run.inputs.dataset_inputs[0].dataset.name == row["snapshot_id"]
-    assert run.data.metrics["rows"] == row["n_rows"]
 
-    ended.run("hand_off_retraining", LAST + 2)
-    assert ended.read("training_snapshots", LAST + 2)["mlflow_run_id"].tolist() == snapshots["mlflow_run_id"].tolist()
+    ended.run("hand_off_retraining", LAST)
+    assert ended.read("training_snapshots", LAST)["mlflow_run_id"].tolist() == [row["mlflow_run_id"]]

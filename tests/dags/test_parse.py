@@ -35,6 +35,8 @@ STORAGE_TASKS = {
     "roll_back",
     "roll_back_riskier",
     "hand_over",
+    "write_snapshots",
+    "compare_models",
 }
 
 
@@ -106,6 +108,7 @@ STEPS = {
     "recalibrate_ad_hoc": "thresholds.ad_hoc",
     "roll_back_thresholds": "thresholds.roll_back",
     "hand_off_retraining": "retraining.stage",
+    "accept_model": "thresholds.accept",
 }
 
 
@@ -121,7 +124,7 @@ def test_every_step_exists_in_its_module(dags: dict[str, Any], name: str, place:
     assert [task_id for task_id, function in called.items() if not callable(getattr(module, function, None))] == []
 
 
-@pytest.mark.parametrize("name", ["recalibrate_ad_hoc", "roll_back_thresholds"])
+@pytest.mark.parametrize("name", ["recalibrate_ad_hoc", "roll_back_thresholds", "accept_model"])
 def test_every_field_of_a_form_explains_itself_with_an_example(dags: dict[str, Any], name: str) -> None:
     fields = [dags[name].params.get_param(field) for field in dags[name].params]
     assert len(fields) > 1

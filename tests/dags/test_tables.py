@@ -48,7 +48,7 @@ def test_each_dag_runs_when_it_says(dags: dict[str, Any]) -> None:
     from airflow.sdk import PartitionedAssetTimetable
 
     from include.orchestration.assets import PUSHED_LABELS
-    from include.orchestration.dags import DAILY_TIMETABLE
+    from include.orchestration.dags import DAILY_TIMETABLE, LOOK_FOR_CHALLENGERS
 
     announces = {asset.uri: dag_id for dag_id, dag in dags.items() for task in dag.tasks for asset in task.outlets}
     for doc in dag_docs():
@@ -58,6 +58,9 @@ def test_each_dag_runs_when_it_says(dags: dict[str, Any]) -> None:
         elif schedule is DAILY_TIMETABLE:
             assert DAILY_TIMETABLE.expression == "0 2 * * *"
             assert doc.when == "every day at 02:00 UTC, for the day before"
+        elif schedule is LOOK_FOR_CHALLENGERS:
+            assert LOOK_FOR_CHALLENGERS.timetable.expression == "0 7 * * *"
+            assert doc.when.startswith("every day at 07:00 UTC, whenever a challenger is announced")
         elif isinstance(schedule, PartitionedAssetTimetable):
             awaited: Any = schedule.asset_condition
             assert {announces[asset.uri] for asset in getattr(awaited, "objects", (awaited,))} == {

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from include.config.settings import Settings
+from include.config.settings import MlflowPlace, Settings
 from include.contract.terms import Reason
 from include.labels.drops import MAX_PUSH_BYTES, read_drops
 from include.labels.push import pushed
@@ -76,7 +76,9 @@ def test_a_batch_over_the_limit_is_refused_by_name_and_stays(tmp_path):
 
 def test_a_push_is_on_disk_once_it_is_landed_and_killed_before_that_the_next_lands_it_whole(tmp_path):
     def arriving(name):
-        settings = Settings(tmp_path / name / "landing", tmp_path / name / "w", tmp_path / name / "o", "sqlite:///none")
+        settings = Settings(
+            tmp_path / name / "landing", tmp_path / name / "w", tmp_path / name / "o", MlflowPlace("sqlite:///none")
+        )
         settings.landing.mkdir(parents=True)
         return open_project(settings), drop_folder(settings, batch.day)
 

@@ -43,7 +43,6 @@ DAY = date(2026, 11, 3)
 EXTRA = {"engine": "duckdb", "landing": "data/landing", "warehouse": "data/warehouse"}
 VARIABLES = {
     "plumbline_output": "data/output",
-    "plumbline_mlflow_tracking_uri": "sqlite:///data/mlflow.db",
     "plumbline_anchor": "data/anchor",
 }
 

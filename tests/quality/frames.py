@@ -136,16 +136,13 @@ def threshold_proposals() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(empty.columns)).astype(dict(empty.dtypes))
 
 
-def snapshot_rows(n: int = 100) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "video_id": range(n),
-            "policy": "fraud",
-            "model_version": "fraud-v3",
-            "score": np.linspace(0, 1, n),
-            "p_violating": 0.5,
-            "weight": 20.0,
-            "sampled_on": date(2026, 11, 1),
-            "probability_sample": True,
-        }
-    )
+def manifest() -> dict[str, Any]:
+    """What gate `snapshot` looks at of a training manifest: a sound one of 300 rows of one market."""
+    sums = {"violating": 40.0, "weight": 900.0, "weight2": 9000.0}
+    groups = [
+        {"split": "train", "market": "BR", "rows": 200.0, "positive": 50.0, "unweighted": 5.0, "picked": 5.0, **sums},
+        {"split": "test", "market": "BR", "rows": 100.0, "positive": 30.0, "unweighted": 0.0, "picked": 0.0, **sums},
+    ]
+    sound = dict.fromkeys(("out_of_range", "misplaced", "golden_outside_test"), 0)
+    profile = {"rows": 300, "label_age_days": 3, "weights": [1.0, 250.0], "groups": groups, **sound}
+    return {"snapshot_id": "fraud-fraud-v2-0123456789ab", "profile": profile}

@@ -35,7 +35,7 @@ def consensus(p: float = 0.25) -> list[Judged]:
 
 
 def test_results_have_the_contracts_columns_in_order_of_the_checks():
-    judged = [*consensus(), *suites.snapshot(frames.snapshot_rows(10), 100)]
+    judged = [*consensus(), *suites.snapshot(frames.manifest(), 1000)]
     outcome = run_gate("consensus", DAY, judged)
     results = outcome.results
     assert list(results.columns) == list(TABLES["quality_results"].column_names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,7 +87,7 @@ def some_failure(messages: tuple[str, ...], *words: str) -> None:
         suites.completeness(frames.label_completeness(40, 39)),
         suites.completeness(frames.label_completeness()),
         suites.thresholds(frames.threshold_proposals(), CONFIG),
-        suites.snapshot(frames.snapshot_rows(), 100),
+        suites.snapshot(frames.manifest(), 100),
     ],
     ids=[
         "scores",
@@ -508,23 +509,47 @@ def test_thresholds_as_a_whole():
 # ---- snapshot ----
 
 
+def in_profile(**values: object) -> Callable[[dict[str, Any]], None]:
+    return lambda manifest: manifest["profile"].update(values)
+
+
+def in_group(split: str, **values: float) -> Callable[[dict[str, Any]], None]:
+    def change(manifest: dict[str, Any]) -> None:
+        for group in manifest["profile"]["groups"]:
+            if group["split"] == split:
+                group.update(values)
+
+    return change
+
+
 @pytest.mark.parametrize(
-    ("broken", "words"),
+    ("change", "words"),
     [
-        (put("weight", 0.5), ("column weight", "weight=0.5")),
-        (put("weight", float("inf")), ("column weight", "weight=inf")),
-        (put("weight", float("nan")), ("column weight, probability_sample", "wrongly_weighted=has none")),
-        (put("probability_sample", False), ("column weight, probability_sample", "wrongly_weighted=has a weight")),
-        (put("p_violating", -0.1), ("column p_violating", "p_violating=-0.1")),
-        (put("score", 1.7), ("column score", "score=1.7")),
-        (again, ("column video_id, policy, model_version", "2 of 101")),
-        (lambda rows: rows.head(99), ("99 rows", "at least 100 rows")),
-        (without("probability_sample"), ("missing probability_sample",)),
+        (in_profile(rows=99), ("rows=99", "at least 100 rows")),
+        (in_profile(label_age_days=60), ("column label_age_days", "label_age_days=60")),
+        (in_profile(weights=[0.5, 9.0]), ("column least_weight", "least_weight=0.5")),
+        (in_profile(weights=[1.0, float("inf")]), ("column most_weight", "most_weight=inf")),
+        (in_profile(misplaced=2), ("column misplaced", "none is in two")),
+        (in_profile(golden_outside_test=3), ("column golden_outside_test", "no golden item")),
+        (in_profile(out_of_range=1), ("column out_of_range",)),
+        (in_group("train", unweighted=7.0), ("column wrongly_weighted", "wrongly_weighted=2")),
+        (in_group("train", positive=3.0), ("column positive", "split=train", "positive=3")),
+        (in_group("test", positive=100.0), ("column negative", "split=test", "negative=0")),
+        (in_group("train", rows=29.0, positive=21.0, unweighted=5.0), ("column negative", "split=train")),
     ],
 )
-def test_snapshot(broken: Break, words: tuple[str, ...]):
-    outcome = run_gate("snapshot", DAY, suites.snapshot(broken(frames.snapshot_rows()), 100))
-    one_failure(outcome.failures, "training_snapshots", *words)
+def test_snapshot(change: Callable[[dict[str, Any]], None], words: tuple[str, ...]):
+    manifest = frames.manifest()
+    assert not run_gate("snapshot", DAY, suites.snapshot(manifest, 100)).failures
+    change(manifest)
+    found = run_gate("snapshot", DAY, suites.snapshot(manifest, 100)).failures
+    one_failure(found, "training_snapshots", *words)
+
+
+def test_picks_never_enter_the_test_set():
+    manifest = frames.manifest()
+    in_group("test", picked=2.0, unweighted=2.0)(manifest)
+    one_failure(run_gate("snapshot", DAY, suites.snapshot(manifest, 100)).failures, "picked_in_test=2")
 
 
 def test_checks_name_existing_expectations():

@@ -1,124 +1,278 @@
-"""The hand-over to MLflow: one run a snapshot, whose input the dataset is, also after a hand-over that broke off."""
+"""The hand-over to MLflow: one run a snapshot, with data and manifest, also after one that broke off; a real server."""
 
 from __future__ import annotations
 
-import random
+import json
+import os
 import shutil
-from datetime import date
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
 from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import mlflow
-import pandas as pd
 import pytest
 
-from include.retraining.handoff import log_snapshot
+from include.config.settings import MlflowPlace
+from include.files import digest_of
+from include.retraining import tracking
+from include.retraining.handoff import (
+    MANIFEST_FILE,
+    SNAPSHOT_FILE,
+    HandOver,
+    ManifestError,
+    check_data,
+    hand_over_to,
+    manifest_of,
+    read_manifest,
+)
+from include.retraining.registry import CHALLENGER, CHAMPION, meeting, promote
+from include.retraining.snapshot import arrow_schema
+from include.retraining.tracking import MlflowRefused, MlflowUnavailable, connected
 from tests.kills import in_a_process, killed, operations
 from tests.retraining.mlflow_store import content
+from tests.retraining.models import aliases, register
+from tests.retraining.test_snapshot import draws, rows_of, written
 
 pytestmark = pytest.mark.slow
 
 
-def snapshot(rows: int = 20, policy: str = "fraud") -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "video_id": range(rows),
-            "policy": policy,
-            "market": "BR",
-            "model_version": "fraud-v2",
-            "score": [None, *([0.5] * (rows - 1))],
-            "p_violating": [1.0, *([0.25] * (rows - 1))],
-            "weight": 2.0,
-            "sampled_on": [date(2026, 11, 1 + row % 5) for row in range(rows)],
-            "probability_sample": True,
-        }
+def given(folder: Path, identity: str = "fraud-v2-1", policy: str = "fraud") -> HandOver:
+    """A small snapshot on its way, its file in `folder`."""
+    import hashlib
+
+    file = folder / "snapshot.parquet"
+    profile = written(rows_of(draws(300)), file)
+    bytes_of = file.read_bytes()
+    manifest = manifest_of(
+        identity=identity,
+        policy=policy,
+        model_version="v2",
+        guideline_version="2026-1",
+        digest=profile.digest,
+        file={"name": SNAPSHOT_FILE, "bytes": len(bytes_of), "sha256": hashlib.sha256(bytes_of).hexdigest()},
+        columns={field.name: str(field.type) for field in arrow_schema()},
+        profile=profile.to_json(),
+        left_out={},
+        decision={"why": "recall is lost"},
+        lineage={"day": "2026-11-05", "threshold_version": 3},
+        champion={"recall": 0.5},
     )
+    return HandOver(policy, "v2", identity, file, manifest, {"rows": profile.rows, "champion_recall": 0.5})
+
+
+def runs(place: MlflowPlace, policy: str) -> list[Any]:
+    with connected(place) as client:
+        experiment = client.get_experiment_by_name(f"plumbline/{policy}")
+        assert experiment is not None
+        return list(client.search_runs([experiment.experiment_id]))
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> MlflowPlace:
     """A store in a folder that does not exist yet; made once, as that takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/deep/er/mlflow.db"
+    return MlflowPlace(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/deep/er/mlflow.db")
 
 
-def runs(store: str, policy: str) -> list[Any]:
-    mlflow.set_tracking_uri(store)
-    experiment = mlflow.get_experiment_by_name(f"plumbline/{policy}")
-    assert experiment is not None
-    return list(mlflow.search_runs([experiment.experiment_id], output_format="list"))
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowPlace]:
+    """A real MLflow server on the loopback interface, ended with its whole process group."""
+    home = tmp_path_factory.mktemp("server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", f"{home}/artifacts"]
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=home)
+    try:
+        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 180
+        while True:
+            assert process.poll() is None, (home / "log").read_text()
+            assert time.monotonic() < deadline, (home / "log").read_text()
+            try:
+                urllib.request.urlopen(f"{address}/health", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield MlflowPlace(address)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
-def test_a_run_carries_the_dataset_its_numbers_and_where_it_lies(store: str, tmp_path: Path) -> None:
-    run_id = log_snapshot(store, "fraud-v2-abc", snapshot(), tmp_path / "s.parquet", "f" * 64)
-    (run,) = runs(store, "fraud")
+def test_a_real_server_takes_the_data_and_the_models_meet_there(server: MlflowPlace, tmp_path: Path) -> None:
+    one = given(tmp_path)
+    run_id = hand_over_to(server, one)
+    assert hand_over_to(server, one) == run_id
+    (run,) = runs(server, "fraud")
+    assert (run.info.run_id, run.info.status) == (run_id, "FINISHED")
+    assert run.info.artifact_uri.startswith("mlflow-artifacts:/"), "an address that holds on any machine"
+    (dataset,) = run.inputs.dataset_inputs
+    assert json.loads(dataset.dataset.source) == {"uri": f"{run.info.artifact_uri}/{SNAPSHOT_FILE}"}
+    with connected(server) as client:
+        manifest = read_manifest(Path(client.download_artifacts(run_id, MANIFEST_FILE, str(tmp_path))).read_text())
+        data = Path(client.download_artifacts(run_id, SNAPSHOT_FILE, str(tmp_path))).read_bytes()
+    check_data(manifest, data)
+    assert manifest == one.manifest
+    first, second = register(server, "fraud", "v2", CHAMPION), register(server, "fraud", "v3", CHALLENGER)
+    both = meeting(server, "fraud")
+    promote(server, "fraud", both.challenger, both.champion)
+    assert aliases(server, "fraud") == {"champion": second, "previous": first}
+
+
+def test_a_run_carries_the_dataset_its_numbers_and_its_files(embedded: MlflowPlace, tmp_path: Path) -> None:
+    one = given(tmp_path, "fraud-v2-abc")
+    run_id = hand_over_to(embedded, one)
+    (run,) = runs(embedded, "fraud")
     assert run.info.run_id == run_id
-    assert run.info.status == "FINISHED"
-    assert run.data.metrics == {"rows": 20.0, "violating": 1 + 19 * 0.25}
-    assert run.data.tags["plumbline.model_version"] == "fraud-v2"
-    assert run.data.tags["plumbline.sha256"] == "f" * 64
-    assert run.data.tags["plumbline.snapshot_id"] == "fraud-v2-abc"
-    (given,) = run.inputs.dataset_inputs
-    assert given.dataset.name == "fraud-v2-abc"
-    assert str(tmp_path / "s.parquet") in given.dataset.source
-    assert {tag.key: tag.value for tag in given.tags}["mlflow.data.context"] == "training"
+    assert run.data.metrics == {"rows": float(one.metrics["rows"]), "champion_recall": 0.5}
+    assert run.data.params["reason"] == "recall is lost"
+    assert run.data.tags["plumbline.model_version"] == "v2"
+    (dataset,) = run.inputs.dataset_inputs
+    assert dataset.dataset.name == "fraud-v2-abc"
+    assert dataset.dataset.digest == one.manifest["data"]["digest"][:36]
+    profile = json.loads(dataset.dataset.profile)
+    assert profile["lineage"] == {"day": "2026-11-05", "threshold_version": 3}
+    assert profile["rows"] == one.metrics["rows"]
+    assert {tag.key: tag.value for tag in dataset.tags}["mlflow.data.context"] == "training"
+    assert embedded.artifact_folder is not None
+    assert run.info.artifact_uri.startswith(embedded.artifact_folder.as_uri())
+    assert hand_over_to(embedded, one) == run_id
+    other = hand_over_to(embedded, given(tmp_path, "fraud-v2-def"))
+    assert {run.info.run_id for run in runs(embedded, "fraud")} == {run_id, other}
 
 
-def test_the_same_snapshot_is_handed_over_once_and_another_anew(store: str, tmp_path: Path) -> None:
-    def hand_over(identity: str, policy: str) -> str:
-        return log_snapshot(store, identity, snapshot(policy=policy), tmp_path / "s.parquet", "0" * 64)
-
-    first = hand_over("one", "spam")
-    assert hand_over("one", "spam") == first
-    second = hand_over("two", "spam")
-    assert second != first
-    assert hand_over("one", "spam") == first
-    assert {run.info.run_id for run in runs(store, "spam")} == {first, second}
-    assert hand_over("one", "hate") not in {first, second}  # another policy is another experiment
+def test_artifacts_go_where_the_connection_says(embedded: MlflowPlace, tmp_path: Path) -> None:
+    place = MlflowPlace(embedded.tracking_uri, (tmp_path / "shared").as_uri())
+    hand_over_to(place, given(tmp_path, "hate-1", "hate"))
+    (run,) = runs(place, "hate")
+    assert run.info.artifact_uri.startswith(f"{(tmp_path / 'shared').as_uri()}/plumbline/hate/")
 
 
-def test_a_hand_over_that_broke_off_is_completed_in_the_run_it_began(
-    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_database_keeps_a_write_ahead_log(embedded: MlflowPlace, tmp_path: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    hand_over_to(embedded, given(tmp_path, "spam-1", "spam"))
+    assert embedded.database is not None
+    with closing(sqlite3.connect(embedded.database)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_deleted_experiment_is_named_with_the_way_to_heal_it(embedded: MlflowPlace, tmp_path: Path) -> None:
+    one = given(tmp_path, "gore-1", "gore")
+    hand_over_to(embedded, one)
+    with connected(embedded) as client:
+        experiment = client.get_experiment_by_name("plumbline/gore").experiment_id
+        client.delete_experiment(experiment)
+    with pytest.raises(MlflowRefused, match=f"plumbline/gore was deleted .* restore --experiment-id {experiment}"):
+        hand_over_to(embedded, one)
+    with connected(embedded) as client:
+        client.restore_experiment(experiment)
+    hand_over_to(embedded, one)
+
+
+def test_an_artifact_store_that_is_gone_is_named_and_the_run_completed_later(
+    embedded: MlflowPlace, tmp_path: Path
 ) -> None:
-    def hand_over(sha256: str = "0" * 64) -> str:
-        return log_snapshot(store, "broken", snapshot(policy="gore"), tmp_path / "s.parquet", sha256)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(mlflow, "log_metrics", lambda *_, **__: (_ for _ in ()).throw(OSError("database is locked")))
-        with pytest.raises(OSError, match="locked"):
-            hand_over()
-    (broken,) = runs(store, "gore")
-    assert (broken.info.status, broken.data.metrics) == ("FAILED", {})
-    assert hand_over() == hand_over() == broken.info.run_id
-    (run,) = runs(store, "gore")
-    assert (run.info.status, run.data.metrics["rows"]) == ("FINISHED", 20)
-    assert len(run.inputs.dataset_inputs) == 1
-    assert hand_over("1" * 64) == broken.info.run_id  # the same rows in a file of other bytes
-    assert runs(store, "gore")[0].data.tags["plumbline.sha256"] == "1" * 64
+    store = tmp_path / "shared"
+    place = MlflowPlace(embedded.tracking_uri, store.as_uri())
+    store.write_text("no folder")
+    one = given(tmp_path, "nudity-1", "nudity")
+    with pytest.raises(MlflowUnavailable, match="does not answer"):
+        hand_over_to(place, one)
+    store.unlink()
+    assert hand_over_to(place, one) == runs(place, "nudity")[0].info.run_id
+    (run,) = runs(place, "nudity")
+    assert (run.info.status, len(run.inputs.dataset_inputs)) == ("FINISHED", 1)
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["into a store", "that makes the store"])
-def test_a_hand_over_killed_anywhere_is_one_run(tmp_path: Path, *, there: bool) -> None:
-    def hand_over(home: Path, policy: str = "fraud") -> None:
-        log_snapshot(f"sqlite:///{home}/mlflow.db", f"{policy}-1", snapshot(policy=policy), Path("s.parquet"), "f" * 64)
+class _Broken(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.server.hangs:  # type: ignore[attr-defined]
+            time.sleep(3)
+        self.send_response(500)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["answers 500", "hangs"])
+def test_a_server_that_is_broken_is_named_within_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, hangs: bool
+) -> None:
+    monkeypatch.setitem(tracking._LIMITS, "MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setitem(tracking._LIMITS, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    broken = HTTPServer(("127.0.0.1", 0), _Broken)
+    broken.hangs = hangs  # type: ignore[attr-defined]
+    threading.Thread(target=broken.serve_forever, daemon=True).start()
+    place = MlflowPlace(f"http://loop:secret@127.0.0.1:{broken.server_port}")
+    try:
+        with pytest.raises(MlflowUnavailable, match=r"MLflow at http://127\.0\.0\.1") as said:
+            hand_over_to(place, given(tmp_path))
+    finally:
+        broken.shutdown()
+        broken.server_close()
+    assert "secret" not in str(said.value)
+    assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
+
+
+def test_a_manifest_edited_by_hand_is_refused(tmp_path: Path) -> None:
+    one = given(tmp_path)
+    text = json.dumps(one.manifest)
+    assert read_manifest(text) == one.manifest
+    edited = json.loads(text)
+    edited["profile"]["rows"] += 1
+    with pytest.raises(ManifestError, match="the manifest was changed: its digest is"):
+        read_manifest(json.dumps(edited))
+    with pytest.raises(ManifestError, match="not of the schema"):
+        read_manifest(json.dumps(edited | {"schema": "other/2"}))
+    with pytest.raises(ManifestError, match="not valid JSON"):
+        read_manifest("{")
+    with pytest.raises(ManifestError, match=r"snapshot.parquet: its SHA-256 is"):
+        check_data(one.manifest, b"other")
+    assert (
+        digest_of({name: value for name, value in one.manifest.items() if name != "digest"}) == one.manifest["digest"]
+    )
+
+
+def test_a_hand_over_killed_anywhere_is_one_run(tmp_path: Path) -> None:
+    one = given(tmp_path)
+
+    def once(home: Path) -> None:
+        hand_over_to(MlflowPlace(f"sqlite:///{home}/mlflow.db"), one)
 
     def undisturbed() -> None:
-        done = operations(lambda: hand_over(calm), calm)
+        done = operations(lambda: once(calm), calm)
         (tmp_path / "operations").write_text(str(len(done)))
 
     before, calm = tmp_path / "before", tmp_path / "calm"
     before.mkdir()
-    if there:
-        in_a_process(lambda: hand_over(before, "spam"))
+    in_a_process(lambda: hand_over_to(MlflowPlace(f"sqlite:///{before}/mlflow.db"), given(tmp_path, "spam-1", "spam")))
     shutil.copytree(before, calm)
     in_a_process(undisturbed)
-    assert ("fraud-1", "FINISHED") in content(calm / "mlflow.db")["runs"]
+    assert ("fraud-v2-1", "FINISHED") in content(calm / "mlflow.db")["runs"]
     count = int((tmp_path / "operations").read_text())
-    for at in random.Random(5).sample(range(count + 1), 25 if there else 2):
+    for at in range(0, count + 1, max(count // 8, 1)):
         home = tmp_path / str(at)
         shutil.copytree(before, home)
-        what = killed(partial(hand_over, home), home, at)
+        what = killed(partial(once, home), home, at)
         assert what is not None
-        in_a_process(partial(hand_over, home))
+        in_a_process(partial(once, home))
         assert content(home / "mlflow.db") == content(calm / "mlflow.db"), what
-        assert [path.name for path in home.iterdir()] == ["mlflow.db"], what

@@ -32,7 +32,7 @@ def parsed(name: str) -> list[exp.Expr]:
 
 
 def test_functions_are_functions_and_queries_one_query_each():
-    assert QUERIES == ["draw", "enforcement_counts", "profile_and_histogram"]
+    assert QUERIES == ["draw", "enforcement_counts", "profile_and_histogram", "scores_of_draws"]
     assert all(isinstance(s, exp.Create) and s.kind == "FUNCTION" for s in parsed("functions"))
     for name in QUERIES:
         (statement,) = parsed(name)
