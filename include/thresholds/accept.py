@@ -135,6 +135,8 @@ def gate_request(project: Project, form: FormRun, day: str) -> None:
     """Whether the proposals may be published at all; the day's own gate results stay. Raises GateFailed."""
     about = date.fromisoformat(day)
     rows = project.warehouse.read("threshold_proposals", about, about, slice_value=form.origin).drop(columns="ds")
+    if rows.empty:  # the challenger was not found better, or an acceptance is undone
+        return
     outcome = run_gate("thresholds", about, suites.thresholds(rows, project.config))
     if not outcome.passed:
         raise GateFailed(outcome)

@@ -106,6 +106,7 @@ def test_an_accepted_challenger_gets_thresholds_then_the_alias_and_an_undo_takes
     undo = form(2, mode="undo", reason="Complaints")
     day = accept.read_request(project, undo)
     accept.compare_models(project, undo, day)
+    accept.gate_request(project, undo, day)
     taken = accept.approval(project, undo, day)
     assert taken.question() is not None
     assert taken.objection(Answer("Approve", "ana")) is None
