@@ -6,10 +6,9 @@ both versions' scores of the videos that were drawn for either, labels weighted 
 in recall with its limits, in all and market by market. Nothing of a model is loaded: what counts is what both versions
 wrote into `video_scores`.
 
-Reads: `appeals`, `approval_questions`, `enforcement_log`, `forecast_outcomes`, `gate_failures`, `golden_labels`,
-`label_agreement`, `label_completeness`, `label_consensus`, `label_events`, `label_rejects`, `model_comparisons`,
-`policy_metrics`, `quality_results`, `review_sample`, `reviewer_quality`, `sampling_design`, `score_histogram`,
-`threshold_ledger`, `threshold_proposals`, `threshold_watch`, `video_scores`.
+Reads: `appeals`, `approval_questions`, `golden_labels`, `label_consensus`, `label_events`, `model_comparisons`,
+`quality_results`, `review_sample`, `reviewer_quality`, `sampling_design`, `score_histogram`, `threshold_ledger`,
+`threshold_proposals`, `threshold_watch`, `video_scores`.
 
 Writes: `approval_questions`, `model_comparisons`, `threshold_ledger`, `threshold_proposals`.
 

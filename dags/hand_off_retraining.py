@@ -5,9 +5,9 @@ Decides for every policy and model version whether new thresholds can still win 
 weighted training snapshot over: a Parquet file, a manifest (JSON, see docs/retraining.md), and an MLflow run that has both
 as artifacts and the snapshot as its training input. Runs after each day's recalibration; its partition is that day.
 
-Reads: `gate_failures`, `golden_labels`, `label_completeness`, `label_consensus`, `label_events`, `quality_results`,
-`retraining_decisions`, `review_sample`, `reviewer_quality`, `sampling_design`, `score_histogram`, `threshold_ledger`,
-`threshold_watch`, `training_snapshots`.
+Reads: `gate_failures`, `golden_labels`, `label_consensus`, `label_events`, `quality_results`, `retraining_decisions`,
+`review_sample`, `reviewer_quality`, `sampling_design`, `score_histogram`, `threshold_ledger`, `threshold_watch`,
+`training_snapshots`.
 
 Writes: `gate_failures`, `quality_results`, `retraining_decisions`, `training_snapshots`.
 

@@ -23,6 +23,7 @@ from tests.untested import pytest_terminal_summary
 __all__ = ["pytest_terminal_summary"]
 
 if TYPE_CHECKING:
+    from tests.history import History
     from tests.loop import Loop
 
 gc.disable()  # until all tests are imported: searching what imports make, again and again, takes seconds
@@ -146,6 +147,50 @@ def published_history(ended_history: Loop, tmp_path_factory: pytest.TempPathFact
         heard_to(home, "roll_back_thresholds", back)
 
     return Loop(shared(tmp_path_factory, "published_history", live), ended_history.dags)
+
+
+RIVALS = """extends: calm
+description: A better but differently calibrated fraud-v3 scores alongside fraud-v2.
+policies:
+  fraud:
+    models:
+      fraud-v3: {separation: 1.4, noise: 0.2, slope: 0.9, offset: -2.6, market_offsets: {IN: 0.3}, missing_share: 0.008}
+"""
+
+
+@pytest.fixture(scope="session")
+def rivals(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """Days on which a challenger scores beside the champion, which alone is in MLflow's registry."""
+    from tests.history import History
+    from tests.retraining.models import register
+
+    def history_in(home: Path) -> History:
+        return History(home / "data", str(home / "rivals.yaml"), 20_000)
+
+    def live(home: Path) -> None:
+        (home / "rivals.yaml").write_text(RIVALS)
+        history = history_in(home)
+        for index in range(8):
+            history.run_day(index)
+        register(history.project.settings.mlflow, "fraud", "fraud-v2", "champion")
+
+    return history_in(shared(tmp_path_factory, "rivals", live))
+
+
+@pytest.fixture(scope="session")
+def accepted_history(rivals: History, dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Loop:
+    """`rivals`, and the Dag `accept_model`, really run: a person asked for the challenger, and another approved."""
+    from tests.loop import Loop, approve
+    from tests.retraining.models import register
+
+    def live(home: Path) -> None:
+        shutil.copytree(rivals.home, home / "data")
+        loop = Loop(home, dags, rivals.scenario)
+        register(loop.settings.mlflow, "fraud", "fraud-v3", "challenger")
+        form: dict[str, Any] = {"policy": "fraud", "challenger": None, "mode": "accept", "reason": "Retrained"}
+        heard_to(home, "accept_model", lambda: loop.fill_in("accept_model", approve, **form))
+
+    return Loop(shared(tmp_path_factory, "accepted_history", live), dags, rivals.scenario)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from include.ledger.serving import read_serving
 from include.project import Project
 from include.proposals.approval import Answer
 from include.retraining import registry
-from include.retraining.registry import CHALLENGER, CHAMPION
+from include.retraining.registry import CHALLENGER
 from include.retraining.tracking import MlflowUnavailable, connected
 from include.simulation.population import ID_SHIFT
 from include.thresholds import accept
@@ -29,32 +29,13 @@ from tests.retraining.models import aliases, register
 
 pytestmark = pytest.mark.slow
 
-SCENARIO = """extends: calm
-description: A better but differently calibrated fraud-v3 scores alongside fraud-v2.
-policies:
-  fraud:
-    models:
-      fraud-v3: {separation: 1.4, noise: 0.2, slope: 0.9, offset: -2.6, market_offsets: {IN: 0.3}, missing_share: 0.008}
-"""
-DAYS = 8
 V3 = [("fraud", market, "fraud-v3") for market in ("BR", "DE", "IN")]
 
 
-@pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> History:
-    home = tmp_path_factory.mktemp("rivals")
-    (home / "rivals.yaml").write_text(SCENARIO)
-    history = History(home / "data", str(home / "rivals.yaml"), 20_000)
-    for index in range(DAYS):
-        history.run_day(index)
-    register(history.project.settings.mlflow, "fraud", "fraud-v2", CHAMPION)
-    return history
-
-
 @pytest.fixture
-def project(lived: History, tmp_path: Path) -> Project:
-    shutil.copytree(lived.home, tmp_path / "data")
-    return replace(lived, home=tmp_path / "data").project
+def project(rivals: History, tmp_path: Path) -> Project:
+    shutil.copytree(rivals.home, tmp_path / "data")
+    return replace(rivals, home=tmp_path / "data").project
 
 
 def form(number: int = 1, user: str = "ana", **fields: Any) -> FormRun:
