@@ -213,34 +213,3 @@ def test_a_drop_of_garbage_stops_by_name_and_one_alone_stops_the_day(loop: Loop)
     assert (loop.read("label_rejects", index)["raw"] == "{not json").sum() == 20_000
     assert not loop.read("label_consensus", index).empty
     assert (loop.read("label_completeness", index)["completeness"] > 0.5).any()
-
-
-def test_a_model_whose_guideline_changed_is_handed_over_once(
-    ended: Loop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The other reason, recall that is lost for sure, is what test_closed_loop lives through."""
-    from include.retraining import collect
-    from include.retraining.handoff import check_data, read_manifest
-    from include.retraining.tracking import connected
-
-    monkeypatch.setattr(collect, "_other_guideline", lambda project, name, *_: "2025-2" if name == "violence" else None)
-    ended.run("hand_off_retraining", LAST)
-
-    decisions = ended.read("retraining_decisions", LAST)
-    asked = decisions[decisions["decision"] == "retrain"]
-    assert asked["asked_for"].tolist() == ["guideline"]
-    (row,) = ended.read("training_snapshots", LAST).to_dict("records")
-    file = ended.settings.output / row["path"]
-    frame = pd.read_parquet(file)
-    assert len(frame) == row["n_rows"]
-    assert (frame.loc[frame["probability_sample"], "weight"] >= 1).all()
-    manifest = read_manifest((file.parent / "manifest.json").read_text())
-    check_data(manifest, file.read_bytes())
-    with connected(ended.settings.mlflow) as client:
-        run = client.get_run(row["mlflow_run_id"])
-        logged = Path(client.download_artifacts(row["mlflow_run_id"], "manifest.json", str(tmp_path)))
-    assert read_manifest(logged.read_text()) == manifest
-    assert run.inputs.dataset_inputs[0].dataset.name == row["snapshot_id"]
-
-    ended.run("hand_off_retraining", LAST)
-    assert ended.read("training_snapshots", LAST)["mlflow_run_id"].tolist() == [row["mlflow_run_id"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,40 +10,40 @@ import pytest
 
 from include.local.docs import dag_docs
 from include.local.runs import RunFailed
-from include.retraining import stage
+from include.retraining import collect, stage
+from include.retraining.handoff import check_data, read_manifest
+from include.retraining.tracking import connected
 from tests.heard import listening
 from tests.loop import LAST, Loop
 
 pytestmark = pytest.mark.airflow
 
 
-def retrain(model_version: str, patch: pytest.MonkeyPatch) -> None:
-    """The model is to be retrained. Only the decision is made here: calm days give no reason for one."""
-    decide = stage.decide
-
-    def decided(*args: Any, **more: Any) -> pd.DataFrame:
-        found = decide(*args, **more)
-        assert model_version in set(found["model_version"])
-        return found.assign(decision=found["decision"].mask(found["model_version"] == model_version, "retrain"))
-
-    patch.setattr(stage, "decide", decided)
-
-
-def test_a_snapshot_is_handed_over_once(ended: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    retrain("fraud-v2", monkeypatch)
+def test_a_model_whose_guideline_changed_is_handed_over_once(
+    ended: Loop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(collect, "_other_guideline", lambda project, name, *_: "2025-2" if name == "violence" else None)
     with listening() as heard:
         ended.run("hand_off_retraining", LAST)
-    (handed,) = ended.read("training_snapshots", LAST).to_dict("records")
-    file = ended.settings.output / handed["path"]
-    rows = pd.read_parquet(file)
-    assert len(rows) == handed["n_rows"] > 300
-    assert set(rows["policy"]) == {"fraud"}
-    manifest = json.loads((file.parent / stage.MANIFEST_FILE).read_text())
-    assert manifest["data"]["sha256"] == handed["sha256"]
-
     (said,) = [doc for doc in dag_docs() if doc.dag_id == "hand_off_retraining"]
     assert heard.read == set(said.reads)
     assert heard.written | {"gate_failures"} == set(said.writes)  # every gate passed
+
+    decisions = ended.read("retraining_decisions", LAST)
+    asked = decisions[decisions["decision"] == "retrain"]
+    assert asked["asked_for"].tolist() == ["guideline"]
+    (row,) = ended.read("training_snapshots", LAST).to_dict("records")
+    file = ended.settings.output / row["path"]
+    frame = pd.read_parquet(file)
+    assert len(frame) == row["n_rows"]
+    assert (frame.loc[frame["probability_sample"], "weight"] >= 1).all()
+    manifest = read_manifest((file.parent / "manifest.json").read_text())
+    check_data(manifest, file.read_bytes())
+    with connected(ended.settings.mlflow) as client:
+        run = client.get_run(row["mlflow_run_id"])
+        logged = Path(client.download_artifacts(row["mlflow_run_id"], "manifest.json", str(tmp_path)))
+    assert read_manifest(logged.read_text()) == manifest
+    assert run.inputs.dataset_inputs[0].dataset.name == row["snapshot_id"]
 
     before = ended.fingerprints()
     ended.run("hand_off_retraining", LAST)
@@ -51,7 +51,13 @@ def test_a_snapshot_is_handed_over_once(ended: Loop, monkeypatch: pytest.MonkeyP
 
 
 def test_a_snapshot_that_is_not_fit_stops_at_its_gate(ended: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    retrain("fraud-v3", monkeypatch)  # of which there are no scores, and so no labels
+    decide = stage.decide
+
+    def decided(*args: Any, **more: Any) -> pd.DataFrame:
+        found = decide(*args, **more)  # of fraud-v3 there are no scores, and so no labels
+        return found.assign(decision=found["decision"].mask(found["model_version"] == "fraud-v3", "retrain"))
+
+    monkeypatch.setattr(stage, "decide", decided)
     with pytest.raises(RunFailed, match="gate_snapshots"):
         ended.run("hand_off_retraining", LAST)
     assert ended.read("training_snapshots", LAST).empty
