@@ -71,7 +71,7 @@ def market_removed(config: dict[str, Any], history: Retiring) -> None:
 
 
 def version_removed(config: dict[str, Any], history: Retiring) -> None:
-    config["policies"]["fraud"]["model_versions"] = ["fraud-v9"]
+    config["policies"]["fraud"] |= {"model_versions": ["fraud-v9"], "challengers": []}
     history.drop(history.scores["policy"] == "fraud", model_version="fraud-v9")
 
 

@@ -13,7 +13,6 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from include.config.model import MarketName, Name
-from include.contract.tables import TABLES
 from include.importing.columns import ImportRefused, read_columns, read_ids, refuse_where
 
 GUIDELINE = "imported"
@@ -96,7 +95,7 @@ def read_scores(path: Path, columns: Columns, policy: str) -> pd.DataFrame:
         )
         for column, version in columns.scores.items()
     ]
-    scores = pd.concat(parts)[list(TABLES["video_scores"].column_names)]
+    scores = pd.concat(parts)
     return scores.sort_values(["model_version", "market", "video_id"], ignore_index=True)
 
 

@@ -114,7 +114,9 @@ def _evidence(
     last = policy.final_through(day)
     recent_from = last - timedelta(days=project.config.retraining.recent_days - 1)
     days = set(labelled["sampled_on"])
-    counted = histogram[histogram["ds"].isin(days)]
+    model = (known.policy, known.model_version)
+    here = {cell[1] for cell in in_force if cell[::2] == model}
+    counted = histogram[histogram["ds"].isin(days) & histogram["market"].isin(here)]  # others are configured no more
     if labelled.empty or counted.empty:
         return known
     labelled = labelled[labelled["market"].isin(set(counted["market"]))]

@@ -68,6 +68,7 @@ class Jobs:
 
         self.dataset = f"{place.project}.{place.dataset}"
         self.staging = f"{place.project}.{place.staging_dataset or place.dataset}"
+        self._dataset_seen = False
         self.snapshots = None if place.snapshot_dataset is None else f"{place.project}.{place.snapshot_dataset}"
         self._place = place
         self._caller = caller
@@ -220,9 +221,10 @@ class Jobs:
         with self._named(name):
             try:
                 return self._client.get_table(f"{self.dataset}.{name}", retry=self._retry)
-            except NotFound as error:
-                if not re.match(r"(?i)not found: table", said(error)):
+            except NotFound:
+                if not self._dataset_seen:  # which of the two is missing, the message does not always tell
                     self._client.get_dataset(self.dataset, retry=self._retry)
+                    self._dataset_seen = True
                 return None
 
     def create(self, table: bigquery.Table) -> None:

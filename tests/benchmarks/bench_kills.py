@@ -22,6 +22,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -50,9 +51,16 @@ from include.thresholds.stage import measure, watch_published
 from tests.history import History
 from tests.kills import in_a_process, killed, operations
 from tests.retraining.mlflow_store import content, run_ids
+from tests.retraining.models import aliases, register
 
 BROKEN = 2
 """The day of the benchmark whose feed is broken, and then delivered again."""
+
+ACCEPTED = 3
+"""The day from which on somebody asks for the challenger, and, once it is in service, to take it back."""
+
+FEWEST = "include.quality.suites.LEAST_OF_A_CLASS"
+"""What a snapshot's train and test set must hold of either class."""
 
 RATE = 0.25
 """Kills of a task for each of its operations, at least one ..."""
@@ -107,13 +115,16 @@ class Homes:
                 self.calm.run_day(index)
                 measure(self.calm.project, self.calm.day(index))
                 watch_published(self.calm.project, self.calm.day(index))
+        place = self.calm.project.settings.mlflow
+        register(place, "fraud", "fraud-v2", "champion")
+        register(place, "fraud", "fraud-v3", "challenger")
         shutil.copytree(self.calm.home, self.killed.home)
 
     def live(self, index: int, rate: float) -> None:
         """One day of all Dags; `rate`: kills for each operation there is, in [0, 1]."""
         day = self.calm.day(index)
         self.land(day)
-        with clock_of(day):
+        with clock_of(day), retraining_asked():
             if not self.run("sample_for_review", day, rate):
                 self.land(day, repaired=True)
                 assert self.run("sample_for_review", day, rate), f"{day} was not healed"
@@ -125,6 +136,12 @@ class Homes:
             versions = len(self.calm.project.warehouse.read("threshold_ledger"))
             if index % 4 == 1 and versions > 2:
                 self.run("roll_back_thresholds", rolling_back(day, versions - 1), rate)
+            if index >= ACCEPTED:
+                roles = aliases(self.calm.project.settings.mlflow, "fraud")
+                if "challenger" in roles:
+                    self.run("accept_model", accepting(day, "accept"), rate)
+                elif "previous" in roles:
+                    self.run("accept_model", accepting(day, "undo"), rate)
 
     def land(self, day: date, *, repaired: bool = False) -> None:
         """Lands the day in the calm home, and copies it."""
@@ -259,6 +276,23 @@ def rolling_back(day: date, version: int) -> FormRun:
     return FormRun("roll_back_thresholds", f"manual__{day}", REQUESTER, {"version": version, "reason": "complaints"})
 
 
+def accepting(day: date, mode: str) -> FormRun:
+    """Somebody asks for the challenger, or to have it taken back."""
+    form = {"policy": "fraud", "challenger": None, "mode": mode, "reason": "trained anew"}
+    return FormRun("accept_model", f"manual__{day}", REQUESTER, form)
+
+
+@contextmanager
+def retraining_asked() -> Iterator[None]:
+    """Within, a model is to be retrained, since its guideline changed, and few labels are enough."""
+
+    def other(project: Project, name: str, *_: object) -> str | None:
+        return "2025-2" if name == "violence" else None
+
+    with patch("include.retraining.collect._other_guideline", other), patch(FEWEST, 5):
+        yield
+
+
 @contextmanager
 def clock_of(day: date) -> Iterator[None]:
     """Within, the ledger's clock stands at noon of the day after."""
@@ -273,6 +307,7 @@ def clock_of(day: date) -> Iterator[None]:
         patch("include.thresholds.stage.datetime", Clock),
         patch("include.thresholds.run.datetime", Clock),
         patch("include.thresholds.roll_back.datetime", Clock),
+        patch("include.thresholds.accept.datetime", Clock),
     ):
         yield
 
@@ -336,6 +371,9 @@ def scenario(broken: int) -> dict[str, Any]:
     calm["reviewers"] = {
         name: reviewer for name, reviewer in calm["reviewers"].items() if set(reviewer["markets"]) <= set(MARKETS)
     }
+    better = {"separation": 1.6, "noise": 0.1, "offset": -2.6}
+    models = calm["policies"]["fraud"]["models"]
+    models["fraud-v3"] = deepcopy(models["fraud-v2"]) | better
     faults = {"duplicate_rows": 0.03}
     return calm | {"events": [{"kind": "broken_feed", "from_day": broken, "to_day": broken, "faults": faults}]}
 

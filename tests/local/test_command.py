@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from include.config.settings import CONNECTION_ID, PROJECT_ROOT
+from include.config.settings import CONNECTION_ID, MLFLOW_CONNECTION_ID, PROJECT_ROOT
 
 pytestmark = pytest.mark.airflow
 
@@ -26,7 +26,7 @@ def test_it_works_on_the_projects_own_installation_and_passes_on_what_airflow_sa
     listed = airflow(home, "connections", "list", "--output", "json")
     assert listed.returncode == 0, listed.stderr
     connections = json.loads(listed.stdout)
-    assert [found["conn_id"] for found in connections] == [CONNECTION_ID]
+    assert {found["conn_id"] for found in connections} == {CONNECTION_ID, MLFLOW_CONNECTION_ID}
     assert (home / ".airflow" / "airflow.db").exists()
 
     folder = airflow(home, "config", "get-value", "core", "dags_folder")

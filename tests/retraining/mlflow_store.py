@@ -15,6 +15,10 @@ _ROWS = {
     "inputs": "SELECT source_type, destination_type FROM inputs",
     "input_tags": "SELECT name, value FROM input_tags",
     "experiments": "SELECT name, lifecycle_stage FROM experiments",
+    "models": "SELECT name FROM registered_models",
+    "model_tags": "SELECT name, key, value FROM registered_model_tags",
+    "versions": "SELECT name, version FROM model_versions",
+    "aliases": "SELECT name, alias, version FROM registered_model_aliases",
 }
 
 
