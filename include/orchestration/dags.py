@@ -84,6 +84,7 @@ WAITING: dict[str, Any] = {
     "retry_delay": timedelta(minutes=1),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(hours=1),
+    "retry_policy": None,
 }
 """For a task that needs a server of somebody else's: it waits for most of a day."""
 
