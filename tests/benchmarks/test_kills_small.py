@@ -41,7 +41,7 @@ def test_the_day_held_what_days_can_hold(lived: Homes) -> None:
     read, day = lived.killed.project.warehouse.read, lived.killed.day(DAYS_BEFORE)
     ledger = read("threshold_ledger", day, day)
     kinds = {json.loads(request)["kind"] for request in ledger["request"]}
-    assert kinds >= {"daily", "ad_hoc", "roll_back", "acceptance"}
+    assert kinds >= {"daily", "ad_hoc", "roll_back"}
     assert set(read("gate_failures", day, day)["gate"]) == {"scores"}
     for table in ("training_snapshots", "forecast_outcomes", "threshold_watch", "label_events", "label_completeness"):
         assert len(read(table, day, day)), table
