@@ -228,6 +228,7 @@ def _evidence(project: Project, frame: pd.DataFrame, rng: np.random.Generator) -
         programme_probability=0.1,
         inclusion_probability=0.1,
         permanent_random=0.05,
+        cluster_id=None,
     )
     _write(project, "review_sample", drawn_on, draws)
     consensus = draws[["video_id", "policy"]].assign(
