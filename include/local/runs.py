@@ -46,7 +46,20 @@ def run_dag(dag: Any, day: date, manager: Manager) -> Any:
     made = _created_by(partial(_as_scheduled, dag, day)) if of_days else nullcontext()
     with _answered_by(manager), _stored_once(), made:
         run = dag.test(logical_date=datetime(day.year, day.month, day.day, tzinfo=UTC))
+    _take_up(run, day)
     return _finished(dag, run, str(day))
+
+
+def _take_up(run: Any, day: date) -> None:
+    """What announced the day to the Dag led to this run: a scheduler that is started later begins none for it."""
+    from airflow.models.asset import AssetPartitionDagRun as Announced
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    of_day = (Announced.target_dag_id == run.dag_id, Announced.partition_key == day.isoformat())
+    with create_session() as session:
+        waiting = update(Announced).where(*of_day, Announced.created_dag_run_id.is_(None))
+        session.execute(waiting.values(created_dag_run_id=run.id))
 
 
 def run_form(dag: Any, form: dict[str, Any], manager: Manager, user: str) -> Any:

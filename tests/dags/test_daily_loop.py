@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +28,17 @@ def never(subject: str, body: str) -> str:
     raise AssertionError(f"nobody is to be asked {subject}")
 
 
+def announced_and_not_taken_up(day: date) -> list[str]:
+    """The Dags that a scheduler would start for the day."""
+    from airflow.models.asset import AssetPartitionDagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        rows = session.scalars(select(AssetPartitionDagRun).where(AssetPartitionDagRun.created_dag_run_id.is_(None)))
+        return [row.target_dag_id for row in rows if row.partition_key == day.isoformat()]
+
+
 def test_the_loop_turns_labels_into_certified_thresholds(ended: Loop) -> None:
     proposals = ended.read("threshold_proposals", LAST)
     approved = proposals[proposals["status"] == "approved"]
@@ -48,6 +60,7 @@ def test_the_loop_turns_labels_into_certified_thresholds(ended: Loop) -> None:
     assert "manager" in page
     assert (ended.settings.quality_docs / f"ds={ended.day(LAST)}" / "thresholds.html").exists()
     assert len(ended.read("retraining_decisions", LAST)) > 0
+    assert announced_and_not_taken_up(ended.day(LAST)) == [], "a scheduler would run the day again"
 
 
 def test_the_same_day_run_twice_gives_identical_tables(ended: Loop) -> None:
