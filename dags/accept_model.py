@@ -26,7 +26,8 @@ the thresholds of its cells as one version first, and moves the aliases after th
 configured challenger alone (`policies.<name>.challengers`; `held`, verdict `challenger`): they act as `uncertified` says,
 by default review only.
 
-*Undo* gives the alias back to `previous`, and the accepted version's cells the thresholds they had before.
+*Undo* gives the alias back to `previous`, and the accepted version's cells the thresholds they had before. Who
+asked for it may confirm it, unless it would remove more than now.
 
 ### When it is not accepted
 

@@ -65,6 +65,19 @@ def may_answer(answer: Answer, config: Config) -> bool:
     return answer.name is None or not allowed or answer.name in allowed or answer.id in allowed
 
 
+def objection_to(answer: Answer, config: Config, *, asked_by: str | None = None) -> str | None:
+    """Why the answer of this person does not count; None: it does.
+
+    Args:
+        asked_by: who asked for the change and must not approve it; None: whoever asked may.
+    """
+    if not may_answer(answer, config):
+        return f"{answer.name} is not among those who may answer, see approval.assigned_users"
+    if answer.approves and answer.name == asked_by:
+        return f"{answer.name} asked for it, and nobody approves what they asked for themselves"
+    return None
+
+
 def question_table(proposals: pd.DataFrame) -> str:
     """What waits for a person, as Markdown for a phone: what would change, then why; empty if nothing waits."""
     waiting = records(proposals[proposals["status"] == ProposalStatus.AWAITING_APPROVAL])

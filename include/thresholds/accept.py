@@ -31,10 +31,8 @@ from include.ledger.chain import TABLE, thresholds_of
 from include.ledger.in_force import thresholds_in_force
 from include.ledger.publication import Act, publish_changes, read_chain
 from include.project import Project
-from include.proposals.approval import Answer, Question, may_answer, question_table, with_answer, without_outdated
+from include.proposals.approval import Answer, Question, objection_to, question_table, with_answer, without_outdated
 from include.proposals.holds import respecting
-from include.quality import suites
-from include.quality.gate import GateFailed, run_gate
 from include.report.places import address_of
 from include.retraining.comparison import Comparison, Terms, compare
 from include.retraining.paired import paired_sample
@@ -134,12 +132,10 @@ def compare_models(project: Project, form: FormRun, day: str) -> str:
 def gate_request(project: Project, form: FormRun, day: str) -> None:
     """Whether the proposals may be published at all; the day's own gate results stay. Raises GateFailed."""
     about = date.fromisoformat(day)
-    rows = project.warehouse.read("threshold_proposals", about, about, slice_value=form.origin).drop(columns="ds")
-    if rows.empty:  # the challenger was not found better, or an acceptance is undone
-        return
-    outcome = run_gate("thresholds", about, suites.thresholds(rows, project.config))
-    if not outcome.passed:
-        raise GateFailed(outcome)
+    row = _recorded(project, form, about)
+    run = None if row is None else _run(project, form, about, row)
+    if run is not None and len(run.proposals()):  # else it was not found better, or an acceptance is undone
+        run.gate()
 
 
 def write_report(project: Project, form: FormRun, day: str) -> str:
@@ -209,11 +205,7 @@ class Acceptance:
 
     def objection(self, answer: Answer) -> str | None:
         """Why the answer of this person does not count; None: it does."""
-        if not may_answer(answer, self.project.config):
-            return f"{answer.name} is not among those who may answer, see approval.assigned_users"
-        if answer.approves and answer.name == self.form.user:
-            return f"{answer.name} asked for it, and nobody approves what they asked for themselves"
-        return None
+        return objection_to(answer, self.project.config, asked_by=self.form.user)
 
     def settle(self, answer: Answer) -> str:
         """Records the answer, and carries an approval out as long as what was shown still holds."""
@@ -314,10 +306,15 @@ class Undo:
         return Question(subject, text, digest_of(shown | {"aliases": [now.number, before.number]}))
 
     def objection(self, answer: Answer) -> str | None:
-        """Why the answer of this person does not count; None: it does. Who asked may confirm it, as a rollback."""
-        if may_answer(answer, self.project.config):
-            return None
-        return f"{answer.name} is not among those who may answer, see approval.assigned_users"
+        """Why the answer of this person does not count; None: it does.
+
+        Who asked may confirm it, as a rollback, unless more would be removed than now.
+        """
+        with _named():
+            now, _ = in_service(self.project.settings.mlflow, self.policy)
+        changes = undone(read_chain(self.project), self.policy, now.model_version)
+        riskier = any(change.new.remove_at < change.old.remove_at for change in changes)
+        return objection_to(answer, self.project.config, asked_by=self.form.user if riskier else None)
 
     def settle(self, answer: Answer) -> str:
         """Takes the thresholds back, then the alias."""

@@ -29,8 +29,6 @@ from include.ledger.overrides import overrides
 from include.project import Project
 from include.proposals.approval import forecast_in_words, levels
 from include.proposals.holds import respecting
-from include.quality import suites
-from include.quality.gate import GateFailed, run_gate
 from include.report.places import address_of
 from include.thresholds.newest import newest_day
 from include.thresholds.proposals import proposals_for
@@ -71,9 +69,9 @@ def work_out(project: Project, form: FormRun) -> str | Answered:
     """
     day = read_request(project, form)
     propose_changes(project, form, day)
-    gate_request(project, form, day)
+    run, request = proposed_by(project, form, day)
+    run.gate()
     write_report(project, form, day)
-    _, request = proposed_by(project, form, day)
     return day if request.propose else Answered(short_answer(project, form, day))
 
 
@@ -81,14 +79,6 @@ def propose_changes(project: Project, form: FormRun, day: str) -> None:
     """threshold_proposals of the day under this run's origin."""
     run, request = _requested(project, form, date.fromisoformat(day))
     run.propose(what_if=not request.propose)
-
-
-def gate_request(project: Project, form: FormRun, day: str) -> None:
-    """Whether the proposals may be published at all; the day's own gate results stay. Raises GateFailed."""
-    run, _ = proposed_by(project, form, day)
-    outcome = run_gate("thresholds", run.day, suites.thresholds(run.proposals(), run.project.config))
-    if not outcome.passed:
-        raise GateFailed(outcome)
 
 
 def publish_within_limits(project: Project, form: FormRun, day: str) -> str:

@@ -26,7 +26,7 @@ from include.ledger.chain import thresholds_of
 from include.ledger.overrides import overrides
 from include.ledger.publication import Act, publish_changes, read_chain, serve_newest
 from include.project import Project
-from include.proposals.approval import Answer, Question, forecast_in_words, may_answer
+from include.proposals.approval import Answer, Question, forecast_in_words, objection_to
 from include.thresholds.request import FormRun, RequestError, check_fields, reason_of, whole_number
 from include.wording import as_text, plural, score
 
@@ -120,11 +120,10 @@ class RollBack:
 
     def objection(self, answer: Answer) -> str | None:
         """Why the answer of this person does not count; None: it does."""
-        if not may_answer(answer, self.project.config):
-            return f"{answer.name} is not among those who may answer, see approval.assigned_users"
-        if self.riskier and answer.option == CONFIRM and answer.name == self.form.user:
+        found = objection_to(answer, self.project.config)
+        if found is None and self.riskier and answer.option == CONFIRM and answer.name == self.form.user:
             return f"{answer.name} asked for it, and it would remove more than now; somebody else has to confirm that"
-        return None
+        return found
 
     def settle(self, answer: Answer) -> str:
         """Publishes the version that was confirmed; what it came to, in words."""

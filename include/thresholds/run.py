@@ -28,11 +28,13 @@ from include.proposals.approval import (
     Question,
     already_answered,
     marked_stale,
-    may_answer,
+    objection_to,
     question_table,
     with_answer,
     without_outdated,
 )
+from include.quality import suites
+from include.quality.gate import GateFailed, run_gate
 from include.report.places import address_of, page_of
 
 log = logging.getLogger(__name__)
@@ -108,6 +110,12 @@ class Run:
         log.info("%s", result)
         return str(result)
 
+    def gate(self) -> None:
+        """Whether its proposals may be published at all; the day's own gate results stay. Raises GateFailed."""
+        outcome = run_gate("thresholds", self.day, suites.thresholds(self.proposals(), self.project.config))
+        if not outcome.passed:
+            raise GateFailed(outcome)
+
     def write(self, page: str) -> str:
         """Writes its page; the path."""
         target = page_of(self.project.settings, self.origin, self.day)
@@ -161,11 +169,7 @@ class Approval:
 
     def objection(self, answer: Answer) -> str | None:
         """Why the answer of this person does not count; None: it does."""
-        if not may_answer(answer, self.run.project.config):
-            return f"{answer.name} is not among those who may answer, see approval.assigned_users"
-        if answer.approves and answer.name == self.run.requester:
-            return f"{answer.name} asked for it, and nobody approves what they asked for themselves"
-        return None
+        return objection_to(answer, self.run.project.config, asked_by=self.run.requester)
 
     def settle(self, answer: Answer) -> str:
         """Records the answer in threshold_proposals, and publishes what was approved and still holds."""

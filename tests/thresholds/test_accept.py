@@ -12,6 +12,9 @@ import pandas as pd
 import pytest
 
 from include.contract.cell import Row, records
+from include.contract.change import Change
+from include.contract.grid import ThresholdPair
+from include.contract.terms import VersionKind
 from include.ledger.publication import read_chain
 from include.ledger.serving import read_serving
 from include.project import Project
@@ -52,7 +55,9 @@ def compared(project: Project, run: FormRun) -> tuple[str, Row]:
     return day, row
 
 
-def test_an_accepted_challenger_gets_thresholds_then_the_alias_and_an_undo_takes_both_back(project: Project) -> None:
+def test_an_accepted_challenger_gets_thresholds_then_the_alias_and_an_undo_takes_both_back(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = project.settings.mlflow
     register(place, "fraud", "fraud-v3", CHALLENGER)
     before = levels(read_serving(project.settings.thresholds)["cells"])
@@ -91,6 +96,11 @@ def test_an_accepted_challenger_gets_thresholds_then_the_alias_and_an_undo_takes
     taken = accept.approval(project, undo, day)
     assert taken.question() is not None
     assert taken.objection(Answer("Approve", "ana")) is None
+    more = [Change(V3[0], ThresholdPair(0.95, 0.8), ThresholdPair(0.9, 0.8), VersionKind.ACCEPTANCE)]
+    with monkeypatch.context() as patch:
+        patch.setattr(accept, "undone", lambda *_: more)  # it had a threshold of its own before
+        assert "nobody approves what they asked for" in str(taken.objection(Answer("Approve", "ana")))
+        assert taken.objection(APPROVED_BY_BOB) is None
     assert "fraud-v2 is the champion of fraud again" in taken.settle(Answer("Approve", "ana"))
     assert aliases(place, "fraud") == {"champion": "1"}
     assert levels(read_serving(project.settings.thresholds)["cells"]) == before
