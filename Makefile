@@ -76,7 +76,7 @@ tests/console/axe/node_modules/axe-core/axe.min.js: tests/console/axe/package-lo
 	@if command -v npm >/dev/null; then npm ci --prefix tests/console/axe --ignore-scripts --no-audit --no-fund --silent && touch $@; \
 	else echo "npm is not installed: pages are not looked at by axe-core"; fi
 
-screenshots: install-dev browser up ## Make the docs' pictures of the page in Airflow's UI, from the demo's data
+screenshots: install-dev browser up ## Make the docs' pictures of the page in Airflow's UI and of a report, from the demo's data
 	@$(BIN)/python -m tests.console.screenshots
 
 docs: install ## Write the generated docs anew

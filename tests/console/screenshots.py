@@ -1,4 +1,4 @@
-"""`make screenshots`: the docs' pictures of the page, from the Airflow that `make up` started over the demo's data."""
+"""`make screenshots`: the docs' pictures of the page and of a report, from the Airflow over the demo's data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import urllib.request
 from typing import Any
 
+from include.config.declared import declared_settings
 from include.config.settings import PROJECT_ROOT
 from include.local.environment import AIRFLOW_HOME, passwords
 from include.local.server import Server
@@ -44,6 +45,10 @@ def main() -> None:
         tab.emulate_media(color_scheme="dark")
         tab.goto(f"{url}/plumbline/")
         _shot(tab, "page_phone.png")
+        tab.set_viewport_size({"width": 1280, "height": 900})
+        tab.emulate_media(color_scheme="light")
+        tab.goto(max(declared_settings().reports.glob("*.html")).as_uri())
+        _shot(tab, "report.png")
         window.close()
 
 
