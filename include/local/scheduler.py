@@ -16,8 +16,6 @@ LIBRARIES = (
     "jinja2",
     "mlflow",
     "pandas",
-    "plotly.graph_objects",
-    "plotly.offline",
     "pyarrow.compute",
     "pyarrow.parquet",
     "scipy.optimize",

@@ -1,61 +1,31 @@
-"""`make up` and `make down`: Airflow on this machine only, stopped with its whole process group."""
+"""`make up` and `make down`: Airflow and MLflow on this machine only, stopped with their whole process groups."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
 
-from include.config.settings import PROJECT_ROOT
+from include.config.declared import declared_settings
+from include.config.settings import MLFLOW_CONNECTION_ID, PROJECT_ROOT
 from include.files import write_whole
+from include.local import mlflow_ui
 from include.local.console import quiet
 from include.local.environment import AIRFLOW_HOME, OWNER_ONLY, airflow_environment, enter_airflow, passwords
+from include.local.processes import HOST, Server, free_port, stop
+from include.retraining.tracking import shown
 
-HOST = "127.0.0.1"
 FIRST_PORT = 8080
 START_SECONDS = 240
-STOP_SECONDS = 30
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running Airflow: its first process, which leads its group, and where it listens."""
-
-    pid: int
-    created: float
-    port: int
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
-
-    def alive(self) -> bool:
-        """Whether that very process still runs; a number taken by another process does not count."""
-        try:
-            process = psutil.Process(self.pid)
-            return process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
-
-    def healthy(self) -> bool:
-        """Whether the API answers and the scheduler's heartbeat is fresh."""
-        try:
-            with urllib.request.urlopen(f"{self.url}/api/v2/monitor/health", timeout=5) as response:  # noqa: S310
-                health = json.load(response)
-        except (urllib.error.URLError, TimeoutError, ConnectionError, json.JSONDecodeError):
-            return False
-        return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
 
 
 def start(home: Path, log: Path, extra: Mapping[str, str] | None = None) -> Server:
@@ -63,7 +33,7 @@ def start(home: Path, log: Path, extra: Mapping[str, str] | None = None) -> Serv
 
     Raises RuntimeError, with the end of `log`, if it ends or is not healthy in time; nothing is left running then.
     """
-    port = _free_port()
+    port = free_port(FIRST_PORT)
     passwords(home)  # before Airflow would make and log some
     environment = {
         **os.environ,
@@ -89,7 +59,7 @@ def start(home: Path, log: Path, extra: Mapping[str, str] | None = None) -> Serv
     server = Server(process.pid, psutil.Process(process.pid).create_time(), port)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        if server.healthy():
+        if healthy(server):
             return server
         time.sleep(1)
     stop(server)
@@ -97,40 +67,44 @@ def start(home: Path, log: Path, extra: Mapping[str, str] | None = None) -> Serv
     raise RuntimeError(f"Airflow did not become healthy within {START_SECONDS} s. The end of {log}:\n{tail}")
 
 
-def stop(server: Server) -> None:
-    """Ends the server's whole process group: asks first, then kills. Nothing happens if it is gone."""
-    members = [p for p in psutil.process_iter() if _group(p.pid) == server.pid]
-    if not members:
-        return
-    os.killpg(server.pid, signal.SIGTERM)
-    _, remaining = psutil.wait_procs(members, timeout=STOP_SECONDS)
-    for process in remaining:
-        process.kill()
-    psutil.wait_procs(remaining, timeout=STOP_SECONDS)
+def healthy(server: Server) -> bool:
+    """Whether the API answers and the scheduler's heartbeat is fresh."""
+    try:
+        with urllib.request.urlopen(f"{server.url}/api/v2/monitor/health", timeout=5) as response:  # noqa: S310
+            health = json.load(response)
+    except (urllib.error.URLError, TimeoutError, ConnectionError, json.JSONDecodeError):
+        return False
+    return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
 
 
 def main() -> None:
-    state = AIRFLOW_HOME / "server.json"
-    running = _running(state)
+    states = {"Airflow": AIRFLOW_HOME / "server.json", "MLflow": AIRFLOW_HOME / "mlflow.json"}
+    running = {name: server for name, state in states.items() if (server := _running(state)) is not None}
     if sys.argv[1:] == ["down"]:
-        if running is None:
+        for name, server in running.items():
+            stop(server)
+            states[name].unlink()
+            print(f"{name} stopped.")
+        if not running:
             print("Airflow is not running.")
-            return
-        stop(running)
-        state.unlink()
-        print("Airflow stopped.")
         return
-    if running is None:
-        print("Starting Airflow ...", flush=True)
-        running = _prepared_server()
-        write_whole(state, json.dumps(asdict(running)).encode())
-    print(f"Airflow UI: {running.url}")
+    for name, made in (("Airflow", _airflow), ("MLflow", _mlflow)):
+        if name not in running and (started := made()) is not None:
+            running[name] = started
+            write_whole(states[name], json.dumps(asdict(started)).encode())
+    print(f"Airflow UI: {running['Airflow'].url}")
     for user, password in passwords(AIRFLOW_HOME).items():
         print(f"   user: {user:<9} password: {password}")
     print("`approver` answers what `admin` asks for. `make down` stops it.")
+    place = declared_settings().mlflow
+    if "MLflow" in running:
+        print(f"MLflow UI:  {running['MLflow'].url}, for `{mlflow_ui.USER}` with the same password")
+    elif place.database is None:
+        print(f"MLflow:     {shown(place.tracking_uri)}, as the connection {MLFLOW_CONNECTION_ID} says")
 
 
-def _prepared_server() -> Server:
+def _airflow() -> Server:
+    print("Starting Airflow ...", flush=True)
     log = AIRFLOW_HOME / "airflow.log"
     with quiet(log):
         enter_airflow()
@@ -141,30 +115,23 @@ def _prepared_server() -> Server:
     return start(AIRFLOW_HOME, log)
 
 
+def _mlflow() -> Server | None:
+    """MLflow's page; None: it is a server of its own, nothing was stored yet, or it does not start."""
+    place = declared_settings().mlflow
+    if place.database is None or not place.database.exists():
+        return None
+    try:
+        return mlflow_ui.start(AIRFLOW_HOME, place, AIRFLOW_HOME / "mlflow.log")
+    except RuntimeError as error:
+        print(f"Airflow runs without MLflow's page. {error}")
+        return None
+
+
 def _running(state: Path) -> Server | None:
     if not state.exists():
         return None
     server = Server(**json.loads(state.read_text()))
     return server if server.alive() else None
-
-
-def _free_port() -> int:
-    """The usual port if it is free, else any."""
-    for port in (FIRST_PORT, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise RuntimeError("no free port on the loopback interface")
-
-
-def _group(pid: int) -> int | None:
-    try:
-        return os.getpgid(pid)
-    except (ProcessLookupError, PermissionError):
-        return None
 
 
 if __name__ == "__main__":

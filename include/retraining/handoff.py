@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from include.config.settings import MlflowPlace
 from include.files import canonical_json, digest_of
-from include.retraining.registry import registered_name
-from include.retraining.tracking import MlflowRefused, connected, shown
+from include.retraining.registry import experiment_of, registered_model, registered_name
+from include.retraining.tracking import connected
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -121,8 +121,8 @@ def hand_over_to(place: MlflowPlace, given: HandOver) -> str:
         MlflowUnavailable: MLflow or its artifact store does not answer.
     """
     with connected(place) as client:
-        experiment = _experiment(place, client, f"plumbline/{given.policy}")
-        _registered_model(client, given.policy)
+        experiment = experiment_of(client, place, given.policy)
+        registered_model(client, given.policy)
         found = client.search_runs([experiment], f"tags.`{_ID}` = '{given.identity}'")
         digest = str(given.manifest["digest"])
         if found and found[0].info.status == "FINISHED" and found[0].data.tags.get(_DIGEST) == digest:
@@ -177,36 +177,3 @@ def _dataset(given: HandOver, address: str) -> Any:
         schema=canonical_json({"columns": columns}),
         profile=canonical_json(profile),
     )
-
-
-def _experiment(place: MlflowPlace, client: MlflowClient, name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        where = place.artifacts
-        if where is None and place.artifact_folder is not None:
-            where = place.artifact_folder.as_uri()
-        return str(client.create_experiment(name, artifact_location=None if where is None else f"{where}/{name}"))
-    if found.lifecycle_stage == "deleted":
-        raise MlflowRefused(
-            f"the experiment {name} was deleted in MLflow at {shown(place.tracking_uri)}. Restore it: "
-            f"mlflow experiments restore --experiment-id {found.experiment_id}; or delete it for good, and a new one "
-            "is made: mlflow gc --experiment-ids " + str(found.experiment_id)
-        )
-    return str(found.experiment_id)
-
-
-def _registered_model(client: MlflowClient, policy: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    name = registered_name(policy)
-    try:
-        client.get_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        client.create_registered_model(
-            name,
-            tags={"plumbline.policy": policy},
-            description=f"Classifiers of the policy {policy}. The aliases champion and challenger are Plumbline's to "
-            "compare; the tag plumbline.model_version of a version is its model_version in video_scores.",
-        )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.config.settings import MlflowPlace
-from include.retraining.tracking import MlflowRefused, connected
+from include.retraining.tracking import MlflowRefused, connected, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -43,6 +43,48 @@ class Meeting:
 def registered_name(policy: str) -> str:
     """The registered model of a policy."""
     return f"plumbline.{policy}"
+
+
+def experiment_name(policy: str) -> str:
+    """The experiment that holds what was handed over for a policy, and what was trained on it."""
+    return f"plumbline/{policy}"
+
+
+def experiment_of(client: MlflowClient, place: MlflowPlace, policy: str) -> str:
+    """The id of the policy's experiment, which is made if there is none. Raises MlflowRefused: it was deleted."""
+    name = experiment_name(policy)
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        where = place.artifacts
+        if where is None and place.artifact_folder is not None:
+            where = place.artifact_folder.as_uri()
+        return str(client.create_experiment(name, artifact_location=None if where is None else f"{where}/{name}"))
+    if found.lifecycle_stage == "deleted":
+        raise MlflowRefused(
+            f"the experiment {name} was deleted in MLflow at {shown(place.tracking_uri)}. Restore it: "
+            f"mlflow experiments restore --experiment-id {found.experiment_id}; or delete it for good, and a new one "
+            "is made: mlflow gc --experiment-ids " + str(found.experiment_id)
+        )
+    return str(found.experiment_id)
+
+
+def registered_model(client: MlflowClient, policy: str) -> str:
+    """The name of the policy's registered model, which is made if there is none."""
+    from mlflow.exceptions import MlflowException
+
+    name = registered_name(policy)
+    try:
+        client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        client.create_registered_model(
+            name,
+            tags={"plumbline.policy": policy},
+            description=f"Classifiers of the policy {policy}. The aliases champion and challenger are Plumbline's to "
+            f"compare; the tag {MODEL_VERSION_TAG} of a version is its model_version in video_scores.",
+        )
+    return name
 
 
 def challenged(place: MlflowPlace, policies: list[str]) -> list[str]:

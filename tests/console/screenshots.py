@@ -11,7 +11,7 @@ from typing import Any
 from include.config.declared import declared_settings
 from include.config.settings import PROJECT_ROOT
 from include.local.environment import AIRFLOW_HOME, passwords
-from include.local.server import Server
+from include.local.processes import Server
 
 DOCS = PROJECT_ROOT / "docs"
 LONG = 60_000

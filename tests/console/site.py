@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from include.local.environment import PASSWORDS, airflow_environment
-from include.local.server import HOST, Server, stop
+from include.local.processes import HOST, Server, stop
 from include.orchestration.ask import AskAPerson
 from include.thresholds import ad_hoc, roll_back
 from include.thresholds.request import FormRun

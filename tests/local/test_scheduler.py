@@ -23,8 +23,9 @@ from include.contract.cell import cell_of, records
 from include.contract.tables import CELL
 from include.ledger.chain import in_order, verify
 from include.local.environment import airflow_environment, passwords
+from include.local.processes import stop
 from include.local.runs import DAILY_DAGS
-from include.local.server import start, stop
+from include.local.server import start
 from include.orchestration.assets import PUSHED_LABELS
 from include.wording import score
 from tests.browsing import browser

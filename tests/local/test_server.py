@@ -18,10 +18,11 @@ import psutil
 import pytest
 
 from include.config.settings import PROJECT_ROOT
-from include.local import server
+from include.local import processes
 from include.local.console import quiet
 from include.local.environment import PASSWORDS, USERS, airflow_environment, passwords
-from include.local.server import Server, stop
+from include.local.processes import HOST, Server, free_port, stop
+from include.local.server import healthy
 from tests.waiting import wait_for
 
 FAMILY = """
@@ -62,7 +63,7 @@ def test_stop_ends_the_whole_group_and_no_one_else(
     family: tuple[Server, list[psutil.Process]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running, children = family
-    monkeypatch.setattr(server, "STOP_SECONDS", 1)
+    monkeypatch.setattr(processes, "STOP_SECONDS", 1)
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
     try:
         assert running.alive()
@@ -80,7 +81,7 @@ def test_children_are_ended_when_their_leader_is_dead_already(
     family: tuple[Server, list[psutil.Process]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running, children = family
-    monkeypatch.setattr(server, "STOP_SECONDS", 1)
+    monkeypatch.setattr(processes, "STOP_SECONDS", 1)
     os.kill(running.pid, signal.SIGKILL)
     assert not any(gone(child) for child in children)
     stop(running)
@@ -120,19 +121,16 @@ def test_down_is_harmless_where_nothing_runs(home: Path, family: tuple[Server, l
 
 def test_a_port_taken_by_another_is_passed_over() -> None:
     with closing(socket.socket()) as other:
-        other.bind((server.HOST, 0))
+        other.bind((HOST, 0))
         taken = other.getsockname()[1]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(server, "FIRST_PORT", taken)
-            port = server._free_port()
-        assert port not in (0, taken)
-    assert server.HOST == "127.0.0.1"
+        assert free_port(taken) not in (0, taken)
+    assert HOST == "127.0.0.1"
 
 
 def test_nothing_answering_is_not_healthy() -> None:
     with closing(socket.socket()) as other:
-        other.bind((server.HOST, 0))  # bound, so that nobody else listens there, and not listening
-        assert not Server(1, 0.0, other.getsockname()[1]).healthy()
+        other.bind((HOST, 0))  # bound, so that nobody else listens there, and not listening
+        assert not healthy(Server(1, 0.0, other.getsockname()[1]))
 
 
 def test_secrets_are_made_once_and_read_by_their_owner_only(tmp_path: Path) -> None:

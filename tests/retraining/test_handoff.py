@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from functools import partial
@@ -22,6 +19,9 @@ import pytest
 
 from include.config.settings import MlflowPlace
 from include.files import digest_of
+from include.local import mlflow_ui
+from include.local.environment import passwords
+from include.local.processes import stop
 from include.retraining import tracking
 from include.retraining.handoff import (
     MANIFEST_FILE,
@@ -83,33 +83,21 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> MlflowPlace:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowPlace]:
-    """A real MLflow server on the loopback interface, ended with its whole process group."""
+    """The real MLflow server that `make up` starts over an embedded store, here as a team's own, with its login."""
     home = tmp_path_factory.mktemp("server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", f"{home}/artifacts"]
-    with (home / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=home)
+    running = mlflow_ui.start(home, MlflowPlace(f"sqlite:///{home}/mlflow.db"), home / "log")
     try:
-        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 180
-        while True:
-            assert process.poll() is None, (home / "log").read_text()
-            assert time.monotonic() < deadline, (home / "log").read_text()
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.5)
-        yield MlflowPlace(address)
+        yield MlflowPlace(running.url, username=mlflow_ui.USER, password=passwords(home)[mlflow_ui.USER])
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        stop(running)
+    assert not running.alive()
+
+
+def test_who_does_not_log_in_sees_nothing(server: MlflowPlace) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(server.tracking_uri, timeout=20)
+    with pytest.raises(MlflowRefused, match="denies access"), connected(MlflowPlace(server.tracking_uri)) as client:
+        client.search_experiments()
 
 
 def test_a_real_server_takes_the_data_and_the_models_meet_there(server: MlflowPlace, tmp_path: Path) -> None:
