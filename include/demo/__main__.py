@@ -7,11 +7,13 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 
+from include.config.declared import declared_settings
 from include.config.load import ConfigError, load_config
 from include.config.settings import config_path
 from include.demo.state import DATA, State, platform_of
 from include.local.console import quiet, shown_path
 from include.local.environment import enter_airflow
+from include.project import open_project
 from include.simulation.scenario import ScenarioError, load_scenario
 from include.wording import plural
 
@@ -59,8 +61,11 @@ def _run_days(state: State, days: int) -> None:
         dags = load_dags()
         platform = platform_of(state)
         console.say(f"Scenario {state.scenario!r}, {state.day(0)} to {state.day(days - 1)}; a scripted manager answers")
+        from include.demo import model_team
         from include.demo.summary import describe_day
 
+        project = open_project(declared_settings())
+        model_team.register_models(project, platform.scenario)
         for index in range(state.done, days):
             day, began, answers = state.day(index), time.monotonic(), list[str]()
 
@@ -70,16 +75,19 @@ def _run_days(state: State, days: int) -> None:
                 return "Approve"
 
             landed = platform.land_day(day)
-            for dag_id in DAILY_DAGS:
+            looks = ["accept_model"] if model_team.challenger_waits(project) else []  # on other days it finds nobody
+            for dag_id in [*DAILY_DAGS, *looks]:
                 console.status(f"{day}  {index + 1:>2}/{days}  {dag_id} ...")
                 try:
                     run_dag(dags[dag_id], day, manager)
                 except RunFailed as error:
                     console.say(f"{day}: {error}")
                     sys.exit(f"See {shown_path(LOG)}. Once mended, `make demo` goes on with {day}.")
+            new = model_team.answer(project, platform, day)
+            trained = [f"the model team trained {one.model_version}" for one in new]
             state.done = index + 1
             state.save()
-            what = [describe_day(day, landed.rows["video_scores"]), *answers]
+            what = [describe_day(day, landed.rows["video_scores"]), *trained, *answers]
             console.say(f"{day}  {index + 1:>2}/{days}  {'; '.join(what)}  ({time.monotonic() - began:.0f} s)")
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 DATA = home() / "data"
 STATE = DATA / "demo.json"
+MODELS = DATA / "models"
+"""What the simulated platform scores with besides its first versions."""
 
 
 @dataclass
@@ -52,4 +54,5 @@ def platform_of(state: State, *, videos_per_day: int | None = None) -> Platform:
         thresholds=DATA / "output" / "thresholds.json",
         truth=DATA / "truth",
         start=state.start,
+        models=MODELS,
     )

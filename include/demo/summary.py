@@ -11,6 +11,7 @@ from include.config.declared import declared_settings
 from include.contract.cell import Cell, cell_of, records
 from include.contract.change import changes_of
 from include.contract.tables import CELL
+from include.demo.story import print_story
 from include.ledger.chain import in_order
 from include.ledger.in_force import thresholds_before
 from include.ledger.publication import DAILY
@@ -77,14 +78,8 @@ def print_summary(platform: Platform, day: date) -> None:
     print("\nCells for which nothing can be certified today, and why:")
     for row in records(proposals[proposals["refusal"].notna()]):
         print(f"  {row['policy']} {row['market']} {row['model_version']}: {row['refusal']}")
+    print_story(project, platform, day)
     settings = project.settings
-    handed = project.warehouse.read("training_snapshots")
-    for model_version, snapshots in handed.groupby("model_version"):
-        newest = snapshots.sort_values("ds").iloc[-1]
-        print(
-            f"\nHanded over to retrain {model_version}: {newest['n_rows']:,} labelled videos, "
-            f"{shown_path(settings.output / newest['path'])}, MLflow run {newest['mlflow_run_id']}"
-        )
     print(f"\nThresholds, version {ledger['version'].max()}: {shown_path(settings.thresholds)}")
     print(f"Report: {shown_path(settings.reports / f'{day}.html')}")
     print(f"Quality gates: {shown_path(settings.quality_docs / 'index.html')}")

@@ -24,6 +24,18 @@ def accepted_in(chain: Sequence[Row]) -> dict[tuple[str, str], int]:
     return found
 
 
+def replaced_in(chain: Sequence[Row]) -> dict[tuple[str, str], str]:
+    """Each policy's model version whose place another was given, with that other, unless it was undone since."""
+    accepted, found = accepted_in(chain), dict[tuple[str, str], str]()
+    for row in chain:
+        request = json.loads(row["request"])
+        if request["kind"] == VersionKind.ACCEPTANCE and not request["undo"]:
+            policy, challenger = request["policy"], request["challenger"]
+            if accepted.get((policy, challenger)) == int(row["version"]):
+                found[policy, request["champion"]] = challenger
+    return found
+
+
 def waiting_challengers(chain: Sequence[Row], cells: Iterable[Cell], config: Config) -> dict[Cell, str]:
     """Those of the cells whose model version is configured as a challenger and not accepted, with what to say of it."""
     accepted = accepted_in(chain)

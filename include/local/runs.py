@@ -31,19 +31,20 @@ def load_dags() -> dict[str, Any]:
     return dict(bag.dags)
 
 
-NIGHTLY = time(2)
-"""When the schedule starts a day's runs, on the next day, UTC (include/orchestration/dags.py)."""
+NIGHTLY, LOOK = time(2), time(7)
+"""When the schedule starts a day's runs, and the look for challengers, on the next day, UTC (orchestration/dags.py)."""
 
 
 def run_dag(dag: Any, day: date, manager: Manager) -> Any:
     """One run of `dag` for `day`, tasks really executed one after another; the finished run. Raises RunFailed.
 
-    Of a daily Dag, Airflow has it as the schedule's: the day as its partition key, and the time at which it was due.
+    Of a Dag with a schedule, Airflow has it as the schedule's: a day as its partition key, where it is a day's, and the
+    time at which it was due.
     """
-    from airflow.sdk import CronPartitionTimetable, PartitionedAssetTimetable
+    from airflow.sdk import AssetOrTimeSchedule, CronPartitionTimetable, PartitionedAssetTimetable
 
-    of_days = isinstance(dag.timetable, CronPartitionTimetable | PartitionedAssetTimetable)
-    made = _created_by(partial(_as_scheduled, dag, day)) if of_days else nullcontext()
+    kinds = (AssetOrTimeSchedule, CronPartitionTimetable, PartitionedAssetTimetable)
+    made = _created_by(partial(_as_scheduled, dag, day)) if isinstance(dag.timetable, kinds) else nullcontext()
     with _answered_by(manager), _stored_once(), made:
         run = dag.test(logical_date=datetime(day.year, day.month, day.day, tzinfo=UTC))
     _take_up(run, day)
@@ -72,12 +73,13 @@ def run_form(dag: Any, form: dict[str, Any], manager: Manager, user: str) -> Any
 def _as_scheduled(dag: Any, day: date, given: Mapping[str, Any]) -> dict[str, Any]:
     """What the day's run of the schedule is made with. An earlier one of the same day gives way to it."""
     from airflow.models.dagrun import DagRun
-    from airflow.sdk import PartitionedAssetTimetable
+    from airflow.sdk import AssetOrTimeSchedule, PartitionedAssetTimetable
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
     from sqlalchemy import select
 
-    due = datetime.combine(day + timedelta(days=1), NIGHTLY, UTC)
     follows = isinstance(dag.timetable, PartitionedAssetTimetable)
+    looks = isinstance(dag.timetable, AssetOrTimeSchedule)
+    due = datetime.combine(day + timedelta(days=1), LOOK if looks else NIGHTLY, UTC)
     kind = DagRunType.ASSET_TRIGGERED if follows else DagRunType.SCHEDULED
     run_id, session = f"{kind}__{due.isoformat()}__{day}", given["session"]
     earlier = session.scalar(select(DagRun).where(DagRun.dag_id == dag.dag_id, DagRun.run_id == run_id))
@@ -88,7 +90,8 @@ def _as_scheduled(dag: Any, day: date, given: Mapping[str, Any]) -> dict[str, An
         "run_id": run_id,
         "run_type": kind,
         "run_after": due,
-        "partition_key": day.isoformat(),
+        "partition_key": None if looks else day.isoformat(),
+        "logical_date": due if looks else None,
         "triggered_by": DagRunTriggeredByType.ASSET if follows else DagRunTriggeredByType.TIMETABLE,
         "triggering_user_name": None,
     }

@@ -15,7 +15,7 @@ from include.contract.tables import CELL
 from include.evidence.accepted import accepted, window_start
 from include.evidence.golden import usable_golden
 from include.evidence.sample import certifying_sample, labelled_sample, training_picks
-from include.ledger.acceptance import waiting_challengers
+from include.ledger.acceptance import replaced_in, waiting_challengers
 from include.ledger.chain import in_order
 from include.ledger.in_force import thresholds_before
 from include.project import Project
@@ -66,7 +66,9 @@ def evidence_of(project: Project, day: date, rows: pd.DataFrame) -> list[Evidenc
         for row in records(thresholds_before(project, day, cells))
     }
     ledger = project.warehouse.read("threshold_ledger", None, day - timedelta(days=1))
-    waiting = {cell[::2] for cell in waiting_challengers(in_order(ledger), in_force, project.config)}
+    chain = in_order(ledger)
+    waiting = {cell[::2] for cell in waiting_challengers(chain, in_force, project.config)}
+    replaced = replaced_in(chain)
     handed = project.warehouse.read("training_snapshots", None, day - timedelta(days=1))
     found = []
     for name, policy in config.policies.items():
@@ -90,6 +92,7 @@ def evidence_of(project: Project, day: date, rows: pd.DataFrame) -> list[Evidenc
                         handed_over=last,
                         other_guideline=_other_guideline(project, name, policy, before, day),
                         challenger=(name, version) in waiting,
+                        replaced_by=replaced.get((name, version)),
                     ),
                     labelled[key],
                     histogram[there],

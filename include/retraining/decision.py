@@ -37,6 +37,7 @@ class Evidence:
         handed_over: day of the last hand-over of the policy; None: there was none.
         other_guideline: the guideline version that the model's labels were made under, where it is another now.
         challenger: whether it waits for its acceptance.
+        replaced_by: the model version that was given its place; None: it is in service.
         drift: what `include.retraining.drift.drift` found.
     """
 
@@ -50,12 +51,13 @@ class Evidence:
     handed_over: date | None = None
     other_guideline: str | None = None
     challenger: bool = False
+    replaced_by: str | None = None
     drift: dict[str, Any] = field(default_factory=dict)
 
 
 def decide(evidence: Sequence[Evidence], *, day: date, config: Config) -> pd.DataFrame:
     """One row of retraining_decisions for each model, sorted by policy and model version."""
-    models = max(sum(not one.challenger for one in evidence), 1)
+    models = max(sum(not one.challenger and one.replaced_by is None for one in evidence), 1)
     rows = [
         _decided(one, day, config, models) for one in sorted(evidence, key=lambda one: (one.policy, one.model_version))
     ]
@@ -80,6 +82,8 @@ def _decided(one: Evidence, day: date, config: Config, models: int) -> dict[str,
     trigger = RECALL if loss.real else GUIDELINE if one.other_guideline is not None else None
     if one.challenger:
         decision, why = "keep", "it is a challenger, which accept_model compares with the champion"
+    elif one.replaced_by is not None:
+        decision, why = "keep", f"{one.replaced_by} has its place now"
     elif trigger is None and loss.refusal is not None:
         decision, why = "undecided", loss.refusal
     elif trigger is None and loss.lost < settings.recall_drop:

@@ -2,7 +2,8 @@
 
 What is not obvious about it: views are those a video gets before anybody acts on it. `enforcement_log` holds removals
 and reviews only; every other scored video was allowed. Each active model version acts by its own cells' thresholds. A
-broken feed breaks the export of `video_scores`, not serving.
+broken feed breaks the export of `video_scores`, not serving. Beside the scenario's model versions score those that were
+trained and deployed meanwhile.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from numpy.typing import NDArray
 from include.config.settings import EXPERTS_FILE, QUEUE_FILE
 from include.contract.grid import bin_of, first_bin, reaches
 from include.contract.tables import N_BINS, TABLES
+from include.simulation.deployed import deployed, load_model, scores_by
 from include.simulation.enforcement import APPEAL_DAYS, actions, appeals, days_before, read_thresholds
+from include.simulation.features import FEATURES, features
 from include.simulation.landing import write_csv, write_json_lines, write_scores
-from include.simulation.population import ID_SHIFT, Scores, Videos, broken, content, scores, uploads
+from include.simulation.population import ID_SHIFT, Content, Scores, Videos, broken, content, scores, uploads
 from include.simulation.reviewers import (
     GOLDEN_DAYS,
     HORIZON_DAYS,
@@ -64,20 +67,33 @@ class Platform:
 
     Lands every input table under `landing`, the truth under `truth`; answers the review queues exported under
     `queue`; acts by the thresholds.json at `thresholds`, which may not exist yet. `start` is the scenario's day 0.
-    Each day is a pure function of the scenario, the queues of the days before, the thresholds in force and, for
-    appeals, the enforcement log of the days before.
+    Each day is a pure function of the scenario, the models deployed by then, the queues of the days before, the
+    thresholds in force and, for appeals, the enforcement log of the days before.
     """
 
     def __init__(
-        self, scenario: Scenario, *, landing: Path, queue: Path, thresholds: Path, truth: Path, start: date
+        self,
+        scenario: Scenario,
+        *,
+        landing: Path,
+        queue: Path,
+        thresholds: Path,
+        truth: Path,
+        start: date,
+        models: Path | None = None,
     ) -> None:
-        self._scenario = scenario
+        self.scenario = scenario
         self._landing = landing
         self._queue = queue
         self._thresholds = thresholds
         self._truth = truth
+        self._models = models
         self.start = start
         self._known: dict[date, _Truth] = {}
+
+    def day_of(self, index: int) -> date:
+        """The scenario's day of that number, from 0."""
+        return self.start + timedelta(days=index)
 
     def land_day(self, day: date, *, repaired: bool = False) -> DayLanded:
         """Lands all five input tables of `day`, replacing what was there; a `repaired` feed is never broken.
@@ -92,7 +108,7 @@ class Platform:
             "appeals": self._land_appeals(day),
         }
         faults: dict[str, float] = {}
-        for event in [] if repaired else self._scenario.events:
+        for event in [] if repaired else self.scenario.events:
             if isinstance(event, BrokenFeed) and event.active(videos.index):
                 faults |= {name: share for name, share in event.faults.model_dump().items() if share > 0}
         return DayLanded(day, {name: rows[name] for name in TABLES if name in rows}, faults)
@@ -150,15 +166,15 @@ class Platform:
         self, videos: Videos, cells: pd.DataFrame
     ) -> Iterator[tuple[Any, NDArray[np.bool_], NDArray[np.bool_], Scores | None]]:
         """By row of `cells`: its index, the cell's videos, those that violate, and its scores (None: it has none)."""
-        for column, allowed in (("policy", list(self._scenario.policies)), ("market", list(self._scenario.markets))):
+        for column, allowed in (("policy", list(self.scenario.policies)), ("market", list(self.scenario.markets))):
             if unknown := sorted(set(cells[column]) - set(allowed)):
                 raise ValueError(f"{column}: unknown {', '.join(unknown)}; allowed: {', '.join(allowed)}")
-        markets = list(self._scenario.markets)
+        markets = list(self.scenario.markets)
         for policy, of_policy in cells.groupby("policy", sort=True):
-            truth = content(self._scenario, videos, str(policy))
+            truth = content(self.scenario, videos, str(policy))
             by_version = {
-                version: scores(self._scenario, videos, str(policy), version, truth)
-                for version in self._active(str(policy), videos.index)
+                version: self._scores(videos, str(policy), version, truth)
+                for version in self._active(str(policy), videos)
                 if version in set(of_policy["model_version"])
             }
             for cell in of_policy.itertuples():
@@ -169,24 +185,46 @@ class Platform:
         index = (day - self.start).days
         if index < 0:
             raise ValueError(f"{day} is before the first simulated day, {self.start}")
-        return uploads(self._scenario, day, index)
+        return uploads(self.scenario, day, index)
 
-    def _active(self, policy: str, index: int) -> list[str]:
-        models = self._scenario.policies[policy].models
-        return [version for version in sorted(models) if models[version].active(index)]
+    def features(self, policy: str, video_ids: NDArray[np.int64]) -> pd.DataFrame:
+        """What a model may learn from, of each video, in the order given: include.simulation.features.
+
+        Raises ValueError for what is no video of this platform.
+        """
+        days = (video_ids >> ID_SHIFT) // 86_400_000
+        parts = []
+        for number in np.unique(days).tolist():
+            videos, rows = self._videos(date(1970, 1, 1) + timedelta(days=number)), np.flatnonzero(days == number)
+            if not (known := _among(video_ids[rows], videos.video_id)).all():
+                raise ValueError(f"video_id {video_ids[rows][~known][0]} is no video of this platform")
+            of_day = features(self.scenario, videos, policy, content(self.scenario, videos, policy))
+            parts.append(of_day.iloc[np.searchsorted(videos.video_id, video_ids[rows])].set_index(rows))
+        return pd.concat(parts).sort_index() if parts else pd.DataFrame(columns=[*FEATURES, "market"])
+
+    def _active(self, policy: str, videos: Videos) -> list[str]:
+        models = self.scenario.policies[policy].models
+        trained = {} if self._models is None else deployed(self._models, policy, videos.day)
+        return sorted({version for version in models if models[version].active(videos.index)} | set(trained))
+
+    def _scores(self, videos: Videos, policy: str, version: str, truth: Content) -> Scores:
+        if version in self.scenario.policies[policy].models or self._models is None:
+            return scores(self.scenario, videos, policy, version, truth)
+        model = load_model(deployed(self._models, policy, videos.day)[version])
+        return scores_by(model, self.scenario, videos, truth, policy=policy, model_version=version)
 
     def _land_scores_and_log(self, videos: Videos, *, repaired: bool) -> dict[str, int]:
         thresholds = read_thresholds(self._thresholds)
         log, positives, n_scores = [], [], 0
         with replaced_day(self._landing / "video_scores", videos.day) as folder:
-            for policy in sorted(self._scenario.policies):
-                truth = content(self._scenario, videos, policy)
+            for policy in sorted(self.scenario.policies):
+                truth = content(self.scenario, videos, policy)
                 rows = np.flatnonzero(truth.violating)
-                positives.append(_violating_rows(self._scenario, videos, policy, rows))
-                for version in self._active(policy, videos.index):
-                    good = scores(self._scenario, videos, policy, version, truth)
+                positives.append(_violating_rows(self.scenario, videos, policy, rows))
+                for version in self._active(policy, videos):
+                    good = self._scores(videos, policy, version, truth)
                     log.append(actions(good, thresholds))
-                    landed = good if repaired else broken(self._scenario, videos, good)
+                    landed = good if repaired else broken(self.scenario, videos, good)
                     write_scores(folder / f"{version}.parquet", landed)
                     n_scores += len(landed.video_id)
         enforced = pd.concat(log, ignore_index=True)
@@ -205,14 +243,14 @@ class Platform:
             arrived.append(events[events["arrives"] == day])
             asked.append(queue["video_id"].to_numpy())
             if (looks := self._exported(asked_on, EXPERTS_FILE)) is not None:
-                events = expert_answers(self._scenario, looks, self._violating(looks), day=asked_on)
+                events = expert_answers(self.scenario, looks, self._violating(looks), day=asked_on)
                 arrived.append(events[events["arrives"] == day])
         lines: dict[str, list[dict[str, object] | str]] = {"jsonl": [], "csv": []}
         if arrived:
             events = pd.concat(arrived, ignore_index=True).sort_values(["labelled_at", "event_id"], kind="stable")
             ids = self._truth_of(day - timedelta(days=1)).video_id
             unsampled = np.setdiff1d(np.append(ids, ids[-1] + 1), np.concatenate(asked))
-            lines = with_garbage(self._scenario, events, unsampled, arrived=day)
+            lines = with_garbage(self.scenario, events, unsampled, arrived=day)
         with replaced_day(self._landing / "reviewer_labels", day) as folder:
             if lines["jsonl"]:
                 write_json_lines(folder / "labels.jsonl", lines["jsonl"])
@@ -225,9 +263,9 @@ class Platform:
         if queue is None:
             labels = pd.DataFrame(columns=list(TABLES["golden_labels"].column_names))
         else:
-            if self._scenario.answers.golden_from == "disputes":
+            if self.scenario.answers.golden_from == "disputes":
                 queue = disputed(queue, self._answers(queue, day - timedelta(days=GOLDEN_DAYS)))
-            labels = golden(self._scenario, queue, self._violating(queue))
+            labels = golden(self.scenario, queue, self._violating(queue))
         with replaced_day(self._landing / "golden_labels", day) as folder:
             write_frame(folder / "golden_labels.parquet", TABLES["golden_labels"], labels)
         return len(labels)
@@ -242,9 +280,9 @@ class Platform:
             removed = log.drop_duplicates(["video_id", "policy"], ignore_index=True)
             if len(removed):
                 violating = self._violating(removed)
-                rates = self._scenario.appeals
+                rates = self.scenario.appeals
                 decided.append(
-                    appeals(removed, violating, removed_on=removed_on, day=day, seed=self._scenario.seed, rates=rates)
+                    appeals(removed, violating, removed_on=removed_on, day=day, seed=self.scenario.seed, rates=rates)
                 )
         rows = pd.concat(decided[1:] or decided, ignore_index=True).sort_values("event_id", ignore_index=True)
         with replaced_day(self._landing / "appeals", day) as folder:
@@ -256,13 +294,13 @@ class Platform:
         path = self._queue / f"ds={day}" / name
         if day < self.start or not path.exists():
             return None
-        queue = read_queue(path, self._scenario)
+        queue = read_queue(path, self.scenario)
         return queue if len(queue) else None
 
     def _answers(self, queue: pd.DataFrame, asked_on: date) -> pd.DataFrame:
         """The `answers` of reviewers to the queue of a day."""
         violating, hard = self._violating(queue), self._true_of(queue, "hard")
-        return answers(self._scenario, queue, violating, hard, day=asked_on, index=(asked_on - self.start).days)
+        return answers(self.scenario, queue, violating, hard, day=asked_on, index=(asked_on - self.start).days)
 
     def _violating(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
         return self._true_of(rows, "violating")
@@ -290,7 +328,7 @@ class Platform:
         """Computed again from the scenario, never read back; kept as long as there is room, the newest days longest."""
         if day not in self._known:
             videos = self._videos(day)
-            of_policy = {name: content(self._scenario, videos, name) for name in sorted(self._scenario.policies)}
+            of_policy = {name: content(self.scenario, videos, name) for name in sorted(self.scenario.policies)}
             self._known[day] = _Truth(
                 videos.video_id,
                 {name: videos.video_id[found.violating] for name, found in of_policy.items()},

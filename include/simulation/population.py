@@ -51,6 +51,8 @@ class Content:
     """Position in COMPONENTS."""
     shift: NDArray[np.float64] | float
     """Added to the evidence of each video."""
+    evading: NDArray[np.bool_]
+    """What violates and was made to look harmless."""
 
     @property
     def violating(self) -> NDArray[np.bool_]:
@@ -164,11 +166,21 @@ def content(scenario: Scenario, videos: Videos, policy: str) -> Content:
     component = component[videos.source]
 
     by_video: NDArray[np.float64] | float = shift[videos.market] if shift.any() else 0.0
+    hidden = np.zeros(len(u), dtype=bool)
     for evasion in evasions:
         by_market = np.array([evasion.share if name in evasion.markets else 0.0 for name in scenario.markets])
         evading = (rng.random(len(u)) < by_market[videos.market])[videos.source] & (component >= _FIRST_POSITIVE)
         by_video = by_video - evasion.evidence_drop * evading
-    return Content(component, by_video)
+        hidden |= evading
+    return Content(component, by_video, hidden)
+
+
+def evidence_of(scenario: Scenario, videos: Videos, policy: str, truth: Content) -> NDArray[np.float64]:
+    """What there is to see of each video, without any model's own noise; copies show what their original shows."""
+    noise = _shared_noise(scenario, videos, policy)
+    by_component = [getattr(scenario.policies[policy].evidence, name) for name in COMPONENTS]
+    mean, sd = (np.array([getattr(one, what) for one in by_component])[truth.component] for what in ("mean", "sd"))
+    return np.asarray(mean + sd * noise[videos.source] + truth.shift, dtype=np.float64)
 
 
 def scores(scenario: Scenario, videos: Videos, policy: str, model_version: str, truth: Content) -> Scores:
@@ -176,7 +188,7 @@ def scores(scenario: Scenario, videos: Videos, policy: str, model_version: str, 
     spec = scenario.policies[policy]
     model = scenario.model_on(policy, model_version, videos.index)
     n = len(videos.video_id)
-    shared = generator(scenario.seed, videos.day, "evidence", policy).standard_normal(n, dtype=np.float32)
+    shared = _shared_noise(scenario, videos, policy)
     rng = generator(scenario.seed, videos.day, "score", policy, model_version)
     noise = np.float32(np.sqrt(1 - model.noise)) * shared
     noise += np.float32(np.sqrt(model.noise)) * rng.standard_normal(n, dtype=np.float32)
@@ -185,14 +197,29 @@ def scores(scenario: Scenario, videos: Videos, policy: str, model_version: str, 
     logit = mean.ravel()[cell] + sd.ravel()[cell] * noise[videos.source] + model.slope * truth.shift
     copies = np.flatnonzero(videos.source != np.arange(n))
     logit[copies] += model.slope * scenario.videos.repost_noise * rng.standard_normal(len(copies))
+    missing = rng.random(n, dtype=np.float32) < model.missing_share
+    score: NDArray[np.float64] = 1 / (1 + np.exp(-logit))
+    return rows_of(scenario, videos, policy=policy, model_version=model_version, score=score, missing=missing)
+
+
+def rows_of(
+    scenario: Scenario,
+    videos: Videos,
+    *,
+    policy: str,
+    model_version: str,
+    score: NDArray[np.float64],
+    missing: NDArray[np.bool_],
+) -> Scores:
+    """A version's scores, in [0, 1] and in order of id, as rows of video_scores; rounded to six decimals."""
     return Scores(
         policy=policy,
         model_version=model_version,
         markets=tuple(scenario.markets),
         video_id=videos.video_id,
         market=videos.market,
-        score=np.round(1 / (1 + np.exp(-logit)), 6),
-        missing=rng.random(n, dtype=np.float32) < model.missing_share,
+        score=np.round(score, 6),
+        missing=missing,
         views=videos.views,
         cluster_id=videos.cluster_id if scenario.videos.cluster_ids else None,
     )
@@ -223,6 +250,13 @@ def broken(scenario: Scenario, videos: Videos, good: Scores) -> Scores:
         rows = np.flatnonzero(rng.random(n) >= faults.lost_rows)
         good = good.take(np.concatenate([rows, rows[rng.random(len(rows)) < faults.duplicate_rows]]))
     return good
+
+
+def _shared_noise(scenario: Scenario, videos: Videos, policy: str) -> NDArray[np.float32]:
+    """What makes one video look other than the next of its kind, to every model alike."""
+    return generator(scenario.seed, videos.day, "evidence", policy).standard_normal(
+        len(videos.video_id), dtype=np.float32
+    )
 
 
 def _shifts(scenario: Scenario, index: int) -> list[Shift]:
