@@ -346,7 +346,8 @@ class Retraining(Strict):
 
     `recall_drop`: of the reachable recall, in the last `recent_days` with final labels against the window before.
     `false_ask`: chance that any model of a platform on which nothing changes is asked for within 60 days.
-    `cooldown_days`: after a hand-over. `min_labels`: that came since.
+    `cooldown_days`: after a hand-over, or after a person declined one. `min_labels`: that came since the last.
+    `approval`: whether a person is asked before training data leave.
     """
 
     recall_drop: OpenShare
@@ -354,6 +355,7 @@ class Retraining(Strict):
     false_ask: OpenShare = 0.05
     cooldown_days: Annotated[int, Field(ge=0, le=365)] = 14
     min_labels: Count
+    approval: bool = False
     acceptance: Acceptance = Acceptance()
 
 

@@ -697,7 +697,7 @@ _OWNED = (
         (
             _POLICY,
             _MODEL,
-            Column("decision", "STRING", "What was decided", allowed=("retrain", "keep", "undecided")),
+            Column("decision", "STRING", "What was decided", allowed=("retrain", "declined", "keep", "undecided")),
             Column("reasons", "STRING", "JSON: each condition with its numbers"),
             Column(
                 "asked_for",

@@ -18,7 +18,7 @@ from include.simulation.scenario import ScenarioError, load_scenario
 from include.wording import plural
 
 LOG = DATA / "demo.log"
-DAYS = 14
+DAYS = 21
 
 
 def main() -> None:

@@ -46,6 +46,7 @@ def airflow_environment(home: Path = AIRFLOW_HOME) -> dict[str, str]:
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "MPLCONFIGDIR": str(home / "matplotlib"),
         "PYTHONPATH": str(PROJECT_ROOT),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "NO_PROXY": "*",

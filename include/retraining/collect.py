@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -70,6 +71,8 @@ def evidence_of(project: Project, day: date, rows: pd.DataFrame) -> list[Evidenc
     waiting = {cell[::2] for cell in waiting_challengers(chain, in_force, project.config)}
     replaced = replaced_in(chain)
     handed = project.warehouse.read("training_snapshots", None, day - timedelta(days=1))
+    cooling = day - timedelta(days=config.retraining.cooldown_days)
+    declined = _declined(project.warehouse.read("retraining_decisions", cooling, day - timedelta(days=1)))
     found = []
     for name, policy in config.policies.items():
         before = handed[handed["policy"] == name].sort_values("ds")
@@ -90,6 +93,7 @@ def evidence_of(project: Project, day: date, rows: pd.DataFrame) -> list[Evidenc
                         labels=len(of_rows),
                         new_labels=len(new),
                         handed_over=last,
+                        declined=declined.get(name),
                         other_guideline=_other_guideline(project, name, policy, before, day),
                         challenger=(name, version) in waiting,
                         replaced_by=replaced.get((name, version)),
@@ -101,6 +105,12 @@ def evidence_of(project: Project, day: date, rows: pd.DataFrame) -> list[Evidenc
                 )
             )
     return found
+
+
+def _declined(decisions: pd.DataFrame) -> dict[str, date]:
+    """By policy, the last day on which a person declined a hand-over; that nobody answered in time is no answer."""
+    rows = records(decisions[decisions["decision"] == "declined"].sort_values("ds"))
+    return {row["policy"]: row["ds"] for row in rows if json.loads(row["reasons"])["answer"]["by"] is not None}
 
 
 def _evidence(

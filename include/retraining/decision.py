@@ -2,7 +2,8 @@
 
 Retraining is asked for where new thresholds cannot win back what was lost (`reachable`), or where reviewers work by
 another guideline than the one the model was trained for; and where there is enough to learn from since the last
-hand-over, which must not be too recent. Each condition stands in `reasons` with its numbers, whatever was decided.
+hand-over, which must not be too recent, nor must be a person's answer that declined one. Each condition stands in
+`reasons` with its numbers, whatever was decided.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from include.config.model import Config
+from include.contract.cell import Row, records
 from include.contract.tables import TABLES
 from include.retraining.reachable import Bands, Loss, level_of, loss_of
 
@@ -35,6 +37,7 @@ class Evidence:
         recall_in_force: by the same labels, what the thresholds in force find now; None: not known.
         labels, new_labels: labelled videos a snapshot would hold, and of those what came since the last hand-over.
         handed_over: day of the last hand-over of the policy; None: there was none.
+        declined: day on which a person last declined one; None: nobody did.
         other_guideline: the guideline version that the model's labels were made under, where it is another now.
         challenger: whether it waits for its acceptance.
         replaced_by: the model version that was given its place; None: it is in service.
@@ -49,6 +52,7 @@ class Evidence:
     new_labels: int
     recall_in_force: float | None = None
     handed_over: date | None = None
+    declined: date | None = None
     other_guideline: str | None = None
     challenger: bool = False
     replaced_by: str | None = None
@@ -65,6 +69,49 @@ def decide(evidence: Sequence[Evidence], *, day: date, config: Config) -> pd.Dat
     return frame.astype({"recall_now": float, "recall_reference": float})
 
 
+def with_answers(decisions: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
+    """`decisions` with the answers that people gave to the same ones before: nobody is asked twice.
+
+    Args:
+        earlier: the day's decisions as they were recorded before.
+    """
+    given = {
+        (row["policy"], row["model_version"]): (row["decision"], answer)
+        for row in records(earlier)
+        if (answer := json.loads(row["reasons"]).get("answer")) is not None
+    }
+    rows = [
+        row | _answered(row, *given[row["policy"], row["model_version"]])
+        if row["decision"] == "retrain" and (row["policy"], row["model_version"]) in given
+        else row
+        for row in records(decisions)
+    ]
+    return decisions.assign(**{name: [row[name] for row in rows] for name in ("decision", "reasons")})
+
+
+def answered(decisions: pd.DataFrame, *, approved: bool, by: str | None) -> pd.DataFrame:
+    """`decisions` with those to retrain answered. `by`: None where nobody answered in time."""
+    decision, answer = "retrain" if approved else "declined", {"approved": approved, "by": by}
+    rows = [
+        row | _answered(row, decision, answer) if row["decision"] == "retrain" and not is_answered(row) else row
+        for row in records(decisions)
+    ]
+    return decisions.assign(**{name: [row[name] for row in rows] for name in ("decision", "reasons")})
+
+
+def is_answered(row: Row) -> bool:
+    """Whether a person answered, or could have in time."""
+    return "answer" in json.loads(row["reasons"])
+
+
+def _answered(row: Row, decision: str, answer: dict[str, Any]) -> dict[str, Any]:
+    return {"decision": decision, "reasons": _as_json(json.loads(row["reasons"]) | {"answer": answer})}
+
+
+def _as_json(reasons: dict[str, Any]) -> str:
+    return json.dumps(reasons, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
 def lost_recall(one: Evidence, config: Config, models: int) -> Loss:
     """What the model lost of the recall that any threshold could reach; one of so many that are looked at."""
     if one.bands is None:
@@ -77,7 +124,8 @@ def lost_recall(one: Evidence, config: Config, models: int) -> Loss:
 def _decided(one: Evidence, day: date, config: Config, models: int) -> dict[str, Any]:
     settings = config.retraining
     loss = lost_recall(one, config, models)
-    cool = None if one.handed_over is None else one.handed_over + timedelta(days=settings.cooldown_days)
+    ended = max((day for day in (one.handed_over, one.declined) if day is not None), default=None)
+    cool = None if ended is None else ended + timedelta(days=settings.cooldown_days)
     enough = one.new_labels >= settings.min_labels
     trigger = RECALL if loss.real else GUIDELINE if one.other_guideline is not None else None
     if one.challenger:
@@ -91,10 +139,8 @@ def _decided(one: Evidence, day: date, config: Config, models: int) -> dict[str,
     elif trigger is None:
         decision, why = "keep", f"recall lost {loss.lost:.3f}, which may be luck: the labels are not sure of it"
     elif cool is not None and day < cool:
-        decision, why = (
-            "keep",
-            f"{_asked(trigger, one, loss)}, but it was handed over on {one.handed_over}; wait until {cool}",
-        )
+        what = "it was handed over" if ended == one.handed_over else "a hand-over was declined"
+        decision, why = "keep", f"{_asked(trigger, one, loss)}, but {what} on {ended}; wait until {cool}"
     elif not enough:
         said = f"{one.new_labels:,} new labels are fewer than {settings.min_labels:,}"
         decision, why = "keep", f"{_asked(trigger, one, loss)}, but {said}"
@@ -121,6 +167,7 @@ def _decided(one: Evidence, day: date, config: Config, models: int) -> dict[str,
         },
         "cool_down": {
             "handed_over": None if one.handed_over is None else one.handed_over.isoformat(),
+            "declined": None if one.declined is None else one.declined.isoformat(),
             "until": None if cool is None else cool.isoformat(),
             "holds": cool is None or day >= cool,
         },
@@ -131,7 +178,7 @@ def _decided(one: Evidence, day: date, config: Config, models: int) -> dict[str,
         "model_version": one.model_version,
         "decision": decision,
         "asked_for": trigger,
-        "reasons": json.dumps(reasons, sort_keys=True, ensure_ascii=False, allow_nan=False),
+        "reasons": _as_json(reasons),
         "recall_now": None if main is None else main.recent,
         "recall_reference": None if main is None else main.reference,
         "labels_available": one.labels,

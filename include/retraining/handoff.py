@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "plumbline/training-manifest/1"
 """What docs/retraining.md publishes."""
-SNAPSHOT_FILE, MANIFEST_FILE = "snapshot.parquet", "manifest.json"
+SNAPSHOT_FILE, MANIFEST_FILE, PICTURE_FILE = "snapshot.parquet", "manifest.json", "champion.png"
 _ID, _DIGEST, _MODEL = "plumbline.snapshot_id", "plumbline.digest", "plumbline.model_version"
 
 
@@ -38,6 +38,7 @@ class HandOver:
     Attributes:
         identity: the snapshot's id.
         file: where it lies here.
+        picture: of the champion on it, beside it; None: there is none.
         manifest: as `manifest_of` made it, without the address.
         metrics: of the champion on it, and of itself.
     """
@@ -48,6 +49,7 @@ class HandOver:
     file: Path
     manifest: Mapping[str, Any]
     metrics: Mapping[str, float]
+    picture: Path | None = None
 
 
 def manifest_of(
@@ -151,6 +153,8 @@ def _fill(client: MlflowClient, run: Run, given: HandOver) -> None:
         note = Path(folder) / MANIFEST_FILE
         note.write_text(canonical_json(given.manifest) + "\n", encoding="utf-8")
         client.log_artifact(run_id, str(note))
+        if given.picture is not None:
+            client.log_artifact(run_id, str(given.picture))
     client.log_inputs(run_id, [DatasetInput(_dataset(given, address), [InputTag("mlflow.data.context", "training")])])
     reason = str(given.manifest["decision"].get("why", ""))[:500]
     params = {"policy": given.policy, "model_version": given.model_version, "reason": reason}

@@ -2,9 +2,10 @@
 
 Rows of the probability sample weigh 1 / inclusion probability, so that weighted sums estimate the platform's
 video-days; what was picked for training alone has no weight and says so. Where a row belongs, train, validation or
-test, is a hash of its video, the same in every snapshot: no video ever changes sides, and the test set only ever grows.
-What was picked for training never enters the test set, and golden items, whose answers grade reviewers, enter nothing
-but the test set. Who reviewed is not in it.
+test, is a hash of its video, or of the group of copies that it is one of where the platform says so: the same in every
+snapshot. No video ever changes sides, no copy of it stands on the other side, and the test set only ever grows. What
+was picked for training never enters the test set, and golden items, whose answers grade reviewers, and their copies
+enter nothing but the test set. Who reviewed is not in it.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ GROUP_ROWS = 65_536
 _KEY = ["sampled_on", "video_id"]
 COLUMNS = (
     *("video_id", "policy", "market", "model_version", "score", "p_violating", "votes", "weight", "programme"),
-    *("guideline_version", "split", "sampled_on", "probability_sample"),
+    *("guideline_version", "split", "sampled_on", "probability_sample", "cluster_id"),
 )
+_NULLABLE = ("score", "weight", "cluster_id")
 _LEFT_OUT = ("training picks of the test side", "golden items of the training side")
 
 
@@ -46,8 +48,8 @@ def snapshot_rows(
 
     Args:
         sample: labelled draws: video_id, policy, market, model_version, score, p_violating, votes, programme,
-            inclusion_probability in (0, 1], or NaN for what was picked for training alone, sampled_on. A video drawn on
-            two days is two draws.
+            inclusion_probability in (0, 1], or NaN for what was picked for training alone, sampled_on; and cluster_id
+            where the platform says which videos are copies (missing: no copy). A video drawn on two days is two draws.
         golden: videos that experts settled to grade reviewers by.
         guideline_version: that the labels were made under.
 
@@ -68,22 +70,34 @@ def snapshot_rows(
     if twice.any():
         row = rows[twice].iloc[0]
         raise ValueError(f"video_id: {row['video_id']} is drawn twice on {row['sampled_on']}")
-    split = split_of(rows["video_id"].to_numpy(np.int64))
-    test, settled = split == TEST, rows["video_id"].isin(golden).to_numpy(bool)
+    known = rows["cluster_id"] if "cluster_id" in rows else pd.Series(None, index=rows.index, dtype=float)
+    rows = rows.assign(cluster_id=known.astype("Int64"))
+    group = _group_of(rows)
+    split = split_of(group)
+    is_golden = rows["video_id"].isin(golden).to_numpy(bool)
+    test, settled = split == TEST, np.isin(group, group[is_golden])
     made = rows.assign(weight=1 / pi, probability_sample=~picked, split=split, guideline_version=guideline_version)
     kept = made[~(picked & test) & ~(settled & ~test)]
     left = dict(zip(_LEFT_OUT, (int((picked & test).sum()), int((settled & ~test).sum())), strict=True))
     return kept.sort_values(_KEY, ignore_index=True)[list(COLUMNS)], left
 
 
-def split_of(video_id: NDArray[np.int64]) -> NDArray[np.object_]:
-    """Train, validation or test of each video: a hash of its id (splitmix64's finaliser), the same for ever."""
-    h = video_id.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+def split_of(group: NDArray[np.int64]) -> NDArray[np.object_]:
+    """Train, validation or test of each video, by the id of its group of copies, or its own.
+
+    A hash of the id (splitmix64's finaliser), the same for ever.
+    """
+    h = group.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     u = ((h ^ (h >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2.0**53
     bounds = np.cumsum([SHARES[name] for name in SPLITS])[:-1]
     return np.array(SPLITS, dtype=object)[np.searchsorted(bounds, u, side="right")]
+
+
+def _group_of(rows: pd.DataFrame) -> NDArray[np.int64]:
+    """What a row is never parted from: the id of the copies' original, or its own."""
+    return rows["cluster_id"].fillna(rows["video_id"]).to_numpy(np.int64)
 
 
 @dataclass
@@ -97,7 +111,7 @@ class Profile:
         first_day, last_day: of the draws.
         least_weight, most_weight: None: no row has one.
         out_of_range: rows with a score or a p_violating outside [0, 1].
-        misplaced: rows in another split than their video's hash says.
+        misplaced: rows in another split than the hash of their video, or of its copies, says.
         golden_outside_test: golden items in the train or the validation set.
     """
 
@@ -179,12 +193,12 @@ def arrow_schema() -> pa.Schema:
     import pyarrow as pa
 
     types = {
-        **dict.fromkeys(("video_id", "votes"), pa.int64()),
+        **dict.fromkeys(("video_id", "votes", "cluster_id"), pa.int64()),
         **dict.fromkeys(("score", "p_violating", "weight"), pa.float64()),
         "sampled_on": pa.date32(),
         "probability_sample": pa.bool_(),
     }
-    return pa.schema([pa.field(name, types.get(name, pa.string()), name in ("score", "weight")) for name in COLUMNS])
+    return pa.schema([pa.field(name, types.get(name, pa.string()), name in _NULLABLE) for name in COLUMNS])
 
 
 def _regrouped(chunks: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
@@ -259,7 +273,7 @@ def _profile(profile: Profile, rows: pd.DataFrame, golden: Collection[int]) -> N
         profile.most_weight = max(filter(None, (profile.most_weight, float(known.max()))))
     good = rows["p_violating"].between(0, 1) & (rows["score"].isna() | rows["score"].between(0, 1))
     profile.out_of_range += int((~good).sum())
-    profile.misplaced += int((rows["split"].to_numpy(object) != split_of(rows["video_id"].to_numpy(np.int64))).sum())
+    profile.misplaced += int((rows["split"].to_numpy(object) != split_of(_group_of(rows))).sum())
     profile.golden_outside_test += int((rows["video_id"].isin(golden) & (rows["split"] != TEST)).sum())
 
 

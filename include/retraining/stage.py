@@ -22,9 +22,11 @@ from include.quality import suites
 from include.quality.gate import judge
 from include.retraining.champion import champion_on
 from include.retraining.collect import Trainable, evidence_of, trainable
-from include.retraining.decision import decide
-from include.retraining.handoff import MANIFEST_FILE, SNAPSHOT_FILE, HandOver, hand_over_to, manifest_of
+from include.retraining.decision import decide, with_answers
+from include.retraining.figures import champion_picture
+from include.retraining.handoff import MANIFEST_FILE, PICTURE_FILE, SNAPSHOT_FILE, HandOver, hand_over_to, manifest_of
 from include.retraining.snapshot import (
+    TEST,
     Profile,
     arrow_schema,
     snapshot_id,
@@ -34,12 +36,15 @@ from include.retraining.snapshot import (
 
 log = logging.getLogger(__name__)
 
+DECISIONS = "retraining_decisions"
+
 
 def decide_retraining(project: Project, day: date) -> int:
     """retraining_decisions of the day; how many models are to be retrained."""
     found = evidence_of(project, day, trainable(project, day).rows)
     decisions = decide(found, day=day, config=project.config.on(day))
-    project.warehouse.replace("retraining_decisions", day, decisions)
+    decisions = with_answers(decisions, project.warehouse.read(DECISIONS, day, day))
+    project.warehouse.replace(DECISIONS, day, decisions)
     for row in decisions.to_dict("records"):
         log.info("%s %s: %s", row["policy"], row["model_version"], row["decision"])
     return int((decisions["decision"] == "retrain").sum())
@@ -56,7 +61,7 @@ def gate_snapshots(project: Project, day: date) -> None:
     judged = [
         part
         for row in _chosen(project, day)
-        for part in suites.snapshot(_manifest(project, day, row), project.config.retraining.min_labels)
+        for part in suites.snapshot(manifest_of_day(project, day, row), project.config.retraining.min_labels)
     ]
     judge(project.warehouse, "snapshot", day, judged, project.settings.quality_docs)
 
@@ -65,7 +70,7 @@ def hand_over(project: Project, day: date) -> list[str]:
     """Logs each snapshot to MLflow and records it in training_snapshots; the ids handed over."""
     handed = []
     for row in _chosen(project, day):
-        manifest, folder = _manifest(project, day, row), _folder(project, day, row)
+        manifest, folder = manifest_of_day(project, day, row), _folder(project, day, row)
         given = HandOver(
             policy=row["policy"],
             model_version=row["model_version"],
@@ -73,6 +78,7 @@ def hand_over(project: Project, day: date) -> list[str]:
             file=folder / SNAPSHOT_FILE,
             manifest=manifest,
             metrics=_metrics(manifest),
+            picture=folder / PICTURE_FILE,
         )
         run_id = hand_over_to(project.settings.mlflow, given)
         handed.append(
@@ -96,7 +102,7 @@ def hand_over(project: Project, day: date) -> list[str]:
 
 
 def _chosen(project: Project, day: date) -> list[Row]:
-    decisions = project.warehouse.read("retraining_decisions", day, day)
+    decisions = project.warehouse.read(DECISIONS, day, day)
     return records(decisions[decisions["decision"] == "retrain"])
 
 
@@ -104,7 +110,8 @@ def _folder(project: Project, day: date, row: Row) -> Path:
     return project.settings.snapshots / f"ds={day}" / f"{row['policy']}-{row['model_version']}"
 
 
-def _manifest(project: Project, day: date, row: Row) -> dict[str, Any]:
+def manifest_of_day(project: Project, day: date, row: Row) -> dict[str, Any]:
+    """The manifest that was written for a row of the day's decisions."""
     found: dict[str, Any] = json.loads((_folder(project, day, row) / MANIFEST_FILE).read_text(encoding="utf-8"))
     return found
 
@@ -116,6 +123,9 @@ def _written(project: Project, day: date, row: Row, labelled: Trainable) -> dict
     rows, left_out = snapshot_rows(labelled.rows, golden, policy, version, settings.guideline_version)
     file = folder / SNAPSHOT_FILE
     profile: Profile = write_snapshot([rows], file, golden)
+    test = rows[(rows["split"] == TEST) & rows["probability_sample"]]
+    falls = json.loads(row["reasons"])["recall"]["falls"]
+    write_whole(folder / PICTURE_FILE, champion_picture(test, falls, settings.target_precision))
     content = file.read_bytes()
     manifest = manifest_of(
         identity=snapshot_id(policy, version, profile.digest),

@@ -54,6 +54,29 @@ def written(rows: pd.DataFrame, file: Path, size: int | None = None, golden: fro
     return write_snapshot((rows.iloc[at : at + size] for at in range(0, len(rows), size)), file, golden)
 
 
+def test_copies_of_one_video_are_never_on_two_sides_and_copies_of_golden_items_never_train(tmp_path: Path) -> None:
+    sample = draws(4000).assign(model_version="v2", inclusion_probability=0.5)
+    copies = np.random.default_rng(3).integers(0, 400, len(sample))
+    originals = pd.Series(sample["video_id"].to_numpy()[copies], dtype="Int64")
+    sample = sample.assign(cluster_id=originals.where(copies < 200))
+    rows = rows_of(sample)
+    grouped = rows[rows["cluster_id"].notna()].groupby("cluster_id")["split"].agg(["nunique", "size"])
+    assert len(grouped) > 150
+    assert grouped["size"].mean() > 5
+    assert (grouped["nunique"] == 1).all()
+    assert rows.loc[rows["cluster_id"].isna(), "split"].nunique() == 3
+    alone = rows_of(sample.drop(columns="cluster_id"))
+    both = alone.merge(rows, on=["sampled_on", "video_id"], suffixes=("", "_of"))
+    assert (both["split"] != both["split_of"]).any()
+    assert written(rows, tmp_path / "rows").misplaced == 0
+    assert written(rows.assign(cluster_id=pd.array([None] * len(rows), dtype="Int64")), tmp_path / "parted").misplaced
+
+    trained = rows[rows["cluster_id"].notna() & (rows["split"] == TRAIN)]
+    item = trained["video_id"].iloc[0]
+    left = rows_of(sample, frozenset({int(item)}))
+    assert not left["cluster_id"].eq(trained["cluster_id"].iloc[0]).any(), "its copies would give its answer away"
+
+
 def test_rows_are_those_of_the_model_with_their_weight_in_order() -> None:
     sample = draws()
     rows = rows_of(sample)
