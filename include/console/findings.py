@@ -22,6 +22,7 @@ from include.orchestration.runbook import TASK_OF_GATE, Advice
 from include.project import Project
 from include.report.decisions import after
 from include.report.outlook import ALARM_ACTIONS
+from include.report.versions import newcomers
 from include.wording import duration, percent, plural
 
 Advise = Callable[[str, str], Advice | None]
@@ -165,6 +166,11 @@ def label_findings(completeness: pd.DataFrame) -> list[Finding]:
                 )
             )
     return found
+
+
+def version_findings(rows: Sequence[Row]) -> list[Finding]:
+    """Model versions without a certified threshold that nobody announced as challengers."""
+    return [Finding("warn", new.verdict, (new.reason,), new.todo) for new in newcomers(rows) if not new.challenger]
 
 
 def ledger_findings(project: Project, past: Past) -> list[Finding]:

@@ -219,6 +219,7 @@ def _findings(now_read: Standing, states: list[state.DagState]) -> list[findings
         *gates,
         *findings.run_findings(states, gates, ask),
         *findings.alarm_findings(now_read.watch),
+        *findings.version_findings(now_read.daily),
         *findings.queue_findings(now_read.daily, now_read.design, now_read.config),
         *findings.label_findings(now_read.completeness),
     ]

@@ -9,16 +9,19 @@ from typing import Any
 REQUEST_DAG, ROLL_BACK_DAG = "recalibrate_ad_hoc", "roll_back_thresholds"
 """The Dags that a person starts from the page."""
 
+RETRAINING_DAG, ACCEPT_DAG = "hand_off_retraining", "accept_model"
+"""The Dags that ask about models."""
+
 RISKIER_TASK = "roll_back_riskier"
 """The task of a rollback that asks about the cells which would remove more than now."""
 
-DAILY_DAGS = ("sample_for_review", "ingest_reviewer_labels", "recalibrate_thresholds", "hand_off_retraining")
+DAILY_DAGS = ("sample_for_review", "ingest_reviewer_labels", "recalibrate_thresholds", RETRAINING_DAG)
 """The Dags that run once a day, in their order."""
 
 GATE_OF_THE_PAGE = "recalibrate_thresholds"
 """Whoever may read this Dag may read the page."""
 
-SHOWN_DAGS = (*DAILY_DAGS, REQUEST_DAG, ROLL_BACK_DAG)
+SHOWN_DAGS = (*DAILY_DAGS, REQUEST_DAG, ROLL_BACK_DAG, ACCEPT_DAG)
 
 
 @dataclass(frozen=True)

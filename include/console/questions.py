@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from include.config.model import Config
 from include.console.cells import sentence
 from include.console.kept import Kept
-from include.console.people import RISKIER_TASK, ROLL_BACK_DAG, Person
+from include.console.people import ACCEPT_DAG, RETRAINING_DAG, RISKIER_TASK, ROLL_BACK_DAG, Person
 from include.console.runs import Question
 from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.change import DAILY
@@ -17,6 +17,7 @@ from include.contract.terms import APPROVE, ProposalStatus, Ruling
 from include.project import Project
 from include.proposals.approval import Answer, may_answer
 from include.report.places import address_of, page_of
+from include.thresholds.request import UNDO
 from include.thresholds.roll_back import effects, removes_more, rolled_back
 from include.wording import count, percent, plural, score, signed
 
@@ -68,6 +69,15 @@ def _asked(project: Project, question: Question, chain: Sequence[Row], person: P
     address = None
     if question.dag_id == ROLL_BACK_DAG:
         lines, effect = _roll_back(project, question, chain)
+    elif question.dag_id == RETRAINING_DAG:
+        lines, effect = [], "Training data would leave for the model team; thresholds stay as they are."
+        address = f"days/{question.day}"
+    elif _undoes(question):
+        lines = []
+        effect = (
+            "The version that was the champion before gets its place back, and the cells of the newer one the "
+            "thresholds that they had before it was accepted."
+        )
     else:
         found = project.warehouse.read(
             "threshold_proposals", question.day, question.day, slice_value=origin_of(question)
@@ -95,9 +105,15 @@ def offer(question: Question, person: Person, config: Config) -> tuple[tuple[str
         return (), "You may look at this, not answer it: answering takes the right to edit the run."
     if not may_answer(Answer(question.options[0], person.name, person.id), config):
         return (), f"Only {', '.join(config.approval.assigned_users)} may answer (approval.assigned_users)."
-    if question.asker == person.name and (APPROVE in question.options or question.task_id == RISKIER_TASK):
+    own = question.asker == person.name and not _undoes(question)  # which they may take back, unless more is removed
+    if own and (APPROVE in question.options or question.task_id == RISKIER_TASK):
         return (), "You asked for this, so somebody else has to answer."
     return question.options, ""
+
+
+def _undoes(question: Question) -> bool:
+    """Whether an acceptance is to be taken back."""
+    return question.dag_id == ACCEPT_DAG and question.form.get("mode") == UNDO
 
 
 def _line(row: Row) -> Line:

@@ -21,6 +21,7 @@ TITLES = {
     "hand_off_retraining": "Retraining",
     "recalibrate_ad_hoc": "A request",
     "roll_back_thresholds": "A rollback",
+    "accept_model": "A new model",
 }
 """What each Dag is called on the page."""
 

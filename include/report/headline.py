@@ -16,6 +16,7 @@ from include.report.operations import enforced_otherwise, loads
 from include.report.outlook import ALARM_ACTIONS
 from include.report.parts import Kind, Value, name_of, short
 from include.report.reviewers import below_floor, drifted
+from include.report.versions import newcomers
 
 MOST_LINES = 5
 """Lines of a box; what is left out is counted, and stands below."""
@@ -175,6 +176,8 @@ def _wrong(data: ReportData, rows: Sequence[dict[str, Any]]) -> list[Notice]:
     for row in [] if data.watch is None else records(data.watch[data.watch["alarm"].astype(bool)]):
         text = f"{name_of(cell_of(row))} breaks its promise; {ALARM_ACTIONS[row['action']]}"
         found.append(Notice("bad", "", text, "watch"))
+    for new in newcomers(rows):
+        found.append(Notice("info" if new.challenger else "warn", "", f"{new.verdict}. {new.reason}", "thresholds"))
     if differing := enforced_otherwise(data, rows):
         text = f"The platform acted otherwise than the thresholds say in {wording.plural(differing, 'cell')}"
         found.append(Notice("warn", "", text, "enforcement"))

@@ -24,6 +24,7 @@ from include.contract.terms import APPROVE, CONFIRM, REJECT
 from include.files import write_whole
 from include.orchestration.runbook import TASK_OF_GATE, Advice, advice
 from include.report import written
+from include.report.versions import newcomers
 from tests.loop import LAST, Loop
 
 NOW = datetime(2026, 11, 7, 9, tzinfo=UTC)
@@ -119,6 +120,41 @@ def test_who_may_answer_is_offered_it_and_nobody_else() -> None:
 
 
 @pytest.mark.airflow
+def test_questions_about_models_say_what_yes_would_do(ended: Loop) -> None:
+    project = standing(ended.project).project
+    ana = Person("ana", "1", answers=frozenset({"accept_model", "hand_off_retraining"}))
+    leaves = replace(question("hand_off_retraining", None, APPROVE, REJECT), day=ended.day(LAST))
+    (shown,) = questions.asked(project, [leaves], [], ana)
+    assert "Training data would leave" in shown.effect
+    assert (list(shown.lines), shown.address) == ([], f"days/{ended.day(LAST)}")
+    undo = replace(question("accept_model", "ana", APPROVE, REJECT), form={"policy": "fraud", "mode": "undo"})
+    (shown,) = questions.asked(project, [undo], [], ana)
+    assert "gets its place back" in shown.effect
+    assert shown.offered == (APPROVE, REJECT), "who asked may take an acceptance back"
+    accept = replace(undo, form={"policy": "fraud", "mode": "accept"})
+    assert questions.offer(accept, ana, CONFIG)[0] == ()
+
+
+def proposal(version: str, market: str, remove_at: float, *verdicts: str) -> dict[str, Any]:
+    said = json.dumps([{"name": name, "outcome": "hold", "reason": ""} for name in verdicts])
+    row = {"policy": "fraud", "market": market, "model_version": version}
+    return row | {"current_remove_at": remove_at, "verdicts": said}
+
+
+def test_a_version_that_nobody_announced_is_told_loudly_and_a_challenger_is_not() -> None:
+    acting = [proposal("v2", "BR", 0.9), proposal("v2", "DE", 1.0)]
+    assert findings.version_findings(acting) == []
+    (found,) = findings.version_findings([*acting, proposal("v3", "BR", 1.0), proposal("v3", "DE", 1.0)])
+    assert found.verdict == "v3 scores fraud videos, and no threshold of it is certified"
+    assert found.reasons == ("It removes nothing; what it would remove is reviewed. v2 goes on as before.",)
+    assert "policies.fraud.challengers" in found.todo
+    announced = [*acting, proposal("v3", "BR", 1.0, "challenger")]
+    assert findings.version_findings(announced) == []
+    assert [new.challenger for new in newcomers(announced)] == [True]
+    new_policy = [proposal("v1", "BR", 1.0), proposal("v2", "BR", 1.0)]
+    assert findings.version_findings(new_policy) == [], "no version of it removes: the policy is in shadow mode"
+
+
 def test_thresholds_now_are_the_ledgers_with_their_certificates(ended: Loop) -> None:
     now = standing(ended.project)
     shown = cells.cells_now(now.in_force, now.past, now.daily, {}, now.config)
