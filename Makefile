@@ -52,6 +52,7 @@ bench: install-dev ## Measure speed and errors against peers, ratios in one run 
 	@$(BIN)/python -m tests.benchmarks.bench_consensus
 	@$(BIN)/python -m tests.benchmarks.bench_certify
 	@$(BIN)/python -m tests.benchmarks.bench_rates
+	@$(BIN)/python -m tests.benchmarks.bench_snapshot
 
 bench-guarantee: install-dev ## Check the certificate's promise on simulated days, beside what others do (10 minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_guarantee
