@@ -1,9 +1,10 @@
 """Trains a classifier on a snapshot that was handed over. Frames in, a model out.
 
 A logistic regression on the platform's features, their squares and products. The rows of the probability sample weigh
-1 / inclusion probability, so that the model learns the platform's videos and not the reviewers' queue, and its scores
-are probabilities; what was picked for training alone has no weight and counts once. A label is a probability: each row
-is there as *violates* and as *does not*, weighted accordingly.
+1 / inclusion probability, so that the model learns the platform's videos and not the reviewers' queue; what was picked
+for training alone has no weight and counts once. A label is a probability: each row is there as *violates* and as *does
+not*, weighted accordingly. What violates counts RARE times as much on top of that, as is usual where it is rare: the
+odds that a score states are RARE times the true ones. Which score is high enough is the thresholds' business.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 TRAIN, TEST = "train", "test"
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 """Inverse strengths of the regularisation, of which the validation set chooses one."""
+RARE = 10.0
+"""How much more what violates counts; it spreads scores over [0, 1] that would else crowd near 0."""
 MIN_OF_A_CLASS = 20
 """So many videos of each class the training set needs."""
 
@@ -34,7 +37,7 @@ class Trained:
     """A model, and what it was found to be worth.
 
     Attributes:
-        model: takes the features and gives probabilities of [does not violate, violates].
+        model: takes the features and gives the scores of [does not violate, violates], in [0, 1].
         metrics: weighted log loss and average precision on the validation and the test set, rows, chosen strength.
     """
 
@@ -106,7 +109,7 @@ def _fitted(
     )
     model = Pipeline([("prepared", prepared), ("regression", LogisticRegression(C=strength, max_iter=1000))])
     both = pd.concat([features, features], ignore_index=True)
-    w = np.concatenate([(weight * p)[chosen], (weight * (1 - p))[chosen]])
+    w = np.concatenate([RARE * (weight * p)[chosen], (weight * (1 - p))[chosen]])
     answers = np.repeat([1, 0], chosen.sum())
     kept = w > 0
     scale = kept.sum() / w.sum()  # the strength then means the same whatever the weights sum to
@@ -114,8 +117,14 @@ def _fitted(
     return model
 
 
+def probability(score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The probability that a video violates, by the model's score of it, which counts what violates RARE times."""
+    odds = score / np.maximum(1 - score, 1e-12) / RARE
+    return odds / (1 + odds)
+
+
 def _log_loss(
-    said: NDArray[np.float64], p: NDArray[np.float64], weight: NDArray[np.float64], chosen: NDArray[np.bool_]
+    score: NDArray[np.float64], p: NDArray[np.float64], weight: NDArray[np.float64], chosen: NDArray[np.bool_]
 ) -> float:
-    said, p, weight = np.clip(said, 1e-9, 1 - 1e-9), p[chosen], weight[chosen]
+    said, p, weight = np.clip(probability(score), 1e-9, 1 - 1e-9), p[chosen], weight[chosen]
     return float(-(weight * (p * np.log(said) + (1 - p) * np.log1p(-said))).sum() / weight.sum())

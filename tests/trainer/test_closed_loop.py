@@ -29,18 +29,19 @@ from tests.retraining.models import aliases
 
 pytestmark = pytest.mark.slow
 
-WAVE, MOST_DAYS, MARKETS = 4, 24, ["BR", "IN"]
+WAVE, MOST_DAYS, MARKETS = 2, 20, ["BR", "IN"]
 LOOK = {"policy": None, "challenger": None, "mode": "accept", "reason": None}
 
 
 class Fraud(History):
-    """A platform that knows fraud alone, so that a day takes a second, with a wave that evades the model in service."""
+    """A platform that knows fraud alone, so that days are short, with a wave that evades the model in service."""
 
     @cached_property
     def project(self) -> Project:
         found = open_project(settings_in(self.home))
         policies = {"fraud": found.config.policies["fraud"]}
-        return replace(found, config=found.config.model_copy(update={"policies": policies}))
+        soon = found.config.retraining.model_copy(update={"recent_days": 3})
+        return replace(found, config=found.config.model_copy(update={"policies": policies, "retraining": soon}))
 
     @cached_property
     def platform(self) -> Platform:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from include.retraining.snapshot import split_of
-from include.trainer.train import NotTrainable, train
+from include.trainer.train import NotTrainable, probability, train
 
 
 def population(n: int, seed: int = 1) -> pd.DataFrame:
@@ -46,18 +46,18 @@ def videos() -> pd.DataFrame:
     return population(60_000)
 
 
-def test_scores_are_probabilities_on_the_platform_not_in_the_queue(videos: pd.DataFrame) -> None:
+def test_scores_state_the_odds_on_the_platform_not_in_the_queue(videos: pd.DataFrame) -> None:
     rows, features = snapshot(videos)
     queue = rows["p_violating"].mean()
     assert queue > 0.2, "the queue holds far more of what violates"
     fresh = population(60_000, seed=9)
-    said = train(rows, features).model.predict_proba(fresh[["evidence", "disguise", "market"]])[:, 1]
+    said = probability(train(rows, features).model.predict_proba(fresh[["evidence", "disguise", "market"]])[:, 1])
     assert said.mean() == pytest.approx(fresh["violating"].mean(), rel=0.2)
     for low, high in ((0.05, 0.3), (0.3, 0.7), (0.7, 1.0)):
         band = (said >= low) & (said < high)
         assert band.sum() > 100
         assert fresh["violating"][band].mean() == pytest.approx(said[band].mean(), abs=0.12)
-    unweighted = train(rows.assign(weight=np.nan), features).model.predict_proba(features)[:, 1]
+    unweighted = probability(train(rows.assign(weight=np.nan), features).model.predict_proba(features)[:, 1])
     assert unweighted.mean() == pytest.approx(queue, rel=0.1), "what the weights are for"
 
 
@@ -81,9 +81,9 @@ def test_the_same_rows_give_the_same_model_and_unsure_labels_count_in_part(video
     rows, features = snapshot(videos)
     once, again = (train(rows, features).model.predict_proba(features) for _ in range(2))
     assert np.array_equal(once, again)
-    unsure = train(rows.assign(p_violating=rows["p_violating"] * 0.5), features).model.predict_proba(features)[:, 1]
-    weight = rows["weight"].to_numpy()
-    assert np.average(unsure, weights=weight) == pytest.approx(0.5 * np.average(once[:, 1], weights=weight), rel=0.1)
+    halved = train(rows.assign(p_violating=rows["p_violating"] * 0.5), features).model.predict_proba(features)[:, 1]
+    weight, sure, unsure = rows["weight"].to_numpy(), probability(once[:, 1]), probability(halved)
+    assert np.average(unsure, weights=weight) == pytest.approx(0.5 * np.average(sure, weights=weight), rel=0.1)
 
 
 def test_what_cannot_be_trained_on_is_refused(videos: pd.DataFrame) -> None:
