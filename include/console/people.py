@@ -12,6 +12,9 @@ REQUEST_DAG, ROLL_BACK_DAG = "recalibrate_ad_hoc", "roll_back_thresholds"
 RISKIER_TASK = "roll_back_riskier"
 """The task of a rollback that asks about the cells which would remove more than now."""
 
+TELLING_DAG = "send_notifications"
+"""The Dag that tells people what happened."""
+
 DAILY_DAGS = ("sample_for_review", "ingest_reviewer_labels", "recalibrate_thresholds", "hand_off_retraining")
 """The Dags that run once a day, in their order."""
 

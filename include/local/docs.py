@@ -112,6 +112,8 @@ def _when(schedules: list[ast.expr], announced: Mapping[str, str]) -> str:
         return "when somebody fills in its form"
     if assets == ["DAILY_TIMETABLE"]:
         return "every day at 02:00 UTC, for the day before"
+    if assets == ["EVERY_TEN_MINUTES"]:
+        return "every ten minutes"
     if assets == ["LOOK_FOR_CHALLENGERS"]:
         return "every day at 07:00 UTC, whenever a challenger is announced over the REST API, and by its form"
     if outside := [name for name in assets if name not in announced]:

@@ -1,4 +1,4 @@
-"""Operators that call the steps of the packages: those of the daily Dags, and those of the forms.
+"""Operators that call the steps of the packages: those of the daily Dags, of the forms, and of what goes by the clock.
 
 Which day a run is about, who started it and what they filled in is read from the run itself, in every task: a value
 handed from task to task (an XCom) can be edited by whoever may edit the run.
@@ -7,6 +7,7 @@ handed from task to task (an XCom) can be edited by whoever may edit the run.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,25 @@ class Step(StopsItsQuery, BaseOperator):
     def take_up(self, context: Context, event: object = None) -> Any:  # noqa: ARG002
         """Runs the step again once the query it waited for is done; it finds the result, and writes after that."""
         return self.execute(context)
+
+
+class ClockStep(Step):
+    """Calls include.<module>.<function>(project, now, *given), now in UTC, and returns what it returns.
+
+    Of a Dag that looks at how things stand whenever it runs, and not at a day.
+    """
+
+    def execute(self, context: Context) -> Any:
+        """Runs the step."""
+        function = getattr(import_module(f"include.{self.module}"), self.function)
+        with opened(context) as project:
+            self.running = project
+            return function(project, now(), *self.given)
+
+
+def now() -> datetime:
+    """The time, UTC."""
+    return datetime.now(UTC)
 
 
 class FormStep(Step):
@@ -91,6 +111,11 @@ class FormStep(Step):
 def step(package: str, function: str, *given: Any, task_id: str | None = None, **options: Any) -> Step:
     """A task of a daily Dag that calls a step of include.<package>.stage."""
     return Step(module=f"{package}.stage", function=function, given=given, task_id=task_id or function, **options)
+
+
+def clock_step(package: str, function: str, *given: Any, **options: Any) -> ClockStep:
+    """A task of a Dag that looks at how things stand, and calls a step of include.<package>.stage."""
+    return ClockStep(module=f"{package}.stage", function=function, given=given, task_id=function, **options)
 
 
 def form_step(module: str, function: str, *given: Any, task_id: str | None = None, **options: Any) -> FormStep:

@@ -19,7 +19,7 @@ from include.contract.tables import CELL
 from include.contract.terms import APPROVE, OPEN, SETTLED, ProposalStatus, Ruling
 from include.proposals.guardrails import Verdict
 from include.proposals.holds import with_verdict
-from include.wording import as_text, percent, plural, score
+from include.wording import as_text, count, percent, plural, score
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,13 @@ class Question:
         subject: in one line, as text.
         text: Markdown; what comes from outside stands in it as text.
         digest: SHA-256 (hex) of all that is shown and of what an approval would carry out.
+        effect: what a yes would do, in a sentence or two, as text; for whom it is told before they look.
     """
 
     subject: str
     text: str
     digest: str
+    effect: str
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,27 @@ def question_table(proposals: pd.DataFrame) -> str:
     lines += [f"| {_name(row)} | {levels(row)} | {forecast_in_words(row)} |" for row in waiting]
     why = (f"- **{_name(row)}**: {_why(row)}" for row in waiting)
     return "\n".join([*lines, "", "Why you are asked:", "", *why, "", *_not_asked_about(records(proposals))])
+
+
+def effect_in_words(waiting: Sequence[Row]) -> str:
+    """What saying yes to proposals would do in a day, all of them together, in a sentence."""
+    if not waiting:
+        return "Nothing waits any more: it was answered, or what it rested on has changed."
+    more = sum(int(row["removes_after"]) - int(row["removes_before"]) for row in waiting)
+    parts = {
+        name: [json.loads(row["forecast"])[name]["estimate"] for row in waiting]
+        for name in ("wrongful_removals_change", "violative_views_prevented_change")
+    }
+    wrong, views = (None if None in found else sum(found) for found in parts.values())
+    cells, verb = plural(len(waiting), "cell"), "more" if more >= 0 else "fewer"
+    sentence = f"{cells} would remove {count(abs(more))} {verb} videos a day"
+    if wrong is None or views is None:
+        return f"{sentence}; how many of them wrongly is not known for every cell."
+    words = "prevent" if views >= 0 else "let through"
+    return (
+        f"{sentence}, about {count(abs(wrong))} {verb} of them wrongly, and {words} about {count(abs(views))} "
+        "violative views a day."
+    )
 
 
 MOST_NAMED = 6

@@ -116,7 +116,11 @@ class RollBack:
         }
         bound |= {"changes": [change.to_json() for change in changes]}
         text = _text(self.form, chain, self.version, changes, gone, does=effects(self.project, changes))
-        return Question(subject, text, digest_of(bound))
+        return Question(subject, text, digest_of(bound), self._effect(changes))
+
+    def _effect(self, changes: Sequence[Change]) -> str:
+        does = "remove more than now." if self.riskier else "change; none would remove more."
+        return f"{plural(len(changes), 'cell')} would {does} Reason: {reason_of(self.form.form)}"
 
     def objection(self, answer: Answer) -> str | None:
         """Why the answer of this person does not count; None: it does."""

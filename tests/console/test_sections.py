@@ -80,7 +80,7 @@ def test_each_dag_says_how_far_it_has_come() -> None:
         run(retraining, DUE - timedelta(days=2), "success"),
     ]
     waiting = frozenset({(thresholds, f"{thresholds} {DUE}")})
-    found = state.dag_states(runs, waiting, NOW, since=DUE)
+    found = state.dag_states(runs, waiting, NOW, CONFIG.notifications, since=DUE)
     assert [(dag.word, dag.kind) for dag in found] == [
         ("Failed at gate_scores", "bad"),
         ("Done", "good"),
@@ -88,15 +88,22 @@ def test_each_dag_says_how_far_it_has_come() -> None:
         ("Late", "bad"),
     ]
     assert found[0].task == "gate_scores"
-    (*_, running, _) = state.dag_states(runs, frozenset(), NOW, since=DUE)
+    (*_, running, _) = state.dag_states(runs, frozenset(), NOW, CONFIG.notifications, since=DUE)
     assert running.word == "Running late"
-    failed = state.dag_states([run(sample, DUE - timedelta(days=9), "failed", "scan_scores")], waiting, NOW, since=DUE)
+    failed = state.dag_states(
+        [run(sample, DUE - timedelta(days=9), "failed", "scan_scores")], waiting, NOW, CONFIG.notifications, since=DUE
+    )
     assert failed[0].word == "Failed at scan_scores"  # which is why it is late
     early = datetime(2026, 11, 7, 3, tzinfo=UTC)
-    assert [dag.word for dag in state.dag_states(runs, frozenset(), early, since=DUE)][2:] == ["Running", "Late"]
+    assert [dag.word for dag in state.dag_states(runs, frozenset(), early, CONFIG.notifications, since=DUE)][2:] == [
+        "Running",
+        "Late",
+    ]
     yesterday = [run(dag, DUE - timedelta(days=1), "success") for dag in DAILY_DAGS]
-    assert {dag.word for dag in state.dag_states(yesterday, frozenset(), early, since=DUE)} == {"Due"}
-    assert {dag.word for dag in state.dag_states([], frozenset(), NOW)} == {"Never run"}
+    assert {dag.word for dag in state.dag_states(yesterday, frozenset(), early, CONFIG.notifications, since=DUE)} == {
+        "Due"
+    }
+    assert {dag.word for dag in state.dag_states([], frozenset(), NOW, CONFIG.notifications)} == {"Never run"}
 
 
 def question(dag_id: str, asker: str | None, *options: str) -> Question:
