@@ -59,7 +59,7 @@ def person_of(user: Any, dags: Collection[str] = SHOWN_DAGS) -> Person:
         )
 
     return Person(
-        name=user.get_name(),
+        name=user.get_name() or "",
         id=str(user.get_id()),
         reads=allowed("GET", DagAccessEntity.RUN),
         starts=allowed("POST", DagAccessEntity.RUN),

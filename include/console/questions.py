@@ -13,6 +13,7 @@ from include.console.people import RISKIER_TASK, ROLL_BACK_DAG, Person
 from include.console.runs import Question
 from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.change import DAILY
+from include.contract.people import may_be_one
 from include.contract.terms import APPROVE, ProposalStatus, Ruling
 from include.project import Project
 from include.proposals.approval import Answer, effect_in_words, may_answer
@@ -95,7 +96,13 @@ def offer(question: Question, person: Person, config: Config) -> tuple[tuple[str
         return (), "You may look at this, not answer it: answering takes the right to edit the run."
     if not may_answer(Answer(question.options[0], person.name, person.id), config):
         return (), f"Only {', '.join(config.approval.assigned_users)} may answer (approval.assigned_users)."
-    if question.asker == person.name and (APPROVE in question.options or question.task_id == RISKIER_TASK):
+    if not person.name.strip():
+        return (), "Airflow does not say who you are, so your answer would not count."
+    if (
+        question.asker is not None
+        and may_be_one(question.asker, person.name)
+        and (APPROVE in question.options or question.task_id == RISKIER_TASK)
+    ):
         return (), "You asked for this, so somebody else has to answer."
     return question.options, ""
 

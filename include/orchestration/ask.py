@@ -105,8 +105,9 @@ class AskAPerson(StopsItsQuery, HITLOperator):
         """Settles the answer that Airflow hands over, if it counts; else the question stands."""
         if NEVER_ASKED in event:
             return self._ask_anew(context, digest, deadline)
-        user = event["responded_by_user"] or {}
-        answer = {"option": event["chosen_options"][0], "name": user.get("name"), "id": user.get("id")}
+        user = event["responded_by_user"]
+        who = {"name": None, "id": None} if user is None else {"name": user.get("name") or "", "id": user.get("id")}
+        answer = {"option": event["chosen_options"][0], **who}
         return self._settle(context, answer, digest, deadline)
 
     def take_up(

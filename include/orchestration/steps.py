@@ -134,7 +134,7 @@ def form_run(context: Context) -> FormRun:
     from include.thresholds.request import FormRun, RequestError
 
     run: Any = context["dag_run"]
-    user = run.triggering_user_name or (run.dag_id if run.run_type in _BY_SCHEDULE else None)
-    if not user:
+    user = str(run.triggering_user_name or (run.dag_id if run.run_type in _BY_SCHEDULE else ""))
+    if not user.strip():
         raise RequestError("the run names nobody who started it; start it from its form while logged in")
     return FormRun(run.dag_id, run.run_id, user, dict(context["params"]), page_link)

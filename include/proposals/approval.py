@@ -15,6 +15,7 @@ import pandas as pd
 
 from include.config.model import Config
 from include.contract.cell import Row, cell_of, records
+from include.contract.people import may_be_one
 from include.contract.tables import CELL
 from include.contract.terms import APPROVE, OPEN, SETTLED, ProposalStatus, Ruling
 from include.proposals.guardrails import Verdict
@@ -45,7 +46,8 @@ class Answer:
 
     Attributes:
         option: that was chosen, or that counts where nobody answered in time.
-        name, id: of who answered, as Airflow's auth manager knows them; None: nobody did.
+        name, id: of who answered, as Airflow's auth manager knows them; None: nobody did. A blank name: Airflow does
+            not say who it was.
     """
 
     option: str
@@ -58,13 +60,21 @@ class Answer:
         return self.name is not None and self.option == APPROVE
 
 
-def may_answer(answer: Answer, config: Config) -> bool:
-    """Whether approval.assigned_users lets this person answer, by name or by id; anybody where it names nobody.
+BY_ID = "id:"
+"""What an entry of approval.assigned_users begins with that is an id, and not a name."""
 
-    Where nobody answered in time, that counts.
+
+def may_answer(answer: Answer, config: Config) -> bool:
+    """Whether approval.assigned_users lets this person answer, by name, or by id; anybody where it names nobody.
+
+    A name that begins as an id is none: nobody becomes another by the name that they choose. Where nobody answered in
+    time, that counts.
     """
     allowed = config.approval.assigned_users
-    return answer.name is None or not allowed or answer.name in allowed or answer.id in allowed
+    if answer.name is None or not allowed:
+        return True
+    named = not answer.name.startswith(BY_ID) and answer.name in allowed
+    return named or (answer.id is not None and f"{BY_ID}{answer.id}" in allowed)
 
 
 def objection_to(answer: Answer, config: Config, *, asked_by: str | None = None) -> str | None:
@@ -73,10 +83,12 @@ def objection_to(answer: Answer, config: Config, *, asked_by: str | None = None)
     Args:
         asked_by: who asked for the change and must not approve it; None: whoever asked may.
     """
+    if answer.name is not None and not answer.name.strip():
+        return "Airflow does not say who answered, so that nobody can be held to it"
     if not may_answer(answer, config):
         return f"{answer.name} is not among those who may answer, see approval.assigned_users"
-    if answer.approves and answer.name == asked_by:
-        return f"{answer.name} asked for it, and nobody approves what they asked for themselves"
+    if answer.approves and answer.name is not None and asked_by is not None and may_be_one(answer.name, asked_by):
+        return f"{asked_by} asked for it, and nobody approves what they asked for themselves"
     return None
 
 

@@ -20,6 +20,7 @@ import pandas as pd
 from include.contract.cell import Row, cell_of, records
 from include.contract.change import Change
 from include.contract.grid import ThresholdPair
+from include.contract.people import may_be_one
 from include.contract.tables import CELL, TABLES
 from include.contract.terms import AcceptanceStatus, ProposalStatus, Ruling, VersionKind
 from include.evidence.accepted import accepted, window_start
@@ -347,7 +348,7 @@ class Undo:
         act = Act(
             day=chain[-1]["ds"] if chain else self.day,
             requester=self.form.user,
-            approver=None if answer.name == self.form.user else answer.name,
+            approver=None if may_be_one(str(answer.name), self.form.user) else answer.name,
             reason=_reason(self.form),
             request=request,
         )

@@ -120,9 +120,12 @@ def test_who_may_answer_is_offered_it_and_nobody_else() -> None:
     assert questions.offer(request, viewer, CONFIG)[0] == ()
     back = question("roll_back_thresholds", "ana", CONFIRM, "Cancel")
     assert questions.offer(back, ana, CONFIG)[0] == (CONFIRM, "Cancel")
-    named = CONFIG.model_copy(update={"approval": CONFIG.approval.model_copy(update={"assigned_users": ["2"]})})
+    named = CONFIG.model_copy(update={"approval": CONFIG.approval.model_copy(update={"assigned_users": ["id:2"]})})
     assert questions.offer(request, ben, named)[0] == (APPROVE, REJECT)
     assert questions.offer(request, Person("cleo", "4", **may), named)[0] == ()
+    assert questions.offer(request, Person("id:2", "4", **may), named)[0] == ()
+    assert questions.offer(request, Person("Ana", "9", **may), CONFIG)[0] == ()
+    assert "does not say who you are" in questions.offer(request, Person("", "5", **may), CONFIG)[1]
 
 
 @pytest.mark.airflow
