@@ -11,7 +11,7 @@ import pandas as pd
 
 from include.config.model import Notifications
 from include.config.settings import PROJECT_ROOT
-from include.contract.cell import Row
+from include.contract.cell import Row, records
 from include.ledger.chain import LedgerError, thresholds_of
 from include.ledger.publication import read_chain
 from include.notifications import events
@@ -21,6 +21,10 @@ from include.orchestration.runbook import advice
 from include.project import Project
 
 DAY = timedelta(days=1)
+HANDS_OVER = "hand_off_retraining/"
+"""What the name of a question begins with on which a hand-over waits."""
+CARRIED_OUT = timedelta(hours=1)
+"""How long after the answer a hand-over may take."""
 
 
 def found_events(project: Project, now: datetime, noted: Collection[str]) -> Iterator[Event]:
@@ -30,7 +34,7 @@ def found_events(project: Project, now: datetime, noted: Collection[str]) -> Ite
     """
     notifications, read = project.config.notifications, project.warehouse.read
     first, today = (now - FRESH).date(), now.date()
-    left = _left(project, first, today)
+    left = _left(project, first, today, now)
     yield from _late(left, notifications, now)
     if not notifications.routes:
         return
@@ -49,12 +53,12 @@ def found_events(project: Project, now: datetime, noted: Collection[str]) -> Ite
     sunday = today - timedelta(days=now.isoweekday())
     due = timedelta(0) <= now - notifications.due(sunday) < FRESH
     if due and events.scorecard_key(sunday) not in noted and any(day <= sunday for day in left.judged):
-        yield events.scorecard(_week(project, sunday, chain, questions))
+        yield events.scorecard(_week(project, now, sunday, chain, questions))
 
 
 def late_days(project: Project, now: datetime) -> list[Event]:
     """The fresh days that are missing or unfinished and should not be, oldest first."""
-    left = _left(project, (now - FRESH).date(), now.date())
+    left = _left(project, (now - FRESH).date(), now.date(), now)
     return list(_late(left, project.config.notifications, now))
 
 
@@ -62,20 +66,22 @@ def _late(left: Left, notifications: Notifications, now: datetime) -> Iterator[E
     yield from (late for day in due_days(left, notifications, now) if (late := late_day(left, day)))
 
 
-def _left(project: Project, first: date, last: date) -> Left:
+def _left(project: Project, first: date, last: date, now: datetime) -> Left:
     read = project.warehouse.read
+    asked = [row for row in records(read("approval_questions", first, last)) if row["asked_in"].startswith(HANDS_OVER)]
     return Left(
         scored=project.warehouse.days("video_scores"),
         quality=read("quality_results", first, last),
         judged=project.warehouse.days("quality_results"),
         decisions=read("retraining_decisions", first, last),
         handed_over=read("training_snapshots", first, last),
+        waiting={row["ds"] for row in asked if row["answered_at"] is None or now - row["answered_at"] < CARRIED_OUT},
     )
 
 
-def _week(project: Project, sunday: date, chain: Sequence[Row], questions: pd.DataFrame) -> Week:
+def _week(project: Project, at: datetime, sunday: date, chain: Sequence[Row], questions: pd.DataFrame) -> Week:
     monday, read = sunday - 6 * DAY, project.warehouse.read
-    days, left = [monday + n * DAY for n in range(7)], _left(project, monday, sunday)
+    days, left = [monday + n * DAY for n in range(7)], _left(project, monday, sunday, at)
     answered = questions["answered_at"].map(lambda at: not pd.isna(at) and monday <= at.date() <= sunday)
     now = thresholds_of(chain[-1]) if chain else {}
     return Week(

@@ -35,6 +35,7 @@ class Left:
         judged: days of which quality_results hold anything.
         decisions: of retraining_decisions, of the fresh days.
         handed_over: of training_snapshots, of the fresh days.
+        waiting: days whose hand-over waits for a person, or was answered only now.
     """
 
     scored: Collection[date]
@@ -42,6 +43,7 @@ class Left:
     judged: Collection[date]
     decisions: pd.DataFrame
     handed_over: pd.DataFrame
+    waiting: Collection[date] = ()
 
 
 def due_days(left: Left, notifications: Notifications, now: datetime) -> list[date]:
@@ -61,7 +63,8 @@ def unfinished(left: Left, day: date) -> list[str]:
     missing = [dag_id for dag_id, gate in LAST_GATE.items() if gate not in there]
     decided = left.decisions[left.decisions["ds"] == day]
     asked, handed = int((decided["decision"] == "retrain").sum()), int((left.handed_over["ds"] == day).sum())
-    return missing if len(decided) and handed >= asked else [*missing, "hand_off_retraining"]
+    handed_over = handed >= asked or day in left.waiting
+    return missing if len(decided) and handed_over else [*missing, "hand_off_retraining"]
 
 
 def late_day(left: Left, day: date) -> Event | None:

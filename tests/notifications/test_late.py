@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
@@ -78,6 +79,12 @@ def test_what_a_late_day_lacks_is_named(found: Left, lacking: list[str], said: s
     assert ("no queue" in event.effect) == ("sample_for_review" in lacking)
     assert len(event.todo) > 20
     assert event.key == "day_late/2026-11-26"
+
+
+def test_a_hand_over_that_waits_for_a_person_delays_nothing() -> None:
+    waiting = replace(left(PASSED, decisions=("retrain",)), waiting={DAY})
+    assert unfinished(waiting, DAY) == []
+    assert unfinished(replace(waiting, quality=left({}).quality), DAY) == list(LAST_GATE)
 
 
 def test_a_snapshot_that_was_handed_over_finishes_the_day() -> None:
