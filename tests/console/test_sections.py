@@ -20,8 +20,9 @@ from include.console.people import DAILY_DAGS, Person
 from include.console.runs import DagRun, Question
 from include.console.standing import standing
 from include.contract.grid import ThresholdPair
-from include.contract.terms import APPROVE, CONFIRM, REJECT
+from include.contract.terms import APPROVE, CONFIRM, REJECT, EventKind
 from include.files import write_whole
+from include.notifications.events import Event
 from include.orchestration.runbook import TASK_OF_GATE, Advice, advice
 from include.report import written
 from tests.loop import LAST, Loop
@@ -104,6 +105,31 @@ def test_each_dag_says_how_far_it_has_come() -> None:
         "Due"
     }
     assert {dag.word for dag in state.dag_states([], frozenset(), NOW, CONFIG.notifications)} == {"Never run"}
+
+
+def test_a_late_day_is_told_whether_or_not_it_has_a_run() -> None:
+    event = Event(
+        EventKind.DAY_LATE, "day_late/1", DUE, "2026-11-06 is late: ...", "It has no run.", "Make one.", "days"
+    )
+    (found,) = findings.late_findings([event])
+    assert (found.kind, found.verdict, found.todo) == ("bad", event.what, event.todo)
+    assert found.where == ("day", "2026-11-06")
+
+
+def test_messages_that_could_not_be_sent_are_told_once_they_failed_for_good_or_again_and_again() -> None:
+    columns = ["subject", "recipient", "status", "attempts", "problem"]
+    rows = [
+        ("A gate stops a day", "ana@x.org", "sent", 1, None),
+        ("A gate stops a day", "ben@x.org", "waiting", 2, "no answer"),
+        ("A gate stops a day", "cleo@x.org", "waiting", 3, "no answer"),
+        ("A question waits", "gone@x.org", "given_up", 1, "550 no such person"),
+    ]
+    (found,) = findings.message_findings(pd.DataFrame(rows, columns=columns))
+    assert found.verdict == (
+        "2 messages could not be sent: no answer (for cleo@x.org); 550 no such person (for gone@x.org)"
+    )
+    assert found.reasons == ("A gate stops a day", "A question waits")
+    assert findings.message_findings(pd.DataFrame(rows[:2], columns=columns)) == []
 
 
 def question(dag_id: str, asker: str | None, *options: str) -> Question:

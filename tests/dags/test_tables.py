@@ -15,6 +15,7 @@ from include.quality.gate import GateFailed, judge
 from tests.dags.test_land_pushed_labels import events_of, run_with
 from tests.heard import Heard, heard_in, listening
 from tests.loop import LAST, Loop
+from tests.notifications.mail_server import mail_server
 from tests.places import MOVES_SOON, TELLS, configured
 
 pytestmark = pytest.mark.airflow
@@ -43,8 +44,11 @@ def test_each_dag_reads_and_writes_what_it_says(
     monday = datetime.combine(loop.day(LAST + 4), time(9), tzinfo=UTC)
     assert monday.isoweekday() == 1, "the week's scorecard reads what nothing else does"
     monkeypatch.setattr("include.orchestration.steps.now", lambda: monday)
-    with listening() as telling, pytest.raises(RunFailed, match="failed in raise_alarm"):
-        loop.run("send_notifications", LAST + 4)
+    with mail_server() as mail:
+        monkeypatch.setenv("AIRFLOW_CONN_PLUMBLINE_MAIL", mail.connection())
+        with listening() as telling, pytest.raises(RunFailed, match=r"failed in raise_alarm$"):
+            loop.run("send_notifications", LAST + 4)
+    assert "Plumbline: Week 45 of 2026: 0 days finished, 1 version" in [told["Subject"] for _, told in mail.taken]
     found["send_notifications"] = telling
 
     broken = Judged("any", pd.DataFrame({"share": [2.0]}), (between("share", 0, 1, description="a share"),))

@@ -41,7 +41,7 @@ def test_a_day_is_due_at_the_stated_hour_of_the_next() -> None:
 
 
 def test_before_the_first_day_nothing_is_late() -> None:
-    empty = Left([], pd.DataFrame(columns=["ds", "gate", "severity", "success"]), [], *[pd.DataFrame()] * 2)
+    empty = Left([], pd.DataFrame(columns=["ds", "gate", "severity", "success"]), [], pd.DataFrame(), pd.DataFrame())
     assert due_days(empty, SETTINGS, at(12)) == []
 
 
