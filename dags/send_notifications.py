@@ -6,7 +6,8 @@ Looks every ten minutes at what the tables say, and sends each event once to tho
 `notifications.day_due`, also where no run was ever made for them. Where it names nobody, nothing is sent. No other Dag waits for this one.
 
 Reads: `approval_questions`, `gate_failures`, `label_events`, `model_comparisons`, `notifications`, `quality_results`,
-`retraining_decisions`, `threshold_ledger`, `threshold_watch`, `training_snapshots`, `video_scores`.
+`retraining_decisions`, `threshold_ledger`, `threshold_watch`, `training_snapshots`, `video_scores`; for metrics alone, `label_rejects`,
+`sampling_design` and `threshold_proposals`.
 
 Writes: `notifications`.
 
@@ -16,8 +17,10 @@ Writes: `notifications`.
 |---|---|---|
 | `notice_events` | the tables cannot be read | read the log; the next run looks again |
 | `raise_alarm` | a day is missing or unfinished past `notifications.day_due` | the message says which Dag has no sound result of the day, and what to do; the run fails once a day that is late, and not again |
+| `emit_metrics` | the tables cannot be read | read the log; the next run sends what is then |
 | `send_messages` | a message could not be sent three times in a row, or never will be | mend what the message names: the connection in Airflow, the provider that is not installed, or the person in `policies.yaml`; what waits is sent by the next run, for two days |
 
+Where Airflow sends metrics, `emit_metrics` sends those of Plumbline (docs/monitoring.md).
 What was sent, to whom, and what was not, stands in `notifications`. Nothing is sent twice, also by a cleared task.
 """
 
@@ -39,3 +42,4 @@ with DAG(
     noticed = clock_step("notifications", "notice_events")
     noticed >> clock_step("notifications", "send_messages")
     clock_step("notifications", "raise_alarm", noticed.output)
+    clock_step("notifications", "emit_metrics")

@@ -23,7 +23,7 @@ from include.notifications.events import Event
 from include.notifications.outbox import is_shown, undeliverable
 from include.orchestration.runbook import TASK_OF_GATE, Advice
 from include.project import Project
-from include.report.decisions import after
+from include.report.decisions import queue_minutes
 from include.report.outlook import ALARM_ACTIONS
 from include.wording import duration, percent, plural
 
@@ -133,10 +133,7 @@ def alarm_findings(watch: pd.DataFrame) -> list[Finding]:
 
 def queue_findings(rows: Sequence[Row], design: pd.DataFrame, config: Config) -> list[Finding]:
     """Markets whose reviewers are given more than their minutes, with what would relieve them."""
-    queue: dict[str, float] = {}
-    for row in rows:
-        minutes = after(row, "reviews") * config.policies[row["policy"]].minutes_per_label
-        queue[row["market"]] = queue.get(row["market"], 0.0) + minutes
+    queue = queue_minutes(rows, config)
     sample = sampling_minutes(design).to_dict()
     found = []
     for market, setting in sorted(config.markets.items()):

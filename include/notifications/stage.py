@@ -17,7 +17,10 @@ from include.contract.cell import Row, records
 from include.contract.terms import EventKind
 from include.notifications import outbox
 from include.notifications.channels import Channel, NotSent, opened_channel
-from include.notifications.collect import found_events
+from include.notifications.collect import found_events, late_days
+from include.observability.emit import Reading, emit, sends_metrics
+from include.observability.measure import readings
+from include.observability.names import DAYS_LATE, MESSAGES_UNSENT
 from include.orchestration.ending import ForAPerson
 from include.orchestration.links import page_link
 from include.project import Project
@@ -42,6 +45,15 @@ def notice_events(project: Project, now: datetime) -> list[str]:
         log.info("%s: %s, for %s", row["event"], row["subject"], row["recipient"] or "nobody")
     late = [event for event in found if event.kind == EventKind.DAY_LATE and event.key not in noted]
     return [f"{event.what}. {event.effect} {event.todo}" for event in late]
+
+
+def emit_metrics(project: Project, now: datetime) -> str:
+    """Sends the metrics, where Airflow is configured to send any; how many."""
+    if not sends_metrics():
+        return "Airflow sends no metrics: see [metrics] statsd_on"
+    unsent = sum(outbox.is_shown(row) for row in _noted(project, now - outbox.PATIENCE, now))
+    more: list[Reading] = [(DAYS_LATE, (), float(len(late_days(project, now)))), (MESSAGES_UNSENT, (), float(unsent))]
+    return f"{plural(emit([*readings(project), *more]), 'gauge')} sent"
 
 
 def raise_alarm(project: Project, now: datetime, late: Sequence[str]) -> None:  # noqa: ARG001

@@ -7,12 +7,13 @@ handed from task to task (an XCom) can be edited by whoever may edit the run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from include.orchestration.assets import OWN
 from include.orchestration.dags import StopsItsQuery, opened
 from include.orchestration.day import run_day
 from include.orchestration.links import page_link
@@ -20,6 +21,7 @@ from include.orchestration.links import page_link
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from include.project import Project
     from include.thresholds.request import FormRun
 
 _BY_SCHEDULE = ("scheduled", "asset_triggered")
@@ -42,7 +44,19 @@ class Step(StopsItsQuery, BaseOperator):
         function, day = getattr(import_module(f"include.{self.module}"), self.function), run_day(context)
         with opened(context, day.isoformat()) as project:
             self.running = project
-            return function(project, day, *self.given)
+            found = function(project, day, *self.given)
+            self._tell(context, project, day)
+            return found
+
+    def _tell(self, context: Context, project: Project, day: date) -> None:
+        """What monitors, catalogues and those who listen to the assets are told."""
+        from include.observability.announce import announced
+        from include.observability.tasks import tell
+
+        for asset in self.outlets:
+            extra = announced(project, day, asset.uri.removeprefix(OWN), page_link)
+            context["outlet_events"][asset].extra = extra
+        tell(project)
 
     def take_up(self, context: Context, event: object = None) -> Any:  # noqa: ARG002
         """Runs the step again once the query it waited for is done; it finds the result, and writes after that."""
@@ -81,6 +95,7 @@ class FormStep(Step):
 
     def execute(self, context: Context) -> Any:
         """Runs the step."""
+        from include.observability.tasks import tell
         from include.thresholds.request import Answered, NothingToDo, RequestError
 
         function = getattr(import_module(f"include.{self.module}"), self.function)
@@ -88,6 +103,7 @@ class FormStep(Step):
             with opened(context) as project:
                 self.running = project
                 found = function(project, form_run(context), *self.given)
+                tell(project)
         except NothingToDo as nothing:
             found = Answered(str(nothing))
         except RequestError as error:
