@@ -4,13 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
 EMULATOR_NEEDS := tests/bigquery/requirements
+FAB_NEEDS := tests/console/fab/requirements
 SUITE := -n 2 --dist loadfile
 export PYTHONPATH := $(CURDIR)
 # Bytecode is what makes the second start of a command quick.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo try up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-retraining bench-kills emulator browser axe screenshots docs lock clean install install-dev
+.PHONY: help demo try up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-retraining bench-kills emulator fab browser axe screenshots docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -31,10 +32,10 @@ down: ## Stop the Airflow UI
 airflow: install ## Run Airflow's own command line on the local installation: ARGS="dags list-runs sample_for_review"
 	@$(BIN)/python -m include.local.command $(ARGS)
 
-test: install-dev emulator axe lint ## Lint, check types and docs, and run the whole suite
+test: install-dev emulator fab axe lint ## Lint, check types and docs, and run the whole suite
 	@$(BIN)/python -m pytest $(SUITE)
 
-test-busy: install-dev emulator ## Run the suite three times in a row while two endless loops keep two cores busy (an hour)
+test-busy: install-dev emulator fab ## Run the suite three times in a row while two endless loops keep two cores busy (an hour)
 	@trap 'kill $$(jobs -p)' EXIT; for loop in 1 2; do while :; do :; done & done; \
 	for run in 1 2 3; do $(BIN)/python -m pytest $(SUITE) || exit; done
 
@@ -68,6 +69,8 @@ bench-kills: install-dev ## Kill every step of every Dag 1,000 times at random f
 
 emulator: .venv/bqemulator/installed ## Install the BigQuery emulator of the tests into an environment of its own
 
+fab: .venv/fab/installed ## Install Airflow's FAB auth manager, beside the environment, for the tests of who may do what
+
 browser: ## Install Chromium for the tests of pages, which are skipped without it (Debian, as root)
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
 
@@ -87,6 +90,8 @@ lock: $(BIN)/uv ## Compile requirements.in and requirements-dev.in into their lo
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url requirements-dev.in -o requirements-dev.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url $(EMULATOR_NEEDS).in -o $(EMULATOR_NEEDS).txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header -c requirements.txt \
+		$(FAB_NEEDS).in | grep -vxFf <(grep -E '^[a-z]' requirements.txt) > $(FAB_NEEDS).txt
 
 clean: down ## Remove the demo's data and Airflow's metadata
 	@rm -rf data .airflow
@@ -114,4 +119,11 @@ $(BIN)/uv:
 	@$(BIN)/uv venv -q --clear --python $(BIN)/python .venv/bqemulator
 	@$(BIN)/uv pip install -q --python .venv/bqemulator/bin/python --compile-bytecode -r $<
 	@.venv/bqemulator/bin/python -c 'from duckdb_extensions import import_extension; import_extension("spatial")'
+	@touch $@
+
+# Alone, beside what is installed already: it brings a web framework that nothing else here needs.
+.venv/fab/installed: $(FAB_NEEDS).txt | $(BIN)/uv
+	@echo "Installing the FAB auth manager ..."
+	@rm -rf .venv/fab
+	@$(BIN)/uv pip install -q --no-deps --python $(BIN)/python --target .venv/fab -r $<
 	@touch $@

@@ -9,6 +9,8 @@ from include.config.settings import DEFAULT_CONFIG, MlflowPlace, Settings
 
 MOVES_SOON = {"  loosen_days: 3 ": "  loosen_days: 1 "}
 """What of policies.yaml lets thresholds move within a few days: the certificate of a single one is enough."""
+TELLS = {"  routes: [] ": "  routes: [{channel: smtp, connection: plumbline_mail, to: [ana@example.com]}] "}
+"""Ana is told of everything, by a mail server that a test may start."""
 STARTS_REMOVING = {"  uncertified: review_else_allow ": "  uncertified: remove "}
 """Cells start with a remove_at, not in shadow mode."""
 

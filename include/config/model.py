@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+import re
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -11,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from include.config.strict import Strict, broken
 from include.contract.grid import ThresholdPair
 from include.contract.tables import ALL_MARKETS, N_BINS
-from include.contract.terms import Uncertified
+from include.contract.terms import EventKind, Uncertified
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -330,6 +331,54 @@ class ApprovalSettings(Strict):
     assigned_users: Annotated[list[Text], AfterValidator(_distinct)]
 
 
+class Route(Strict):
+    """Who is told of what, and how.
+
+    Attributes:
+        events: that they are told of; by default all.
+        channel: whose Airflow provider sends it.
+        connection: of Airflow, which holds address and login.
+        to: mail addresses (smtp), channels or people (slack), or tags of the connection's services (apprise).
+    """
+
+    events: Annotated[
+        list[Annotated[EventKind, Field(strict=False)]], Field(min_length=1), AfterValidator(_distinct)
+    ] = Field(default_factory=lambda: list(EventKind))
+    channel: Literal["smtp", "slack", "apprise"]
+    connection: Name
+    to: Annotated[list[Text], Field(min_length=1), AfterValidator(_distinct)]
+
+    @model_validator(mode="after")
+    def _addresses(self) -> Self:
+        for place, name in enumerate(self.to):
+            if self.channel == "smtp" and not re.fullmatch(r"[^\s@,;<>]+@[^\s@,;<>]+", name):
+                raise broken(f"{name!r} is no mail address, such as ana@example.com", "to", place)
+        return self
+
+
+_DAYS_BEGIN = "02:00"
+"""When the runs of the day before start, UTC."""
+
+
+def _after_the_start(text: str) -> str:
+    if text <= _DAYS_BEGIN:
+        raise ValueError(f"{text} is not after {_DAYS_BEGIN} UTC, when the runs of the day before start")
+    return text
+
+
+class Notifications(Strict):
+    """Who is told of what. `day_due`: the time, UTC, by which the day before is to be finished."""
+
+    day_due: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$"), AfterValidator(_after_the_start)] = (
+        "08:00"
+    )
+    routes: list[Route] = Field(default_factory=list)
+
+    def due(self, day: date) -> datetime:
+        """When `day` is to be finished."""
+        return datetime.combine(day + timedelta(days=1), time.fromisoformat(self.day_due), UTC)
+
+
 class Acceptance(Strict):
     """What a challenger has to show beside a gain that is sure at its policy's confidence.
 
@@ -372,6 +421,7 @@ class Config(Strict):
     watch: Watch = Watch()
     canary: CanarySettings = CanarySettings()
     approval: ApprovalSettings
+    notifications: Notifications = Notifications()
     retraining: Retraining
 
     def on(self, day: date) -> Config:

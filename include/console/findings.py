@@ -12,15 +12,18 @@ import pandas as pd
 from include.config.model import Config
 from include.console.cells import sentence
 from include.console.past import Past
+from include.console.people import TELLING_DAG
 from include.console.state import DagState
 from include.contract.cell import Row, cell_of, records
 from include.contract.sample import sampling_minutes
 from include.ledger.anchor import anchor_problems
 from include.ledger.chain import LedgerError
 from include.ledger.serving import differences, read_serving
+from include.notifications.events import Event
+from include.notifications.outbox import is_shown, undeliverable
 from include.orchestration.runbook import TASK_OF_GATE, Advice
 from include.project import Project
-from include.report.decisions import after
+from include.report.decisions import queue_minutes
 from include.report.outlook import ALARM_ACTIONS
 from include.report.versions import newcomers
 from include.wording import duration, percent, plural
@@ -76,7 +79,7 @@ def gate_findings(
 
 
 def run_findings(states: Sequence[DagState], gates: Sequence[Finding], ask: Advise) -> list[Finding]:
-    """Daily Dags that failed elsewhere than at a gate that is told already, or that are late."""
+    """Daily Dags that failed elsewhere than at a gate that is told already."""
     told = {(finding.where or ("", ""))[1] for finding in gates}
     found = []
     for state in states:
@@ -92,12 +95,25 @@ def run_findings(states: Sequence[DagState], gates: Sequence[Finding], ask: Advi
                     (state.dag_id, state.run_id, state.task),
                 )
             )
-        elif state.word in ("Late", "Running late"):
-            todo = (
-                "See in Airflow what it waits for: a run before it that failed, a paused Dag, or a scheduler at rest."
-            )
-            found.append(Finding("warn", f"{state.title} of {state.day} is late", (state.note,), todo))
     return found
+
+
+def late_findings(late: Sequence[Event]) -> list[Finding]:
+    """Days that are missing or unfinished, whether or not there is a run of them."""
+    return [Finding("bad", event.what, (event.effect,), event.todo, ("day", str(event.about))) for event in late]
+
+
+def message_findings(notifications: pd.DataFrame) -> list[Finding]:
+    """What was to be told to somebody and could not be sent. `notifications`: of the last days."""
+    shown = [row for row in records(notifications) if is_shown(row)]
+    if not shown:
+        return []
+    todo = (
+        "Mend the connection in Airflow, install the provider, or name somebody else in policies.yaml. What waits is "
+        "sent by itself then; what was given up is read here."
+    )
+    subjects = tuple(dict.fromkeys(str(row["subject"]) for row in shown))
+    return [Finding("warn", f"{undeliverable(shown)}", subjects, todo, None, (TELLING_DAG, None, ""))]
 
 
 def alarm_findings(watch: pd.DataFrame) -> list[Finding]:
@@ -118,10 +134,7 @@ def alarm_findings(watch: pd.DataFrame) -> list[Finding]:
 
 def queue_findings(rows: Sequence[Row], design: pd.DataFrame, config: Config) -> list[Finding]:
     """Markets whose reviewers are given more than their minutes, with what would relieve them."""
-    queue: dict[str, float] = {}
-    for row in rows:
-        minutes = after(row, "reviews") * config.policies[row["policy"]].minutes_per_label
-        queue[row["market"]] = queue.get(row["market"], 0.0) + minutes
+    queue = queue_minutes(rows, config)
     sample = sampling_minutes(design).to_dict()
     found = []
     for market, setting in sorted(config.markets.items()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from include.console.people import DAILY_DAGS, REQUEST_DAG, ROLL_BACK_DAG, SHOWN
 from include.console.standing import FORTNIGHT, Standing, standing
 from include.contract.cell import Cell
 from include.forecasts.effects import Effect
+from include.notifications.collect import late_days
 from include.orchestration.runbook import Advice, advice
 from include.project import Project
 from include.report import written
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _HERE = Path(__file__).parent
+TOLD_DAYS = timedelta(days=3)
+"""Messages that were noticed longer ago and could not be sent are no news."""
 NEWEST_VERSIONS = 12
 """Versions that the timeline shows unfolded."""
 
@@ -63,6 +66,7 @@ def main_page(project: Project, who: Person, now: datetime, choice: Choice, *, r
         runs.newest_runs([dag for dag in DAILY_DAGS if dag in who.reads]),
         frozenset((question.dag_id, question.run_id) for question in waiting),
         now,
+        project.config.notifications,
         since=now_read.day,
     )
     asked = questions.asked(project, waiting, now_read.chain, who)
@@ -77,7 +81,7 @@ def main_page(project: Project, who: Person, now: datetime, choice: Choice, *, r
         in_force=state.in_force(now_read.chain),
         states=states,
         asked=asked,
-        findings=_findings(now_read, states),
+        findings=_findings(now_read, states, now),
         cells=kept[: cells.MOST],
         n_cells=len(shown),
         n_kept=len(kept),
@@ -211,17 +215,19 @@ def kept_effects(now_read: Standing) -> dict[Cell, Effect]:
     return _EFFECTS.get(key, lambda: effects.effects(project, day, pairs))
 
 
-def _findings(now_read: Standing, states: list[state.DagState]) -> list[findings.Finding]:
-    ask = _advice()
+def _findings(now_read: Standing, states: list[state.DagState], now: datetime) -> list[findings.Finding]:
+    ask, told_since = _advice(), now.date() - TOLD_DAYS
     gates = findings.gate_findings(now_read.quality, sorted(set(now_read.quality["ds"])), states, ask)
     found = [
         *findings.ledger_findings(now_read.project, now_read.past),
         *gates,
         *findings.run_findings(states, gates, ask),
+        *findings.late_findings(late_days(now_read.project, now)),
         *findings.alarm_findings(now_read.watch),
         *findings.version_findings(now_read.daily),
         *findings.queue_findings(now_read.daily, now_read.design, now_read.config),
         *findings.label_findings(now_read.completeness),
+        *findings.message_findings(now_read.project.warehouse.read("notifications", told_since, now.date())),
     ]
     return sorted(found, key=lambda finding: finding.kind != "bad")
 

@@ -15,6 +15,9 @@ RETRAINING_DAG, ACCEPT_DAG = "hand_off_retraining", "accept_model"
 RISKIER_TASK = "roll_back_riskier"
 """The task of a rollback that asks about the cells which would remove more than now."""
 
+TELLING_DAG = "send_notifications"
+"""The Dag that tells people what happened."""
+
 DAILY_DAGS = ("sample_for_review", "ingest_reviewer_labels", "recalibrate_thresholds", RETRAINING_DAG)
 """The Dags that run once a day, in their order."""
 
@@ -59,7 +62,7 @@ def person_of(user: Any, dags: Collection[str] = SHOWN_DAGS) -> Person:
         )
 
     return Person(
-        name=user.get_name(),
+        name=user.get_name() or "",
         id=str(user.get_id()),
         reads=allowed("GET", DagAccessEntity.RUN),
         starts=allowed("POST", DagAccessEntity.RUN),

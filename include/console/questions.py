@@ -13,13 +13,14 @@ from include.console.people import ACCEPT_DAG, RETRAINING_DAG, RISKIER_TASK, ROL
 from include.console.runs import Question
 from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.change import DAILY
+from include.contract.people import may_be_one
 from include.contract.terms import APPROVE, ProposalStatus, Ruling
 from include.project import Project
-from include.proposals.approval import Answer, may_answer
+from include.proposals.approval import Answer, effect_in_words, may_answer
 from include.report.places import address_of, page_of
 from include.thresholds.request import UNDO
 from include.thresholds.roll_back import effects, removes_more, rolled_back
-from include.wording import count, percent, plural, score, signed
+from include.wording import percent, plural, score, signed
 
 _EFFECTS: Kept[dict[Cell, str]] = Kept(16)
 
@@ -83,7 +84,7 @@ def _asked(project: Project, question: Question, chain: Sequence[Row], person: P
             "threshold_proposals", question.day, question.day, slice_value=origin_of(question)
         )
         waiting = records(found[found["status"] == ProposalStatus.AWAITING_APPROVAL])
-        lines, effect = [_line(row) for row in waiting], _effect(waiting)
+        lines, effect = [_line(row) for row in waiting], effect_in_words(waiting)
         day = max(found["ds"], default=None)
         if day is not None and page_of(project.settings, origin_of(question), day).is_file():
             address = address_of(origin_of(question), day)
@@ -105,8 +106,10 @@ def offer(question: Question, person: Person, config: Config) -> tuple[tuple[str
         return (), "You may look at this, not answer it: answering takes the right to edit the run."
     if not may_answer(Answer(question.options[0], person.name, person.id), config):
         return (), f"Only {', '.join(config.approval.assigned_users)} may answer (approval.assigned_users)."
-    own = question.asker == person.name and not _undoes(question)  # which they may take back, unless more is removed
-    if own and (APPROVE in question.options or question.task_id == RISKIER_TASK):
+    if not person.name.strip():
+        return (), "Airflow does not say who you are, so your answer would not count."
+    own = question.asker is not None and may_be_one(question.asker, person.name)
+    if own and not _undoes(question) and (APPROVE in question.options or question.task_id == RISKIER_TASK):
         return (), "You asked for this, so somebody else has to answer."
     return question.options, ""
 
@@ -129,26 +132,6 @@ def _line(row: Row) -> Line:
     why = sentence("; ".join(asks))
     levels = f"{score(row['current_remove_at'])} → {score(row['proposed_remove_at'])}"
     return Line(cell_of(row), levels, does, f"{why} {certified}".strip(), more > 0)
-
-
-def _effect(waiting: Sequence[Row]) -> str:
-    if not waiting:
-        return "Nothing waits any more: it was answered, or what it rested on has changed."
-    more = sum(int(row["removes_after"]) - int(row["removes_before"]) for row in waiting)
-    parts = {
-        name: [json.loads(row["forecast"])[name]["estimate"] for row in waiting]
-        for name in ("wrongful_removals_change", "violative_views_prevented_change")
-    }
-    wrong, views = (None if None in found else sum(found) for found in parts.values())
-    cells, verb = plural(len(waiting), "cell"), "more" if more >= 0 else "fewer"
-    sentence = f"{cells} would remove {count(abs(more))} {verb} videos a day"
-    if wrong is None or views is None:
-        return f"{sentence}; how many of them wrongly is not known for every cell."
-    words = "prevent" if views >= 0 else "let through"
-    return (
-        f"{sentence}, about {count(abs(wrong))} {verb} of them wrongly, and {words} about {count(abs(views))} "
-        "violative views a day."
-    )
 
 
 def _roll_back(project: Project, question: Question, chain: Sequence[Row]) -> tuple[list[Line], str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 
+from include.config.model import Notifications
 from include.console.people import DAILY_DAGS
 from include.console.runs import DagRun
 from include.contract.cell import Row
@@ -27,8 +28,6 @@ TITLES = {
 
 NIGHTLY = time(2)
 """When the Dags' schedule ends a day, UTC."""
-GRACE = timedelta(hours=6)
-"""A day that is not done so long after it began is late."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,12 @@ def due_day(now: datetime) -> date:
 
 
 def dag_states(
-    runs: Sequence[DagRun], waiting: frozenset[tuple[str, str]], now: datetime, *, since: date | None = None
+    runs: Sequence[DagRun],
+    waiting: frozenset[tuple[str, str]],
+    now: datetime,
+    notifications: Notifications,
+    *,
+    since: date | None = None,
 ) -> list[DagState]:
     """The state of each daily Dag on the newest day that is due, or that it has run for.
 
@@ -64,11 +68,11 @@ def dag_states(
         runs: newest first.
         waiting: Dag and id of the runs that wait for a person.
         now: UTC.
+        notifications: say when a day is late.
         since: first day with data; days before it are not missed. None: there is none yet, and nothing is missed.
     """
     due, found = due_day(now), []
-    began = datetime.combine(due + timedelta(days=1), NIGHTLY, now.tzinfo)
-    late = now - began > GRACE
+    late = now >= notifications.due(due)
     for dag_id in DAILY_DAGS:
         of_days = [run for run in runs if run.dag_id == dag_id and run.day is not None]
         newest = max(of_days, key=lambda run: run.day or date.min, default=None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from include.contract.terms import AcceptanceStatus, ProposalStatus
+from include.contract.terms import AcceptanceStatus, DeliveryStatus, EventKind, ProposalStatus
 
 SqlType = Literal["INT64", "FLOAT64", "STRING", "BOOL", "TIMESTAMP", "DATE"]
 
@@ -584,14 +584,42 @@ _OWNED = (
         slice_by="origin",
     ),
     Table(
+        "notifications",
+        "plumbline",
+        "Who was told of what: an event and somebody who is to hear of it; `ds` is the day on which it was noticed",
+        (
+            Column("event", "STRING", "What happened", allowed=tuple(EventKind)),
+            Column("event_key", "STRING", "What tells it from other events; each is told once"),
+            Column("about", "DATE", "The day it is about"),
+            Column("channel", "STRING", "How it is sent, as policies.yaml says; empty: to nobody"),
+            Column("connection", "STRING", "The Airflow connection it is sent by; empty: to nobody"),
+            Column("recipient", "STRING", "Who hears of it; empty: nobody"),
+            Column("subject", "STRING", "The message in one line"),
+            Column("text", "STRING", "The message: what, effect, what to do, link"),
+            Column("status", "STRING", "How far it has come", allowed=tuple(DeliveryStatus)),
+            _count("attempts", "How often it was tried"),
+            Column("noticed_at", "TIMESTAMP", "When the event was noticed"),
+            Column("tried_at", "TIMESTAMP", "When it was tried last", nullable=True),
+            Column("problem", "STRING", "Why it was not sent when it was tried last", nullable=True),
+        ),
+        key=("event_key", "connection", "recipient"),
+    ),
+    Table(
         "approval_questions",
         "plumbline",
-        "What a run showed to the person who had to answer, first and ever since",
+        "What a run showed to the person who had to answer, first and ever since, and what was answered",
         (
             Column("asked_in", "STRING", "The task of Airflow that asked: its Dag, its run and its id"),
             Column("digest", "STRING", "SHA-256 over what was shown and what an approval would carry out"),
             Column("subject", "STRING", "The question in one line"),
             Column("body", "STRING", "What was shown below it, Markdown"),
+            Column("effect", "STRING", "What a yes would do, in a sentence or two", nullable=True),
+            Column("address", "STRING", "Of the evidence, within the page in the Airflow UI", nullable=True),
+            Column("answer_by", "TIMESTAMP", "When what counts without an answer takes its place", nullable=True),
+            Column("answer", "STRING", "The option that was chosen, or that counts without an answer", nullable=True),
+            Column("answered_by", "STRING", "Who answered; NULL beside an answer: nobody did in time", nullable=True),
+            Column("answered_at", "TIMESTAMP", "When the answer was settled", nullable=True),
+            Column("outcome", "STRING", "What the answer came to, in words", nullable=True),
         ),
         key=("asked_in",),
         slice_by="asked_in",

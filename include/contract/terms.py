@@ -95,6 +95,30 @@ class VersionKind(Term):
     ACCEPTANCE = "acceptance", "A person accepted a new model version, or undid that."
 
 
+class EventKind(Term):
+    """What somebody can be told of: `events` in policies.yaml, `event` in notifications."""
+
+    APPROVAL_WAITS = "approval_waits", "A question waits for a person."
+    APPROVAL_ANSWERED = "approval_answered", "A person answered a question."
+    APPROVAL_TIMED_OUT = "approval_timed_out", "Nobody answered a question in time."
+    ALARM = "alarm", "Labels or appeals say that thresholds in force break their promise."
+    GATE_FAILED = "gate_failed", "A gate stops a day."
+    PUBLICATION_STOPPED = "publication_stopped", "The ledger, or what serving reads, is not what was published."
+    DAY_LATE = "day_late", "A day is missing or unfinished at `notifications.day_due`."
+    RETRAINING_ASKED = "retraining_asked", "A model is to be retrained."
+    CHALLENGER_DECIDED = "challenger_decided", "A challenger was accepted or not."
+    WEEKLY_SCORECARD = "weekly_scorecard", "A week is over; what it brought, in numbers."
+
+
+class DeliveryStatus(Term):
+    """How far the message about an event has come: `status` in notifications."""
+
+    WAITING = "waiting", "It is still to be sent; where it was tried, `problem` says why it is not."
+    SENT = "sent", "It was handed over."
+    GIVEN_UP = "given_up", "It cannot be sent, or could not for two days; `problem` says why."
+    NOBODY = "nobody", "policies.yaml names nobody who is told of it."
+
+
 APPROVE, REJECT = "Approve", "Reject"
 """What a person may answer to a question about changes; the last counts if nobody answers in time."""
 

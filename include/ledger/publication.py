@@ -21,6 +21,7 @@ from include.config.model import Config
 from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.change import DAILY, Bucket, Change, changes_of
 from include.contract.grid import ThresholdPair
+from include.contract.people import may_be_one
 from include.contract.salts import salt_of
 from include.contract.terms import PUBLISHED, ProposalStatus, VersionKind
 from include.ledger.anchor import anchor, anchor_problems, newest_noted
@@ -305,7 +306,7 @@ def _next(last: Row, step: _Step, act: Act, now: datetime) -> Row:
 
 def _refusal(carried: pd.DataFrame, act: Act) -> str | None:
     """Why none of the proposals may be published by these people."""
-    if act.approver is not None and act.approver == act.requester:
+    if act.approver is not None and may_be_one(act.approver, act.requester):
         return f"self-approval: {act.requester} both requested and approved"
     if act.approver is None and (carried["status"] == ProposalStatus.APPROVED).any():
         return "approved proposals without the name of who approved them"

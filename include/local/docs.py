@@ -11,6 +11,7 @@ from pathlib import Path
 
 from include.config.settings import PROJECT_ROOT
 from include.contract.schema import table_reference
+from include.observability.monitoring import dashboard, statsd_mapping
 from include.warehouse.cost import cost_page
 
 DOCS = PROJECT_ROOT / "docs"
@@ -22,6 +23,8 @@ def generated() -> dict[Path, str]:
         DOCS / "tables.md": table_reference(),
         DOCS / "dags.md": dag_reference(),
         DOCS / "bigquery_cost.md": cost_page(),
+        DOCS / "monitoring" / "grafana.json": dashboard(),
+        DOCS / "monitoring" / "statsd_exporter.yaml": statsd_mapping(),
     }
 
 
@@ -112,6 +115,8 @@ def _when(schedules: list[ast.expr], announced: Mapping[str, str]) -> str:
         return "when somebody fills in its form"
     if assets == ["DAILY_TIMETABLE"]:
         return "every day at 02:00 UTC, for the day before"
+    if assets == ["EVERY_TEN_MINUTES"]:
+        return "every ten minutes"
     if assets == ["LOOK_FOR_CHALLENGERS"]:
         return "every day at 07:00 UTC, whenever a challenger is announced over the REST API, and by its form"
     if outside := [name for name in assets if name not in announced]:
@@ -125,8 +130,8 @@ def main() -> None:
         if stale:
             sys.exit(f"Stale: {', '.join(stale)}. Run `make docs` and commit the result.")
         return
-    DOCS.mkdir(exist_ok=True)
     for path, text in generated().items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
 

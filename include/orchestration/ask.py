@@ -43,6 +43,11 @@ _OUTDATED = (
 )
 
 
+def _asked_in(context: Context) -> str:
+    """Names run and task of Airflow."""
+    return f"{context['dag_run'].dag_id}/{context['dag_run'].run_id}/{context['ti'].task_id}"
+
+
 class AskAPerson(StopsItsQuery, HITLOperator):
     """Asks what include.<module>.approval(project, day or form_run, asked_in, *given) asks, and settles the answer.
 
@@ -79,17 +84,17 @@ class AskAPerson(StopsItsQuery, HITLOperator):
 
         from include.proposals.questions import first_shown
 
+        answer_by = datetime.now(UTC) + answer_within()
         with self._asks(context) as asks:
             unfinished, question = asks.unfinished(), asks.question()
             if question is None:
                 if unfinished is None:
                     raise AirflowSkipException("nobody needs to be asked")
                 return self._said(context, unfinished)
-            asked_in = f"{context['dag_run'].dag_id}/{context['dag_run'].run_id}/{context['ti'].task_id}"
-            if first_shown(asks, question, asked_in) != question.digest:
+            if first_shown(asks, question, _asked_in(context), answer_by) != question.digest:
                 raise self._refused(context, _OUTDATED)
         self._show(question, asks.address)
-        deadline = (datetime.now(UTC) + answer_within()).isoformat()
+        deadline = answer_by.isoformat()
         if context["ti"].try_number > 1:  # an answer may be there already
             self._look(context, question.digest, deadline)
         return self._wait(context, question.digest, deadline)
@@ -100,8 +105,9 @@ class AskAPerson(StopsItsQuery, HITLOperator):
         """Settles the answer that Airflow hands over, if it counts; else the question stands."""
         if NEVER_ASKED in event:
             return self._ask_anew(context, digest, deadline)
-        user = event["responded_by_user"] or {}
-        answer = {"option": event["chosen_options"][0], "name": user.get("name"), "id": user.get("id")}
+        user = event["responded_by_user"]
+        who = {"name": None, "id": None} if user is None else {"name": user.get("name") or "", "id": user.get("id")}
+        answer = {"option": event["chosen_options"][0], **who}
         return self._settle(context, answer, digest, deadline)
 
     def take_up(
@@ -117,6 +123,7 @@ class AskAPerson(StopsItsQuery, HITLOperator):
 
     def _settle(self, context: Context, answer: dict[str, Any], digest: str, deadline: str) -> Any:
         from include.proposals.approval import Answer
+        from include.proposals.questions import note_answer
 
         given = Answer(**answer)
         with self._asks(context, {"answer": answer, "digest": digest, "deadline": deadline}) as asks:
@@ -127,7 +134,11 @@ class AskAPerson(StopsItsQuery, HITLOperator):
             if question.digest != digest:
                 raise self._refused(context, _OUTDATED)
             if objection is None:
-                return self._said(context, asks.settle(given))
+                now, asked_in = datetime.now(UTC), _asked_in(context)
+                note_answer(asks, asked_in, given, now)  # first: a process killed meanwhile leaves it to be told
+                outcome = asks.settle(given)
+                note_answer(asks, asked_in, given, now, outcome)
+                return self._said(context, outcome)
             address = asks.address
         self.log.warning("The answer does not count: %s. The question stands.", objection)
         self._show(question, address)

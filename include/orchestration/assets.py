@@ -2,6 +2,9 @@
 
 from airflow.sdk import Asset
 
+OWN = "plumbline://"
+"""What the assets' addresses begin with; the table follows, or what tools push."""
+
 REVIEW_SAMPLE = Asset("plumbline://review_sample")
 LABELS = Asset("plumbline://label_consensus")
 THRESHOLDS = Asset("plumbline://threshold_proposals")

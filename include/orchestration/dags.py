@@ -19,7 +19,7 @@ from airflow.sdk import (
 )
 
 from include.orchestration.assets import CHALLENGER
-from include.orchestration.ending import ended
+from include.orchestration.ending import ForAPerson, ended
 
 if TYPE_CHECKING:
     from include.config.settings import MlflowPlace
@@ -35,6 +35,9 @@ LOOK_FOR_CHALLENGERS = AssetOrTimeSchedule(
     timetable=CronTriggerTimetable("0 7 * * *", timezone="UTC"), assets=CHALLENGER
 )
 """Every day at 07:00 UTC, once the day's labels are in, and whenever a challenger is announced."""
+
+
+EVERY_TEN_MINUTES = CronTriggerTimetable("*/10 * * * *", timezone="UTC")
 
 
 class WhenUnavailable(RetryPolicy):
@@ -140,6 +143,8 @@ def opened(
         yield open_project(settings_from(extra, variables, _mlflow()), _caller(context, day))
     except GateFailed as error:
         raise ended(context, str(error), f"days/{error.outcome.day}") from error
+    except ForAPerson as error:
+        raise ended(context, str(error), error.address) from error
     except (ConfigError, LedgerError, MissingPartition, MlflowRefused, UnreadablePartition, WarehouseRefused) as error:
         raise ended(context, str(error), f"days/{day}" if day else "") from error
     except StillRunning as error:

@@ -23,6 +23,17 @@ LONGEST_NOTE = 1000
 """Characters that Airflow lets a note have."""
 
 
+class ForAPerson(Exception):
+    """Raised by a step that has found something which somebody has to see to, and which no rerun would heal.
+
+    `address`: of the place of the page "Plumbline" that has more.
+    """
+
+    def __init__(self, wrong: str, address: str = "") -> None:
+        super().__init__(wrong)
+        self.address = address
+
+
 def ended(context: Mapping[str, Any], wrong: str, address: str = "") -> AirflowFailException:
     """What ends the task of `context` without a retry; to be raised.
 

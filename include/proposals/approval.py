@@ -15,11 +15,12 @@ import pandas as pd
 
 from include.config.model import Config
 from include.contract.cell import Row, cell_of, records
+from include.contract.people import may_be_one
 from include.contract.tables import CELL
 from include.contract.terms import APPROVE, OPEN, SETTLED, ProposalStatus, Ruling
 from include.proposals.guardrails import Verdict
 from include.proposals.holds import with_verdict
-from include.wording import as_text, percent, plural, score
+from include.wording import as_text, count, percent, plural, score
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ class Question:
         subject: in one line, as text.
         text: Markdown; what comes from outside stands in it as text.
         digest: SHA-256 (hex) of all that is shown and of what an approval would carry out.
+        effect: what a yes would do, in a sentence or two, as text; for whom it is told before they look.
     """
 
     subject: str
     text: str
     digest: str
+    effect: str
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Answer:
 
     Attributes:
         option: that was chosen, or that counts where nobody answered in time.
-        name, id: of who answered, as Airflow's auth manager knows them; None: nobody did.
+        name, id: of who answered, as Airflow's auth manager knows them; None: nobody did. A blank name: Airflow does
+            not say who it was.
     """
 
     option: str
@@ -56,13 +60,21 @@ class Answer:
         return self.name is not None and self.option == APPROVE
 
 
-def may_answer(answer: Answer, config: Config) -> bool:
-    """Whether approval.assigned_users lets this person answer, by name or by id; anybody where it names nobody.
+BY_ID = "id:"
+"""What an entry of approval.assigned_users begins with that is an id, and not a name."""
 
-    Where nobody answered in time, that counts.
+
+def may_answer(answer: Answer, config: Config) -> bool:
+    """Whether approval.assigned_users lets this person answer, by name, or by id; anybody where it names nobody.
+
+    A name that begins as an id is none: nobody becomes another by the name that they choose. Where nobody answered in
+    time, that counts.
     """
     allowed = config.approval.assigned_users
-    return answer.name is None or not allowed or answer.name in allowed or answer.id in allowed
+    if answer.name is None or not allowed:
+        return True
+    named = not answer.name.startswith(BY_ID) and answer.name in allowed
+    return named or (answer.id is not None and f"{BY_ID}{answer.id}" in allowed)
 
 
 def objection_to(answer: Answer, config: Config, *, asked_by: str | None = None) -> str | None:
@@ -71,10 +83,12 @@ def objection_to(answer: Answer, config: Config, *, asked_by: str | None = None)
     Args:
         asked_by: who asked for the change and must not approve it; None: whoever asked may.
     """
+    if answer.name is not None and not answer.name.strip():
+        return "Airflow does not say who answered, so that nobody can be held to it"
     if not may_answer(answer, config):
         return f"{answer.name} is not among those who may answer, see approval.assigned_users"
-    if answer.approves and answer.name == asked_by:
-        return f"{answer.name} asked for it, and nobody approves what they asked for themselves"
+    if answer.approves and answer.name is not None and asked_by is not None and may_be_one(answer.name, asked_by):
+        return f"{asked_by} asked for it, and nobody approves what they asked for themselves"
     return None
 
 
@@ -87,6 +101,27 @@ def question_table(proposals: pd.DataFrame) -> str:
     lines += [f"| {_name(row)} | {levels(row)} | {forecast_in_words(row)} |" for row in waiting]
     why = (f"- **{_name(row)}**: {_why(row)}" for row in waiting)
     return "\n".join([*lines, "", "Why you are asked:", "", *why, "", *_not_asked_about(records(proposals))])
+
+
+def effect_in_words(waiting: Sequence[Row]) -> str:
+    """What saying yes to proposals would do in a day, all of them together, in a sentence."""
+    if not waiting:
+        return "Nothing waits any more: it was answered, or what it rested on has changed."
+    more = sum(int(row["removes_after"]) - int(row["removes_before"]) for row in waiting)
+    parts = {
+        name: [json.loads(row["forecast"])[name]["estimate"] for row in waiting]
+        for name in ("wrongful_removals_change", "violative_views_prevented_change")
+    }
+    wrong, views = (None if None in found else sum(found) for found in parts.values())
+    cells, verb = plural(len(waiting), "cell"), "more" if more >= 0 else "fewer"
+    sentence = f"{cells} would remove {count(abs(more))} {verb} videos a day"
+    if wrong is None or views is None:
+        return f"{sentence}; how many of them wrongly is not known for every cell."
+    words = "prevent" if views >= 0 else "let through"
+    return (
+        f"{sentence}, about {count(abs(wrong))} {verb} of them wrongly, and {words} about {count(abs(views))} "
+        "violative views a day."
+    )
 
 
 MOST_NAMED = 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -70,6 +71,18 @@ def after(row: dict[str, Any], action: str) -> int:
     """Videos a day once the day's decisions hold; `action` is removes or reviews."""
     value = row[f"{action}_after"] if row["status"] in SHOWN_CHANGED else None
     return int(row[f"{action}_before"] if value is None else value)
+
+
+def queue_minutes(rows: Sequence[dict[str, Any]], config: Config) -> dict[str, float]:
+    """Reviewers' minutes a day that the review queue takes once the day's decisions hold, by market.
+
+    `rows`: the daily run's of threshold_proposals.
+    """
+    queue: dict[str, float] = {}
+    for row in rows:
+        minutes = after(row, "reviews") * config.policies[row["policy"]].minutes_per_label
+        queue[row["market"]] = queue.get(row["market"], 0.0) + minutes
+    return queue
 
 
 def moves(row: dict[str, Any]) -> bool:

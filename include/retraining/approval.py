@@ -63,7 +63,8 @@ class Consent:
             ]
         )
         shown = {"subject": subject, "text": text, "digests": sorted(one["digest"] for one in manifests.values())}
-        return Question(subject, text, digest_of(shown))
+        effect = f"{plural(len(rows), 'training snapshot')} would leave for the model team, in MLflow."
+        return Question(subject, text, digest_of(shown), effect)
 
     def objection(self, answer: Answer) -> str | None:
         """Why the answer of this person does not count; None: it does."""

@@ -20,6 +20,7 @@ import pandas as pd
 from include.contract.cell import Row, cell_of, records
 from include.contract.change import Change
 from include.contract.grid import ThresholdPair
+from include.contract.people import may_be_one
 from include.contract.tables import CELL, TABLES
 from include.contract.terms import AcceptanceStatus, ProposalStatus, Ruling, VersionKind
 from include.evidence.accepted import accepted, window_start
@@ -31,7 +32,15 @@ from include.ledger.chain import TABLE, thresholds_of
 from include.ledger.in_force import thresholds_in_force
 from include.ledger.publication import Act, publish_changes, read_chain
 from include.project import Project
-from include.proposals.approval import Answer, Question, objection_to, question_table, with_answer, without_outdated
+from include.proposals.approval import (
+    Answer,
+    Question,
+    effect_in_words,
+    objection_to,
+    question_table,
+    with_answer,
+    without_outdated,
+)
 from include.proposals.holds import respecting
 from include.report.places import address_of
 from include.retraining.comparison import Comparison, Terms, compare
@@ -61,7 +70,7 @@ from include.thresholds.request import (
     reason_of,
 )
 from include.thresholds.run import Run
-from include.wording import as_text, percent
+from include.wording import as_text, percent, plural
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +210,9 @@ class Acceptance:
         subject = f"Accept {row['challenger']} as the model of {row['policy']}"
         text = "\n".join([_preface(self.form, row), "", _table(row), "", question_table(proposals)])
         shown = {"subject": subject, "text": text, "proposals": sorted(proposals["proposal_id"])}
-        return Question(subject, text, digest_of(shown))
+        waiting = proposals[proposals["status"] == ProposalStatus.AWAITING_APPROVAL]
+        effect = f"{effect_in_words(records(waiting))} Reason: {_reason(self.form)}"
+        return Question(subject, text, digest_of(shown), effect)
 
     def objection(self, answer: Answer) -> str | None:
         """Why the answer of this person does not count; None: it does."""
@@ -303,7 +314,9 @@ class Undo:
             ]
         )
         shown = {"subject": subject, "text": text, "changes": [change.to_json() for change in changes]}
-        return Question(subject, text, digest_of(shown | {"aliases": [now.number, before.number]}))
+        cells = plural(len(changes), "cell")
+        effect = f"{cells} of {now.model_version} would change back. Reason: {_reason(self.form)}"
+        return Question(subject, text, digest_of(shown | {"aliases": [now.number, before.number]}), effect)
 
     def objection(self, answer: Answer) -> str | None:
         """Why the answer of this person does not count; None: it does.
@@ -335,7 +348,7 @@ class Undo:
         act = Act(
             day=chain[-1]["ds"] if chain else self.day,
             requester=self.form.user,
-            approver=None if answer.name == self.form.user else answer.name,
+            approver=None if may_be_one(str(answer.name), self.form.user) else answer.name,
             reason=_reason(self.form),
             request=request,
         )

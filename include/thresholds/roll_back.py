@@ -16,6 +16,7 @@ from typing import Any
 from include.config.model import Config
 from include.contract.cell import NO_DRAWS, Cell, Row, by_cell
 from include.contract.change import Change
+from include.contract.people import may_be_one
 from include.contract.terms import CONFIRM, VersionKind
 from include.evidence.accepted import accepted
 from include.evidence.sample import certifying_sample
@@ -116,12 +117,21 @@ class RollBack:
         }
         bound |= {"changes": [change.to_json() for change in changes]}
         text = _text(self.form, chain, self.version, changes, gone, does=effects(self.project, changes))
-        return Question(subject, text, digest_of(bound))
+        return Question(subject, text, digest_of(bound), self._effect(changes))
+
+    def _effect(self, changes: Sequence[Change]) -> str:
+        does = "remove more than now." if self.riskier else "change; none would remove more."
+        return f"{plural(len(changes), 'cell')} would {does} Reason: {reason_of(self.form.form)}"
 
     def objection(self, answer: Answer) -> str | None:
         """Why the answer of this person does not count; None: it does."""
         found = objection_to(answer, self.project.config)
-        if found is None and self.riskier and answer.option == CONFIRM and answer.name == self.form.user:
+        if (
+            found is None
+            and self.riskier
+            and answer.option == CONFIRM
+            and may_be_one(answer.name or "", self.form.user)
+        ):
             return f"{answer.name} asked for it, and it would remove more than now; somebody else has to confirm that"
         return found
 
@@ -135,7 +145,7 @@ class RollBack:
         act = Act(
             day=self._chain()[-1]["ds"],
             requester=self.form.user,
-            approver=None if answer.name == self.form.user else answer.name,
+            approver=None if may_be_one(answer.name, self.form.user) else answer.name,
             reason=reason_of(self.form.form),
             request={
                 "kind": VersionKind.ROLL_BACK,

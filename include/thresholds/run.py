@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 
+from include.contract.cell import records
 from include.contract.terms import SETTLED, ProposalStatus, VersionKind
 from include.evidence.fingerprints import fingerprints
 from include.files import digest_of, write_whole
@@ -27,6 +28,7 @@ from include.proposals.approval import (
     Answer,
     Question,
     already_answered,
+    effect_in_words,
     marked_stale,
     objection_to,
     question_table,
@@ -165,7 +167,8 @@ class Approval:
         text = f"{self.run.preface}\n\n{table}" if self.run.preface else table
         waiting = proposals[proposals["status"] == ProposalStatus.AWAITING_APPROVAL]
         shown = {"subject": self.run.subject, "text": text, "proposals": sorted(waiting["proposal_id"])}
-        return Question(self.run.subject, text, digest_of(shown))
+        reason = f" Reason: {self.run.reason}" if self.run.reason else ""
+        return Question(self.run.subject, text, digest_of(shown), f"{effect_in_words(records(waiting))}{reason}")
 
     def objection(self, answer: Answer) -> str | None:
         """Why the answer of this person does not count; None: it does."""

@@ -100,10 +100,12 @@ def query_text(name: str) -> tuple[str, tuple[str, ...]]:
 class Warehouse(ABC):
     """Tables of the contract, by name and day.
 
-    `remote`: every question costs a job and its round trips, so that few and larger ones are better.
+    `remote`: every question costs a job and its round trips, so that few and larger ones are better. `bytes_read`: what
+    queries have read so far, in files on disk or as billed.
     """
 
     remote = False
+    bytes_read = 0
 
     @abstractmethod
     def days(self, table: str) -> list[date]:

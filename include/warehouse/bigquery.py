@@ -137,7 +137,9 @@ class BigQueryWarehouse(Warehouse):
                 raise MissingPartition(table, day)
             if contract.owner == "platform":
                 text = with_absent_columns(text, contract, self.jobs.table(table))
-        return to_pandas(self.jobs.scan(text, parameters, f"{name} of {day}"))
+        found = to_pandas(self.jobs.scan(text, parameters, f"{name} of {day}"))
+        self.bytes_read = self.jobs.billed
+        return found
 
     def replace(self, table: str, day: date, rows: pd.DataFrame, *, slice_value: str | None = None) -> None:
         contract = TABLES[table]

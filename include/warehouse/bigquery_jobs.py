@@ -74,6 +74,7 @@ class Jobs:
         self._caller = caller
         self._client = client_of(place)
         self._retry = DEFAULT_RETRY.with_timeout(place.retry_seconds)
+        self.billed = 0
         self._awaited: Any = None
         self._storage_denied = False
 
@@ -288,6 +289,7 @@ class Jobs:
             raise JobFailed(job.error_result)
         billed = getattr(job, "total_bytes_billed", None)
         if billed:
+            self.billed += int(billed)
             log.info("%s: job %s was billed %.3f GB", about, job.job_id, billed / _GIGABYTE)
 
     def _taken_up(self, job_id: str, about: str) -> Any:

@@ -115,6 +115,7 @@ class DuckDBWarehouse(Warehouse):
             connection.execute("SET preserve_insertion_order = false")
             for table in tables:
                 self._bind(connection, TABLES[table], day)
+                self.bytes_read += sum(path.stat().st_size for path in self._files(TABLES[table], day))
             for statement in statements[:-1]:
                 connection.execute(statement)
             bound = {key: value for key, value in parameters.items() if key != "ds"}

@@ -6,6 +6,7 @@ and slices that lie within what was read are taken from there.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,7 +15,7 @@ import pandas as pd
 
 from include.contract.tables import TABLES
 from include.reading.rows import Rows
-from include.warehouse.base import Parameter, Warehouse
+from include.warehouse.base import Parameter, Warehouse, query_text
 from include.warehouse.frames import checked_rows, content_hash
 
 READ_WHOLE = frozenset({"threshold_ledger"})
@@ -37,17 +38,35 @@ class _Known:
         return self.start <= start and end <= self.end and self.slice_value in (None, slice_value)
 
 
+@dataclass(frozen=True)
+class Scan:
+    """A query that the task ran: how long it took, and what it read, in bytes on disk or billed."""
+
+    query: str
+    seconds: float
+    bytes_read: int
+
+
 class Remembered(Warehouse):
-    """`warehouse`, for as long as a task lives."""
+    """`warehouse`, for as long as a task lives.
+
+    Attributes:
+        scans: the queries that the task ran.
+        tables_read, tables_written: what it read and replaced.
+    """
 
     def __init__(self, warehouse: Warehouse) -> None:
         self.warehouse = warehouse
         self.remote = warehouse.remote
         self._known: dict[str, list[_Known]] = {}
+        self.scans: list[Scan] = []
+        self.tables_read: set[str] = set()
+        self.tables_written: set[str] = set()
 
     def read(
         self, table: str, start: date | None = None, end: date | None = None, *, slice_value: str | None = None
     ) -> pd.DataFrame:
+        self.tables_read.add(table)
         first, last = start or date.min, end or date.max
         known = self._covering(table, first, last, slice_value)
         if known is None:
@@ -73,10 +92,12 @@ class Remembered(Warehouse):
 
     def replace(self, table: str, day: date, rows: pd.DataFrame, *, slice_value: str | None = None) -> None:
         self.forget(table)
+        self.tables_written.add(table)
         self.warehouse.replace(table, day, rows, slice_value=slice_value)
 
     def append_version(self, table: str, day: date, row: Mapping[str, object]) -> bool:
         self.forget(table)
+        self.tables_written.add(table)
         return self.warehouse.append_version(table, day, row)
 
     def days(self, table: str) -> list[date]:
@@ -86,7 +107,11 @@ class Remembered(Warehouse):
         return self.warehouse.delivers(table)
 
     def query(self, name: str, parameters: Mapping[str, Parameter]) -> pd.DataFrame:
-        return self.warehouse.query(name, parameters)
+        began, before = time.monotonic(), self.warehouse.bytes_read
+        found = self.warehouse.query(name, parameters)
+        self.tables_read.update(query_text(name)[1])
+        self.scans.append(Scan(name, time.monotonic() - began, self.warehouse.bytes_read - before))
+        return found
 
     def fingerprint(self, table: str, day: date) -> str | None:
         return self.fingerprints(table, day, day).get(day)
@@ -112,6 +137,7 @@ class Remembered(Warehouse):
         return self.warehouse.delivered_events(day)
 
     def input_rows(self, table: str, day: date) -> Rows:
+        self.tables_read.add(table)
         return self.warehouse.input_rows(table, day)
 
     def input_problems(self, table: str, day: date) -> pd.DataFrame:

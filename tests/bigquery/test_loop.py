@@ -124,6 +124,6 @@ def recorded(proxy: Proxy) -> dict[str, int]:
 CLOCK = {
     "threshold_ledger": ("published_at", "hash", "previous_hash", "column_hashes"),
     "training_snapshots": ("mlflow_run_id",),
-    "approval_questions": ("asked_in",),
+    "approval_questions": ("asked_in", "answer_by", "answered_at"),
 }
 """Columns that hold the time, or follow from it."""

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from include.config.settings import PROJECT_ROOT
 from include.local.environment import PASSWORDS, airflow_environment
 from include.local.processes import HOST, Server, stop
 from include.orchestration.ask import AskAPerson
@@ -29,8 +30,12 @@ MARKUP = '<img src=x onerror="document.title=1"> **bold** [link](javascript:aler
 """A reason that must stay text."""
 STRANGER = "<script>document.title=2</script>"
 """A user's name that must stay text."""
-USERS = {"asker": "user", "approver": "user", "reader": "viewer"}
+USERS = {"asker": "user", "approver": "user", "reader": "viewer", "operator": "op", "chief": "admin"}
 """Logins, with roles of Airflow's simple auth manager. Each one's password is the name."""
+FAB_USERS = {name: role.title() for name, role in USERS.items()} | {"tool": "Plumbline labels"}
+"""The same with roles of Airflow's FAB auth manager, and a review tool with a role that was made for it."""
+FAB_PACKAGES = PROJECT_ROOT / ".venv" / "fab"
+"""Where `make fab` installs that manager."""
 BASE_PATH = "/team/air"
 REQUEST, ROLL_BACK, STRANGE = "manual__request", "manual__back", "manual__strange"
 
@@ -63,6 +68,12 @@ class Site:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
+    def responder(self, run_id: str) -> dict[str, str]:
+        """Who answered the run's question, with name and id, as Airflow recorded it."""
+        query = "SELECT responded_by FROM hitl_detail JOIN task_instance ON ti_id = id WHERE run_id = ?"
+        with closing(sqlite3.connect(self.metadata)) as database:
+            return dict(json.loads(database.execute(query, [run_id]).fetchone()[0]))
+
     def answered(self, run_id: str) -> tuple[str, list[str]] | None:
         """Who answered the run's question, and what, as Airflow recorded it; None: nobody yet."""
         query = (
@@ -73,6 +84,12 @@ class Site:
             row = database.execute(query, [run_id]).fetchone()
         return None if row is None else (json.loads(row[0])["name"], json.loads(row[1]))
 
+    def asker(self, run_id: str) -> str:
+        """Who started the run, as Airflow recorded it."""
+        query = "SELECT triggering_user_name FROM dag_run WHERE run_id = ?"
+        with closing(sqlite3.connect(self.metadata)) as database:
+            return str(database.execute(query, [run_id]).fetchone()[0])
+
     def runs(self, dag_id: str) -> list[tuple[str, dict[str, Any]]]:
         """Who started each run of the Dag through the API, and with what form."""
         query = "SELECT triggering_user_name, conf FROM dag_run WHERE dag_id = ? AND run_id NOT IN (?, ?, ?)"
@@ -82,8 +99,8 @@ class Site:
 
 
 @contextmanager
-def site(loop: Loop) -> Iterator[Site]:
-    """Serves `loop`, whose home PLUMBLINE_HOME names."""
+def site(loop: Loop, *, fab: bool = False) -> Iterator[Site]:
+    """Serves `loop`, whose home PLUMBLINE_HOME names, under the simple or the FAB auth manager."""
     home = loop.home / "airflow"
     home.mkdir(mode=0o700)
     (home / PASSWORDS).write_text(json.dumps({name: name for name in USERS}))
@@ -94,7 +111,7 @@ def site(loop: Loop) -> Iterator[Site]:
     ):
         one.backup(other)
     _fill(loop, metadata)
-    server, process = _started(loop, home)
+    server, process = _started(home, _under_fab(home) if fab else {})
     try:
         yield Site(loop, f"{server.url}{BASE_PATH}", metadata)
     finally:
@@ -102,7 +119,21 @@ def site(loop: Loop) -> Iterator[Site]:
         process.wait()
 
 
-def _started(loop: Loop, home: Path) -> tuple[Server, subprocess.Popen[bytes]]:
+def _under_fab(home: Path) -> dict[str, str]:
+    """What lets Airflow run under the FAB auth manager; its tables and FAB_USERS are made."""
+    more = {
+        "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+        "AIRFLOW__API__SECRET_KEY": "of this test alone",
+        "PYTHONPATH": os.pathsep.join([str(PROJECT_ROOT), str(FAB_PACKAGES)]),
+    }
+    command = [sys.executable, "-m", "tests.console.fab.prepare", json.dumps(FAB_USERS)]
+    environment = {**os.environ, **airflow_environment(home), **more}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return more
+
+
+def _started(home: Path, more: dict[str, str]) -> tuple[Server, subprocess.Popen[bytes]]:
     import socket
 
     import psutil
@@ -119,6 +150,7 @@ def _started(loop: Loop, home: Path) -> tuple[Server, subprocess.Popen[bytes]]:
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__BASE_URL": f"http://{HOST}:{port}{BASE_PATH}",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
+        **more,
     }
     with (home / "api-server.log").open("wb") as log:
         process = subprocess.Popen(
@@ -152,8 +184,6 @@ def _fill(loop: Loop, metadata: Path) -> None:
     from airflow.models.serialized_dag import SerializedDagModel
     from sqlalchemy import create_engine, delete
     from sqlalchemy.orm import Session
-
-    from include.config.settings import PROJECT_ROOT
 
     engine = create_engine(f"sqlite:///{metadata}")
     with Session(engine) as session:

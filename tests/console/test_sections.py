@@ -20,8 +20,9 @@ from include.console.people import DAILY_DAGS, Person
 from include.console.runs import DagRun, Question
 from include.console.standing import standing
 from include.contract.grid import ThresholdPair
-from include.contract.terms import APPROVE, CONFIRM, REJECT
+from include.contract.terms import APPROVE, CONFIRM, REJECT, EventKind
 from include.files import write_whole
+from include.notifications.events import Event
 from include.orchestration.runbook import TASK_OF_GATE, Advice, advice
 from include.report import written
 from include.report.versions import newcomers
@@ -81,7 +82,7 @@ def test_each_dag_says_how_far_it_has_come() -> None:
         run(retraining, DUE - timedelta(days=2), "success"),
     ]
     waiting = frozenset({(thresholds, f"{thresholds} {DUE}")})
-    found = state.dag_states(runs, waiting, NOW, since=DUE)
+    found = state.dag_states(runs, waiting, NOW, CONFIG.notifications, since=DUE)
     assert [(dag.word, dag.kind) for dag in found] == [
         ("Failed at gate_scores", "bad"),
         ("Done", "good"),
@@ -89,15 +90,47 @@ def test_each_dag_says_how_far_it_has_come() -> None:
         ("Late", "bad"),
     ]
     assert found[0].task == "gate_scores"
-    (*_, running, _) = state.dag_states(runs, frozenset(), NOW, since=DUE)
+    (*_, running, _) = state.dag_states(runs, frozenset(), NOW, CONFIG.notifications, since=DUE)
     assert running.word == "Running late"
-    failed = state.dag_states([run(sample, DUE - timedelta(days=9), "failed", "scan_scores")], waiting, NOW, since=DUE)
+    failed = state.dag_states(
+        [run(sample, DUE - timedelta(days=9), "failed", "scan_scores")], waiting, NOW, CONFIG.notifications, since=DUE
+    )
     assert failed[0].word == "Failed at scan_scores"  # which is why it is late
     early = datetime(2026, 11, 7, 3, tzinfo=UTC)
-    assert [dag.word for dag in state.dag_states(runs, frozenset(), early, since=DUE)][2:] == ["Running", "Late"]
+    assert [dag.word for dag in state.dag_states(runs, frozenset(), early, CONFIG.notifications, since=DUE)][2:] == [
+        "Running",
+        "Late",
+    ]
     yesterday = [run(dag, DUE - timedelta(days=1), "success") for dag in DAILY_DAGS]
-    assert {dag.word for dag in state.dag_states(yesterday, frozenset(), early, since=DUE)} == {"Due"}
-    assert {dag.word for dag in state.dag_states([], frozenset(), NOW)} == {"Never run"}
+    assert {dag.word for dag in state.dag_states(yesterday, frozenset(), early, CONFIG.notifications, since=DUE)} == {
+        "Due"
+    }
+    assert {dag.word for dag in state.dag_states([], frozenset(), NOW, CONFIG.notifications)} == {"Never run"}
+
+
+def test_a_late_day_is_told_whether_or_not_it_has_a_run() -> None:
+    event = Event(
+        EventKind.DAY_LATE, "day_late/1", DUE, "2026-11-06 is late: ...", "It has no run.", "Make one.", "days"
+    )
+    (found,) = findings.late_findings([event])
+    assert (found.kind, found.verdict, found.todo) == ("bad", event.what, event.todo)
+    assert found.where == ("day", "2026-11-06")
+
+
+def test_messages_that_could_not_be_sent_are_told_once_they_failed_for_good_or_again_and_again() -> None:
+    columns = ["subject", "recipient", "status", "attempts", "problem"]
+    rows = [
+        ("A gate stops a day", "ana@x.org", "sent", 1, None),
+        ("A gate stops a day", "ben@x.org", "waiting", 2, "no answer"),
+        ("A gate stops a day", "cleo@x.org", "waiting", 3, "no answer"),
+        ("A question waits", "gone@x.org", "given_up", 1, "550 no such person"),
+    ]
+    (found,) = findings.message_findings(pd.DataFrame(rows, columns=columns))
+    assert found.verdict == (
+        "2 messages could not be sent: no answer (for cleo@x.org); 550 no such person (for gone@x.org)"
+    )
+    assert found.reasons == ("A gate stops a day", "A question waits")
+    assert findings.message_findings(pd.DataFrame(rows[:2], columns=columns)) == []
 
 
 def question(dag_id: str, asker: str | None, *options: str) -> Question:
@@ -114,9 +147,12 @@ def test_who_may_answer_is_offered_it_and_nobody_else() -> None:
     assert questions.offer(request, viewer, CONFIG)[0] == ()
     back = question("roll_back_thresholds", "ana", CONFIRM, "Cancel")
     assert questions.offer(back, ana, CONFIG)[0] == (CONFIRM, "Cancel")
-    named = CONFIG.model_copy(update={"approval": CONFIG.approval.model_copy(update={"assigned_users": ["2"]})})
+    named = CONFIG.model_copy(update={"approval": CONFIG.approval.model_copy(update={"assigned_users": ["id:2"]})})
     assert questions.offer(request, ben, named)[0] == (APPROVE, REJECT)
     assert questions.offer(request, Person("cleo", "4", **may), named)[0] == ()
+    assert questions.offer(request, Person("id:2", "4", **may), named)[0] == ()
+    assert questions.offer(request, Person("Ana", "9", **may), CONFIG)[0] == ()
+    assert "does not say who you are" in questions.offer(request, Person("", "5", **may), CONFIG)[1]
 
 
 @pytest.mark.airflow

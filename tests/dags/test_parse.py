@@ -109,6 +109,7 @@ STEPS = {
     "roll_back_thresholds": "thresholds.roll_back",
     "hand_off_retraining": "retraining.stage",
     "accept_model": "thresholds.accept",
+    "send_notifications": "notifications.stage",
 }
 
 

@@ -15,6 +15,8 @@ from include.quality.gate import GateFailed, judge
 from tests.dags.test_land_pushed_labels import events_of, run_with
 from tests.heard import Heard, heard_in, listening
 from tests.loop import LAST, Loop
+from tests.notifications.mail_server import mail_server
+from tests.places import MOVES_SOON, TELLS, configured
 
 pytestmark = pytest.mark.airflow
 
@@ -38,6 +40,18 @@ def test_each_dag_reads_and_writes_what_it_says(
     found["land_pushed_labels"] = pushing
     pushing.written |= {path.relative_to(landing).parts[0] for path in new}
 
+    configured(loop.home, MOVES_SOON | TELLS)
+    monday = datetime.combine(loop.day(LAST + 4), time(9), tzinfo=UTC)
+    assert monday.isoweekday() == 1, "the week's scorecard reads what nothing else does"
+    monkeypatch.setattr("include.orchestration.steps.now", lambda: monday)
+    monkeypatch.setenv("AIRFLOW__METRICS__STATSD_ON", "True")
+    with mail_server() as mail:
+        monkeypatch.setenv("AIRFLOW_CONN_PLUMBLINE_MAIL", mail.connection())
+        with listening() as telling, pytest.raises(RunFailed, match=r"failed in raise_alarm$"):
+            loop.run("send_notifications", LAST + 4)
+    assert any(told["Subject"].startswith("Plumbline: Week 45 of 2026: ") for _, told in mail.taken)
+    found["send_notifications"] = telling
+
     broken = Judged("any", pd.DataFrame({"share": [2.0]}), (between("share", 0, 1, description="a share"),))
     with listening() as failing, pytest.raises(GateFailed):  # every gate passed above
         judge(loop.project.warehouse, "scores", loop.day(LAST), [broken], loop.settings.quality_docs)
@@ -54,7 +68,7 @@ def test_each_dag_runs_when_it_says(dags: dict[str, Any]) -> None:
     from airflow.sdk import PartitionedAssetTimetable
 
     from include.orchestration.assets import PUSHED_LABELS
-    from include.orchestration.dags import DAILY_TIMETABLE, LOOK_FOR_CHALLENGERS
+    from include.orchestration.dags import DAILY_TIMETABLE, EVERY_TEN_MINUTES, LOOK_FOR_CHALLENGERS
 
     announces = {asset.uri: dag_id for dag_id, dag in dags.items() for task in dag.tasks for asset in task.outlets}
     for doc in dag_docs():
@@ -64,6 +78,9 @@ def test_each_dag_runs_when_it_says(dags: dict[str, Any]) -> None:
         elif schedule is DAILY_TIMETABLE:
             assert DAILY_TIMETABLE.expression == "0 2 * * *"
             assert doc.when == "every day at 02:00 UTC, for the day before"
+        elif schedule is EVERY_TEN_MINUTES:
+            assert EVERY_TEN_MINUTES.expression == "*/10 * * * *"
+            assert doc.when == "every ten minutes"
         elif schedule is LOOK_FOR_CHALLENGERS:
             assert LOOK_FOR_CHALLENGERS.timetable.expression == "0 7 * * *"
             assert doc.when.startswith("every day at 07:00 UTC, whenever a challenger is announced")

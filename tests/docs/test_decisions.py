@@ -1,4 +1,4 @@
-"""docs/decisions/: numbered without gaps, all in one short form, and all in the list."""
+"""docs/decisions/: each with a number of its own, all in one short form, and all in the list."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ RECORDS = sorted(FOLDER.glob("[0-9]*.md"))
 LONGEST = 45
 
 
-def test_they_are_numbered_without_gaps_and_listed_with_their_titles() -> None:
+def test_they_are_numbered_and_listed_with_their_titles() -> None:
     assert len(RECORDS) > 15
     listed = re.findall(r"^\| (\d+) \| \[(.+)\]\((.+\.md)\) \|$", (FOLDER / "README.md").read_text(), re.MULTILINE)
     expected = []
-    for number, path in enumerate(RECORDS, start=1):
-        assert path.name.startswith(f"{number:04d}-")
+    numbers = [int(path.name[:4]) for path in RECORDS]
+    assert numbers == sorted(set(numbers))
+    for number, path in zip(numbers, RECORDS, strict=True):
         title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix(f"# {number}. ")
         expected.append((str(number), title, path.name))
     assert listed == expected

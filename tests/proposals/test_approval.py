@@ -13,6 +13,7 @@ from include.proposals.approval import (
     Answer,
     already_answered,
     may_answer,
+    objection_to,
     question_table,
     with_answer,
     without_outdated,
@@ -154,13 +155,32 @@ def test_only_an_approval_of_what_waits_counts(proposals: pd.DataFrame, found: l
 
 def test_who_may_answer_is_who_the_configuration_names() -> None:
     config = load_config()
-    some = config.model_copy(update={"approval": config.approval.model_copy(update={"assigned_users": ["ines", "41"]})})
-    anybody, ines, by_id, other = Answer("Approve", "x"), Answer("Reject", "ines"), Answer("Approve", "I", "41"), "ana"
-    assert may_answer(anybody, config)
-    assert may_answer(ines, some)
-    assert may_answer(by_id, some)
-    assert not may_answer(Answer("Approve", other, "7"), some)
+    named = config.approval.model_copy(update={"assigned_users": ["ines", "id:41", "7"]})
+    some = config.model_copy(update={"approval": named})
+    assert may_answer(Answer("Approve", "x"), config)
+    assert may_answer(Answer("Reject", "ines"), some)
+    assert may_answer(Answer("Approve", "I", "41"), some)
     assert may_answer(Answer("Reject", None), some)  # nobody did in time
+    for name, identity in (("ana", "7"), ("ana", "id:41"), ("id:41", "3"), ("41", "3"), ("Ines", "3"), ("ana", None)):
+        assert not may_answer(Answer("Approve", name, identity), some), (name, identity)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ana", "ana asked for it"),
+        ("Ana ", "ana asked for it"),
+        ("\N{FULLWIDTH LATIN SMALL LETTER A}na", "ana asked for it"),
+        ("", "Airflow does not say who answered"),
+        ("  ", "Airflow does not say who answered"),
+        ("anna", None),
+    ],
+)
+def test_four_eyes_need_two_people_that_can_be_told_apart(name: str, said: str | None) -> None:
+    objection = objection_to(Answer("Approve", name, "9"), load_config(), asked_by="ana")
+    assert objection is None if said is None else (objection or "").startswith(said)
+    rejected = objection_to(Answer("Reject", name, "9"), load_config(), asked_by="ana")
+    assert (rejected is None) == bool(name.strip()), "one may take back what one asked for"
 
 
 def test_reasons_that_came_from_outside_are_text_in_the_question() -> None:
