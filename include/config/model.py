@@ -196,6 +196,18 @@ class SecondLook(Strict):
     random_share: Share = 0.05
 
 
+class QueueDecisions(Strict):
+    """The platform delivers the answers of its own review queue as labels, so that its videos need not be asked again.
+
+    `overlap_share`: of these videos, what is asked blindly all the same. `emptied_share`: of a queue's videos, what has
+    to be answered for the answers to count. `compared_from`: first day whose videos are compared with blind answers.
+    """
+
+    overlap_share: OpenShare = 0.05
+    emptied_share: OpenShare = 0.95
+    compared_from: date | None = None
+
+
 class Sampling(Strict):
     salt: Annotated[int, Field(ge=0, lt=2**31)]
     minutes_share: OpenShare
@@ -204,6 +216,8 @@ class Sampling(Strict):
     allow_share: Share
     defensive_share: Share
     second_look: SecondLook = SecondLook()
+    queue_decisions: QueueDecisions | None = None
+    """None: they are not delivered, and no evidence."""
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:

@@ -22,11 +22,12 @@ from scipy.stats import binom
 
 from include.certificates.certify import Goal, certify
 from include.config.load import load_config
-from include.config.model import Config, Market, ThresholdLimits
+from include.config.model import Config, Market, QueueDecisions, ThresholdLimits
 from include.contract.grid import bin_of, first_bin
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, N_BINS
 from include.evidence.calibration import calibrate
+from include.sampling.cells import Queued
 from include.sampling.design import design
 
 Array = NDArray[np.float64]
@@ -61,6 +62,21 @@ class Experts:
 
     by_chance: float
     of_disputes: float = 0.0
+
+
+@dataclass(frozen=True)
+class ReviewQueue:
+    """The platform's review queue, whose answers are delivered: what serving sent there on the day, all of it.
+
+    Attributes:
+        width: scores from so far below remove_at up to it are sent to review.
+        left: the share of it that nobody gets to, the lowest scores.
+        flagged: chance that what blind reviewers would let pass is called violating there.
+    """
+
+    width: float
+    left: float = 0.0
+    flagged: float = 0.0
 
 
 World = dict[str, Population]
@@ -143,6 +159,7 @@ class Draw:
     """A design ready to draw from a world by audit and prevalence; `probability`: of the union, by market and unit.
 
     `experts`: what of the draws experts settle. `looked_from`: the score from which they look at what reviewers passed.
+    `queue`: what is answered of the scores in [`sent`), which are drawn whole.
     """
 
     def __init__(
@@ -153,8 +170,11 @@ class Draw:
         looked_from: float = 1.0,
         *,
         cluster_ids: bool = False,
+        queue: ReviewQueue | None = None,
+        sent: tuple[float, float] = (2.0, 2.0),
     ) -> None:
         self.world = world
+        self.queue, self.sent = queue, sent
         self.cluster_ids = cluster_ids
         self.experts = experts
         self.looked_from = looked_from
@@ -170,10 +190,14 @@ class Draw:
     def sample(self, rng: np.random.Generator) -> pd.DataFrame:
         """One day's labels: market, score, p_violating (0 or 1), inclusion_probability, views; where there are experts,
         also consensus (what reviewers said) and golden (what experts, asked by chance, did; NaN: not asked); where the
-        platform knows of copies, also cluster_id and what chooses among them.
+        platform knows of copies, also cluster_id and what chooses among them; where it has a review queue, also queued
+        (bool), blind (the answer of who was asked blindly, NaN: nobody) and blind_probability.
         """
         parts = []
         for market, units in self.world.items():
+            if self.queue is not None:
+                parts.append(self._with_queue(units, self.probability[market], rng).assign(market=market))
+                continue
             reached = self._reached[market]
             drawn = np.searchsorted(reached, rng.random(rng.poisson(reached[-1])) * reached[-1], side="right")
             if (units.answered < 1).any():  # elsewhere the random numbers stay those of earlier measurements
@@ -194,6 +218,25 @@ class Draw:
                 rows["permanent_random"], rows["programme_probability"] = rng.random(drawn.size) * pi, pi
             parts.append(rows if self.experts is None else self._settled(rows, units.believed[drawn], rng))
         return pd.concat(parts, ignore_index=True)
+
+    def _with_queue(self, units: Population, pi: Array, rng: np.random.Generator) -> pd.DataFrame:
+        """A day's videos: each is there, and there again, by chance; those sent to review are drawn whatever `pi`."""
+        assert self.queue is not None
+        sent = (units.score >= self.sent[0]) & (units.score < self.sent[1])
+        drawn = np.repeat(np.arange(pi.size), rng.poisson(np.where(sent, 1.0, pi)))
+        queued, score = sent[drawn], units.score[drawn]
+        said = (rng.random(drawn.size) < units.chance[drawn]).astype(float)
+        asked = ~queued | (rng.random(drawn.size) < pi[drawn])
+        answer = np.where(queued & (rng.random(drawn.size) < self.queue.flagged), 1.0, said)
+        if self.queue.left > 0:
+            answer[queued & (score <= np.quantile(score[queued], self.queue.left))] = 0.0  # against the goal
+        p = np.where(asked, said, answer)
+        rows = pd.DataFrame(
+            {"score": score, "p_violating": p, "inclusion_probability": np.where(queued, 1.0, pi[drawn])}
+        )
+        rows = rows.assign(views=units.views[drawn], queued=queued, blind=np.where(asked, said, np.nan), answer=answer)
+        rows["blind_probability"] = pi[drawn]
+        return rows if self.experts is None else self._settled(rows, units.believed[drawn], rng)
 
     def _settled(self, rows: pd.DataFrame, believed: NDArray[np.bool_], rng: np.random.Generator) -> pd.DataFrame:
         assert self.experts is not None
@@ -237,6 +280,7 @@ def next_draw(
     experts: Experts | None = None,
     *,
     cluster_ids: bool = False,
+    queue: ReviewQueue | None = None,
 ) -> Draw:
     """The design of the day after `seen` was labelled in the world before, for the videos of the day labelled now."""
     cells = pd.DataFrame({"policy": POLICY, "market": sorted(worlds.before), "model_version": VERSION})
@@ -244,9 +288,20 @@ def next_draw(
     curve = calibrate(ProbabilitySample(seen.assign(policy=POLICY, model_version=VERSION)), cells)
     found = certify(seen, goal, confidence=policy.confidence, candidates=EDGES).threshold
     in_force = policy.initial.remove_at if found is None else found
-    strata = design(histogram(worlds.labelled), _thresholds(worlds.before, in_force), curve, config)
+    levels, queues, sent = _thresholds(worlds.before, in_force), None, (2.0, 2.0)
+    if queue is not None:
+        edge = round(in_force * N_BINS) / N_BINS
+        sent = (round(edge - queue.width, 3), edge)
+        levels = levels.assign(remove_at=edge, review_at=sent[0])
+        config = config.model_copy(
+            update={"sampling": config.sampling.model_copy(update={"queue_decisions": QueueDecisions()})}
+        )
+        bins = np.zeros(N_BINS + 1, dtype=bool)
+        bins[first_bin(sent[0]) + 1 : first_bin(sent[1]) + 1] = True
+        queues = {(POLICY, market, VERSION): Queued(bins, left=True) for market in worlds.labelled}
+    strata = design(histogram(worlds.labelled), levels, curve, config, queues)
     looked_from = in_force - config.sampling.second_look.margin
-    return Draw(worlds.labelled, strata, experts, looked_from, cluster_ids=cluster_ids)
+    return Draw(worlds.labelled, strata, experts, looked_from, cluster_ids=cluster_ids, queue=queue, sent=sent)
 
 
 def _thresholds(world: World, remove_at: float) -> pd.DataFrame:
@@ -295,7 +350,8 @@ class Scenario:
     """A platform, built with so many units. `holds`: the certificate's assumptions do. `labels` a day by market.
 
     `experts`: what of them experts settle; None: nobody does, and certificates speak for reviewers' consensus.
-    `cluster_ids`: the platform says which videos are copies of one another.
+    `cluster_ids`: the platform says which videos are copies of one another. `queue`: it delivers what its review queue
+    answers.
     """
 
     name: str
@@ -307,6 +363,7 @@ class Scenario:
     labels: tuple[tuple[str, float], ...] = (("all", 4_000.0),)
     experts: Experts | None = None
     cluster_ids: bool = False
+    queue: ReviewQueue | None = None
 
 
 Mixture = list[tuple[float, float, float]]
@@ -519,7 +576,26 @@ SCENARIOS: tuple[Scenario, ...] = (
         _reposted,
         cluster_ids=True,
     ),
-    Scenario("reposts", "the same, and the platform does not say", _reposted, holds=False),
+    Scenario(
+        "queue decisions",
+        "as calm; the review queue's answers are delivered, but for one in 100 videos, which it leaves",
+        _calm,
+        queue=ReviewQueue(0.15, left=0.01),
+    ),
+    Scenario(
+        "flagged reviewers",
+        "the same, but four in ten of what others would let pass are violating to who knows it was flagged",
+        _calm,
+        queue=ReviewQueue(0.15, left=0.01, flagged=0.4),
+    ),
+    Scenario(
+        "flagged a little",
+        "the same, but for one in ten, and with experts",
+        _calm,
+        experts=Experts(0.4),
+        queue=ReviewQueue(0.15, left=0.01, flagged=0.1),
+    ),
+    Scenario("reposts", "as reposts by id, but the platform does not say", _reposted, holds=False),
     Scenario("weekend", "harmless look-alikes on two days of seven; judged on such a day", _weekend, holds=False),
     Scenario(
         "silent retraining",

@@ -109,7 +109,7 @@ def label_completeness(*answered: int) -> pd.DataFrame:
 
 def label_consensus(n: int = 50) -> pd.DataFrame:
     row = {"policy": "fraud", "p_violating": 0.25, "votes": 2, "unsure": 0, "agreement": 1.0, "status": "final"}
-    row |= {"method": "dawid_skene", "sampled_on": date(2026, 11, 2)}
+    row |= {"method": "dawid_skene", "asked_by": "sample", "sampled_on": date(2026, 11, 2)}
     return frame("label_consensus", [row | {"video_id": i} for i in range(n)])
 
 

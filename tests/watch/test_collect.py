@@ -43,6 +43,7 @@ def drawn(project, days_later, right, wrong, score=0.97):
         "agreement": None,
         "status": "final",
         "method": "majority",
+        "asked_by": "sample",
         "settled": None,
     }
     answers["sampled_on"] = day
