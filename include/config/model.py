@@ -98,6 +98,8 @@ class Policy(Strict):
     """Of the model versions, those that may act only once `accept_model` took them."""
     target_precision: OpenShare
     target_recall: OpenShare
+    goal_weight: Literal["videos", "views"] = "videos"
+    """What both goals count: removals, or the views of what is removed."""
     confidence: OpenShare
     no_score: Literal["review", "allow"]
     minutes_per_label: Annotated[float, Field(ge=0.01, le=1440)]
@@ -113,6 +115,11 @@ class Policy(Strict):
     initial: Thresholds
     limits: ThresholdLimits
     retired_after: date | None = None
+
+    @property
+    def by_views(self) -> bool:
+        """Whether the goals count views."""
+        return self.goal_weight == "views"
 
     @property
     def start(self) -> ThresholdPair:

@@ -417,8 +417,8 @@ _OWNED = (
             Column(
                 "asked_by",
                 "STRING",
-                "Where the answers were given: to a sample, blindly; in the platform's review queue; for training; NULL: "
-                "it was not told apart yet",
+                "Where the answers were given: to a sample, blindly; in the platform's review queue; for training; "
+                "NULL: it was not told apart yet",
                 nullable=True,
                 allowed=("sample", REVIEW_QUEUE, "training"),
             ),
@@ -578,6 +578,13 @@ _OWNED = (
             _probability("proposed_remove_at", "remove_at proposed; certified where refusal is NULL", nullable=True),
             _probability("proposed_review_at", "review_at that goes with it", nullable=True),
             _probability("target", "Precision asked of automatic removal"),
+            Column(
+                "goal_weight",
+                "STRING",
+                "What precision and recall count: videos, or their views; NULL: videos, it was not told apart yet",
+                nullable=True,
+                allowed=("videos", "views"),
+            ),
             _probability("confidence", "Confidence asked of the certificate"),
             Column("population", "STRING", "Whom the certificate speaks for: cell, or what was pooled"),
             Column("method", "STRING", "Test that certified", nullable=True),

@@ -3,7 +3,7 @@
 | programme | draws | for |
 |---|---|---|
 | audit | by score, equally throughout the candidate action region | certificates, precision, recall, prevalence |
-| prevalence | by views x score, below that region | the violative view rate |
+| prevalence | by views x score, below that region; everywhere if goals count views | the violative view rate |
 | training | what the calibration curve is least sure of | the model team; never for an estimate |
 | golden | videos whose answer experts settled (`golden.py`) | grading reviewers; never for an estimate |
 | review_queue | all that serving sent to review, which its queue answers (`review_queue.py`) | as audit |

@@ -32,15 +32,17 @@ def believed(sample: pd.DataFrame) -> pd.DataFrame:
         return sample
     pairs = sample[sample["queued"] & sample["blind"].notna()]
     more, fewer = ((pairs["answer"] > pairs["blind"]).sum(), (pairs["answer"] < pairs["blind"]).sum())
-    if evidence_of_difference(more, fewer) < REFUSED_AT:
+    if evidence_of_difference(more + sample["only_queue_before"].iloc[0], fewer) < REFUSED_AT:
         return sample
     blind = sample[sample["blind"].notna()]
     return blind.assign(inclusion_probability=blind["blind_probability"])
 
 
 def plumbline(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:
-    judged = distinct_content(believed(sample), ["market"])
-    return certify(judged, goal, confidence=confidence, candidates=EDGES).threshold
+    judged, candidates = distinct_content(believed(sample), ["market"]), EDGES
+    if goal.weight:  # as in production: what is viewed elsewhere says nothing of the tail above
+        judged, candidates = judged[judged["score"] >= MAY_REMOVE], EDGES[EDGES >= MAY_REMOVE]
+    return certify(judged, goal, confidence=confidence, candidates=candidates).threshold
 
 
 def corrected(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:

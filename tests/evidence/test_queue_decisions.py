@@ -64,8 +64,10 @@ def consensus(*rows: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame([{**base, **row} for row in rows])
 
 
-def found(draws: pd.DataFrame, answers: pd.DataFrame, config: Config = CONFIG, **options: bool) -> pd.DataFrame:
-    rows = mature_draws(draws, answers, day=DAY, config=config, **options)
+def found(
+    draws: pd.DataFrame, answers: pd.DataFrame, config: Config = CONFIG, *, queue_decisions: bool = True
+) -> pd.DataFrame:
+    rows = mature_draws(draws, answers, day=DAY, config=config, queue_decisions=queue_decisions)
     return rows.set_index("video_id").sort_index()
 
 
@@ -92,7 +94,7 @@ def test_of_a_queue_that_was_not_emptied_only_blind_answers_count() -> None:
     assert list(rows.index) == [0, 1]
     assert rows["inclusion_probability"].tolist() == [0.05, 0.05]
     assert rows.loc[0, "p_violating"] == 0.0
-    assert np.isnan(rows.loc[1, "p_violating"])  # answered by the queue alone
+    assert pd.isna(rows["p_violating"].tolist()[1])  # answered by the queue alone
     assert not rows["undecided"].any()
 
 
@@ -112,7 +114,7 @@ def test_no_queue_counts_where_it_is_not_asked_for() -> None:
     draws, answers = drawn(*QUEUE, *OVERLAP), consensus(*BLIND_ANSWERS, *({"video_id": n} for n in range(1, 20)))
     for rows in (found(draws, answers, SHIPPED), found(draws, answers, queue_decisions=False)):
         assert list(rows.index) == [0, 1]
-        assert np.isnan(rows.loc[1, "p_violating"])
+        assert pd.isna(rows["p_violating"].tolist()[1])
 
 
 def test_a_queue_that_errs_as_others_do_is_hardly_ever_refused_however_often_one_looks() -> None:

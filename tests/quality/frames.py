@@ -116,6 +116,7 @@ def label_consensus(n: int = 50) -> pd.DataFrame:
 def threshold_proposals() -> pd.DataFrame:
     """Every second cell certified, the others refused."""
     common = {"origin": "daily", "current_remove_at": 0.98, "current_review_at": 0.8, "target": 0.9, "confidence": 0.9}
+    common |= {"goal_weight": "videos"}
     common |= {
         "population": "cell",
         "basis": "consensus",
