@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from include.config.model import QueueDecisions
 from include.contract.grid import reaches
 from include.contract.tables import CELL
 from include.contract.terms import Uncertified
@@ -61,11 +62,15 @@ class History:
     @property
     def project(self) -> Project:
         project = open_project(settings_in(self.home))
-        if self.uncertified is None:
-            return project
-        update = {"uncertified": self.uncertified}
-        policies = {name: policy.model_copy(update=update) for name, policy in project.config.policies.items()}
-        return replace(project, config=project.config.model_copy(update={"policies": policies}))
+        config = project.config
+        if load_scenario(self.scenario).review_queue is not None:
+            sampling = config.sampling.model_copy(update={"queue_decisions": QueueDecisions()})
+            config = config.model_copy(update={"sampling": sampling})
+        if self.uncertified is not None:
+            update = {"uncertified": self.uncertified}
+            policies = {name: policy.model_copy(update=update) for name, policy in config.policies.items()}
+            config = config.model_copy(update={"policies": policies})
+        return replace(project, config=config)
 
     @property
     def platform(self) -> Platform:

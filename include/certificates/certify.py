@@ -16,13 +16,20 @@ stratified bets and draws thinned to equal weight were measured against it: all 
 riskiest, each tested at level 1 - confidence, until the first that fails. Nothing is paid for multiplicity, because
 order, candidates and starts are functions of scores and weights, never of labels (see `_STARTS`).
 
+**Views.** What a few videos are watched has no bound, and of a mean without bounds no sample says anything (Bahadur and
+Savage, Annals of Mathematical Statistics 27, 1956). A view-weighted precision therefore counts a video's views up to a
+cap, and takes all views beyond it for wrongly removed: where these are a share e of the views above a threshold, the
+goal g is certified as g / (1 - e) of the capped ones. The cap leaves EXCESS of all views beyond it; it is a function of
+views and weights alone. Where e reaches 1 - g nothing is certified, by name. e itself is what the sample shows, so the
+design has to draw by views, which puts every video beyond the cap into the sample.
+
 **Guarantee.** The chance that the true ratio at the returned threshold misses the goal is at most 1 - confidence, at
 any sample size and for any score, calibrated or not, provided that
 (1) rows are independent draws, with the stated inclusion probabilities, from the population the threshold acts on
     (Poisson sampling, draws with replacement; approximately so in a fixed-size design);
 (2) p_violating is right on average in the region acted on, and independent between rows;
 (3) no unit that could count against the goal weighs more than the heaviest such unit sampled. The design must cap
-    weights; a viral video that the sample could hardly meet is outside every certificate.
+    weights.
 There is no finite-population correction, on purpose: the threshold acts on tomorrow's videos.
 """
 
@@ -55,6 +62,8 @@ _FEWEST_SPARES, _MOST_SPARES = 0.5, 2.0
 _FEWEST_JUDGED = 10.0  # an estimate from fewer labels is no ground to ask for more
 _MOST_COPIES = 1e4  # labels_needed is not extrapolated beyond so many times the sample
 _CURVE_POINTS = 100
+EXCESS = 0.01
+"""Share of the views of a sample that a view-weighted precision takes for wrong, as no sample bounds them."""
 _LOWEST, _HIGHEST = 1e-6, 1.0 - 1e-9  # between which a ratio's limit is sought
 
 Array = NDArray[np.float64]
@@ -208,14 +217,21 @@ class _Search:
         score = _column(sample, "score", 1.0)
         y = _column(sample, "p_violating", 1.0)
         weight = 1.0 / _column(sample, "inclusion_probability", 1.0, positive=True)
-        if goal.weight == "views":
-            weight = weight * _column(sample, "views", math.inf)
-        seen = weight > 0.0  # a video nobody saw says nothing of a view-weighted ratio
-        score, y, weight = score[seen], y[seen], weight[seen]
-        order = np.lexsort((y, weight, -score))  # canonical: rounding in sums must not depend on the order of rows
-        score, self.y, self.weight = score[order], y[order], weight[order]
-        self.size = score.size
         precision, recall = goal.metric == "precision", goal.metric == "recall"
+        full, each = weight, np.zeros_like(weight)
+        if goal.weight == "views":
+            views = _column(sample, "views", math.inf)
+            full = weight * views
+            if precision:
+                cap = views_cap(views, weight)
+                weight, each = weight * np.minimum(views, cap), weight * cap
+            else:
+                weight = full
+        seen = full > 0.0  # a video nobody saw says nothing of a view-weighted ratio
+        score, y, weight, full, each = score[seen], y[seen], weight[seen], full[seen], each[seen]
+        order = np.lexsort((y, full, -score))  # canonical: rounding in sums must not depend on the order of rows
+        score, self.y, self.weight, self.full, each = (column[order] for column in (score, y, weight, full, each))
+        self.size = score.size
         self.threshold, self.above = _choose(score, candidates, upwards=recall)
 
         # What enters the numerator if it is on the right side of the threshold.
@@ -227,12 +243,20 @@ class _Search:
         self.heaviest = (
             _largest(self.weight[::-1])[self.size - self.above] if recall else _largest(self.weight)[self.above]
         )
+        # A video above with as many views as the cap weighs at least this, whether or not one was sampled.
+        lightest = np.minimum.accumulate(np.append(math.inf, each))[self.above]
+        self.heaviest = np.maximum(self.heaviest, np.where(np.isfinite(lightest), lightest, 0.0))
         # Where the weights that matter are equal and labels 0 or 1, the one test has a closed form.
         odd = ~np.isin(self.y, (0.0, 1.0)) | ~np.isclose(self.weight, self.weight[:1], rtol=1e-9, atol=0.0)
         self.closed_form = (_running(odd) == 0.0)[self.above if precision else np.full_like(self.above, self.size)]
         # Kish: labels above the threshold are worth `effective` labels of weight `typical`.
         w, ww = _running(self.weight)[self.above], _running(self.weight**2)[self.above]
         self.typical, self.effective = ww / w, w**2 / ww
+        # Of all views above, those beyond the cap, which count against the goal.
+        total = _running(self.full)[self.above]
+        self.excess = 1.0 - np.divide(w, total, out=np.ones_like(w), where=total > 0.0) if precision else 0.0 * w
+        self.excess[self.excess < 1e-12] = 0.0
+        self.wanted = np.minimum(goal.share / np.maximum(1.0 - self.excess, 1e-9), _HIGHEST)
         self.spares = min(max(_FEWEST_SPARES, self.size // _LABELS_PER_SPARE), _MOST_SPARES)
 
     def _supported(self, j: Index, level: Array | float, copies: float = 1.0) -> Array:
@@ -246,7 +270,7 @@ class _Search:
 
     def certified(self) -> NDArray[np.intp]:
         """The candidates certified, from the safest on."""
-        tests, everywhere = np.arange(self.above.size), np.full(self.above.size, self.goal.share)
+        tests, everywhere = np.arange(self.above.size), self.wanted
         if self.goal.metric != "precision":
             return tests[: self._first_failure(tests, everywhere, self.level)]
         # Candidates with too few labels to certify the goal are tested for the strictest one they support. That costs
@@ -259,7 +283,7 @@ class _Search:
             level = part * self.level + carried
             shares = np.minimum(everywhere, self._supported(tests, level))
             passed = tests[start:end][: self._first_failure(tests[start:end], shares, level)]
-            certified.append(passed[shares[passed] == self.goal.share])
+            certified.append(passed[(shares[passed] == self.wanted[passed]) & (self.wanted[passed] < _HIGHEST)])
             carried = level if passed.size == end - start else 0.0
         return np.concatenate(certified)
 
@@ -308,10 +332,11 @@ class _Search:
         """Exact one-sided lower limit of candidate j's ratio."""
         if self.closed_form[j]:
             k, n = np.rint(self.num[j] / self.weight[0]), np.rint(self.den[j] / self.weight[0])
-            return float(binomial_lower_bound(k, n, 1.0 - self.level))
+            return float(binomial_lower_bound(k, n, 1.0 - self.level) * (1.0 - self.excess[j]))
 
         excess = partial(self._excess, j)
-        return 0.0 if excess(_LOWEST) >= 0.0 else float(optimize.brentq(excess, _LOWEST, _HIGHEST, xtol=1e-6))
+        found = 0.0 if excess(_LOWEST) >= 0.0 else float(optimize.brentq(excess, _LOWEST, _HIGHEST, xtol=1e-6))
+        return found * float(1.0 - self.excess[j])
 
     def bounds(self, shown: NDArray[np.intp]) -> list[float]:
         """`bound` of several candidates to four digits, for curves: each sought near the one before."""
@@ -332,7 +357,7 @@ class _Search:
                 low, step = high, 4.0 * step
         if low == _LOWEST and excess(low) >= 0.0:
             return 0.0
-        return float(optimize.brentq(excess, low, high, xtol=1e-4))
+        return float(optimize.brentq(excess, low, high, xtol=1e-4) * (1.0 - self.excess[j]))
 
     def _excess(self, j: int, share: float) -> float:
         """Below 0 where candidate j's ratio is shown to be above `share`. The logarithm is nearly straight there."""
@@ -343,20 +368,23 @@ class _Search:
         return self.above if self.goal.metric == "precision" else np.full_like(self.above, self.size)
 
     def estimates(self) -> Array:
-        """Hajek ratio at each candidate; 0 where nothing counts."""
-        return np.divide(self.num, self.den, out=np.zeros_like(self.num), where=self.den > 0.0)
+        """Hajek ratio at each candidate, of all views where they count; 0 where nothing counts."""
+        if self.goal.metric != "precision":
+            return np.divide(self.num, self.den, out=np.zeros_like(self.num), where=self.den > 0.0)
+        right, whole = _running(self.full * self.y)[self.above], _running(self.full)[self.above]
+        return np.divide(right, whole, out=np.zeros_like(whole), where=whole > 0.0)
 
     def standard_errors(self) -> Array:
         """Linearised standard error of the Hajek ratio at each candidate, for independent draws."""
-        ratio, ww = self.estimates(), self.weight**2
+        ratio, ww, whole = self.estimates(), self.full**2, self.den
         if self.goal.metric == "precision":
             one, y, yy = (_running(ww * z)[self.above] for z in (np.ones(self.size), self.y, self.y**2))
-            square = yy - 2.0 * ratio * y + ratio**2 * one
+            square, whole = yy - 2.0 * ratio * y + ratio**2 * one, _running(self.full)[self.above]
         else:
-            inside, whole = _running(ww * self.counted**2)[self.above], ww @ self.counted**2
-            right = inside if self.goal.metric == "recall" else whole - inside
-            square = right * (1.0 - ratio) ** 2 + (whole - right) * ratio**2
-        return np.sqrt(np.maximum(square, 0.0)) / np.where(self.den > 0.0, self.den, 1.0)
+            inside, everything = _running(ww * self.counted**2)[self.above], ww @ self.counted**2
+            right = inside if self.goal.metric == "recall" else everything - inside
+            square = right * (1.0 - ratio) ** 2 + (everything - right) * ratio**2
+        return np.sqrt(np.maximum(square, 0.0)) / np.where(whole > 0.0, whole, 1.0)
 
     def decide(self, j: int, refusal: str | None = None, needed: int | None = None) -> Decision:
         """Candidate j as the answer or, with `refusal`, as the score the refusal speaks of."""
@@ -385,7 +413,13 @@ class _Search:
         j, needed = self._price_above() if self.goal.metric == "precision" else self._price_overall()
         estimate = self.estimates()[j]
         seen = f"{self.goal.stated(estimate):.4g} at score >= {self.threshold[j]:.4g}, {_labels(self.labels()[j])}"
-        if needed is not None:
+        if self._has_tail(j):
+            needed = None
+            reason = (
+                f"{self.goal} cannot be judged above {self.threshold[j]:.4g}: single videos hold {self._tail(j):.1%} "
+                f"of the views, and no sample bounds how often the next such video is wrong (estimate {seen})"
+            )
+        elif needed is not None:
             where = f"above {self.threshold[j]:.4g}" if self.goal.metric == "precision" else "of the same design"
             more = "1 more label" if needed == 1 else f"{needed} more labels"
             reason = f"needs about {more} {where} for a {self.goal} (estimate {seen})"
@@ -394,6 +428,18 @@ class _Search:
         else:
             reason = f"{self.goal} fails among the highest scores, so none is certified (best estimate {seen})"
         return self.decide(j, reason, needed)
+
+    def _tail(self, j: int) -> float:
+        """Of the views above candidate j, what is beyond the cap and in the heaviest video below it."""
+        within = float(self.heaviest[j] / self.den[j]) if self.den[j] else 0.0
+        return float(self.excess[j] + (1.0 - self.excess[j]) * min(within, 1.0))
+
+    def _has_tail(self, j: int) -> bool:
+        """Whether single videos, not a want of labels, keep a view-weighted precision from being certified."""
+        if self.goal.weight is None or self.goal.metric != "precision":
+            return False
+        flawless = math.log(self.level) / math.log(self.goal.share)
+        return self.above[j] >= flawless and self._tail(j) >= 1.0 - self.goal.share
 
     def _undecidable(self, reason: str) -> Decision:
         return Decision.refused(reason, n=self.size)
@@ -409,10 +455,12 @@ class _Search:
         high = next((copies for copies in coarse if self._first_decides(few, copies)[1]), None)
         if high is None:
             best = int(judged[np.argmax(self.estimates()[judged])])
-            if (self._supported(judged, self.level) >= self.goal.share).any():
+            if (self._supported(judged, self.level) >= self.wanted[judged]).any():
                 return best, None
             finer = np.geomspace(1.0, _MOST_COPIES, 2000)  # too few even if all were right: no verdict yet
-            enough = [copies for copies in finer if self._supported(best, self.level, copies) >= self.goal.share]
+            enough = [copies for copies in finer if self._supported(best, self.level, copies) >= self.wanted[best]]
+            if not enough:  # nor with any number of labels
+                return best, None
             return best, max(1, math.ceil((enough[0] - 1.0) * self.above[best]))
         low = max(1.0, high * coarse[0] / coarse[1])
         for _ in range(12):
@@ -426,11 +474,11 @@ class _Search:
         size = self.size + (copies - 1.0) * self.above[candidates]
         reached = self.effective[candidates] * copies >= np.array(_start_labels(size)).reshape(len(_STARTS), -1)
         level = np.array([part for _, _, part in _STARTS]) @ reached * self.level
-        thick = self._supported(candidates, level, copies) >= self.goal.share
+        thick = self._supported(candidates, level, copies) >= self.wanted[candidates]
         i = int(np.argmax(thick))
         j = int(candidates[i])
         n, heaviest = self.effective[j] * copies, self.heaviest[j] / self.typical[j]
-        p = binomial_p_value(n * self.estimates()[j], n + heaviest - 1.0, self.goal.share)
+        p = binomial_p_value(n * self.num[j] / self.den[j], n + heaviest - 1.0, self.wanted[j])
         return j, bool(thick[i] and p <= level[i])
 
     def _price_overall(self) -> tuple[int, int | None]:
@@ -443,6 +491,24 @@ class _Search:
         if self.estimates()[0] <= self.goal.share or excess(most) > 0.0:
             return int(np.argmax(self.estimates())), None
         return 0, max(1, math.ceil((math.exp(optimize.brentq(excess, 0.0, most, xtol=1e-3)) - 1.0) * self.size))
+
+
+def weights(sample: pd.DataFrame, *, by_views: bool) -> Array:
+    """What each row stands for: videos, or views up to the cap; `sample` as in `certify`."""
+    weight = 1.0 / sample["inclusion_probability"].to_numpy(dtype=float)
+    if not by_views:
+        return weight
+    views = sample["views"].to_numpy(dtype=float)
+    return weight * np.minimum(views, views_cap(views, weight))
+
+
+def views_cap(views: Array, weight: Array) -> float:
+    """The fewest views of a sampled video beyond which at most EXCESS of all views, weighted, lie."""
+    order = np.argsort(-views, kind="stable")
+    v, w = views[order], weight[order]
+    beyond = np.cumsum(w * v) - np.cumsum(w) * v  # of these videos, were each video's own views the cap
+    enough = np.flatnonzero(beyond <= EXCESS * float(w @ v))
+    return float(v[enough[-1]]) if enough.size else 0.0
 
 
 def _start_labels(size: ArrayLike) -> list[Array]:

@@ -99,6 +99,8 @@ class Policy(Strict):
     """Of the model versions, those that may act only once `accept_model` took them."""
     target_precision: OpenShare
     target_recall: OpenShare
+    goal_weight: Literal["videos", "views"] = "videos"
+    """What both goals count: removals, or the views of what is removed."""
     confidence: OpenShare
     no_score: Literal["review", "allow"]
     minutes_per_label: Annotated[float, Field(ge=0.01, le=1440)]
@@ -114,6 +116,11 @@ class Policy(Strict):
     initial: Thresholds
     limits: ThresholdLimits
     retired_after: date | None = None
+
+    @property
+    def by_views(self) -> bool:
+        """Whether the goals count views."""
+        return self.goal_weight == "views"
 
     @property
     def start(self) -> ThresholdPair:
@@ -197,6 +204,18 @@ class SecondLook(Strict):
     random_share: Share = 0.05
 
 
+class QueueDecisions(Strict):
+    """The platform delivers the answers of its own review queue as labels, so that its videos need not be asked again.
+
+    `overlap_share`: of these videos, what is asked blindly all the same. `emptied_share`: of a queue's videos, what has
+    to be answered for the answers to count. `compared_from`: first day whose videos are compared with blind answers.
+    """
+
+    overlap_share: OpenShare = 0.05
+    emptied_share: OpenShare = 0.95
+    compared_from: date | None = None
+
+
 class Sampling(Strict):
     salt: Annotated[int, Field(ge=0, lt=2**31)]
     minutes_share: OpenShare
@@ -205,6 +224,8 @@ class Sampling(Strict):
     allow_share: Share
     defensive_share: Share
     second_look: SecondLook = SecondLook()
+    queue_decisions: QueueDecisions | None = None
+    """None: they are not delivered, and no evidence."""
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:

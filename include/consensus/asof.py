@@ -12,11 +12,13 @@ The rules, applied in this order to the events that arrived on or before the day
    day of the corrected event had closed. Two that supersede each other both drop out.
 5. Of a reviewer's answers on one video for one policy, asked for one purpose, the latest (labelled_at, then event_id)
    stands. An unsure answer can thereby withdraw a vote. Purposes are estimation (the programmes audit and prevalence,
-   which ask the same question), training, golden and second_look: a reviewer who is shown a golden video again answers
-   anew.
-6. The consensus on a video rests on the answers given for estimation; on those for training only where there are none,
-   so that a later draw for training neither displaces the estimate's draw nor changes its final answer. Answers to
-   golden draws are for grading reviewers alone: their truth is known, and their draws estimate nothing.
+   which ask the same question), review_queue, training, golden and second_look: a reviewer who is shown a golden video
+   again answers anew.
+6. The consensus on a video rests on the answers given for estimation; where there are none, on those of the platform's
+   review queue, whose reviewers know that the video was flagged; where there are none either, on those for training, so
+   that a later draw for training neither displaces the estimate's draw nor changes its final answer. `asked_by` says
+   which. Answers to golden draws are for grading reviewers alone: their truth is known, and their draws estimate
+   nothing.
 7. Unsure is no vote, but it is counted. A video with unsure answers only has no probability: p_violating is NULL.
 8. Experts' answers on a second look do not vote: they stand beside the consensus, as `settled`. Where experts disagree,
    nothing is settled.
@@ -32,7 +34,7 @@ from include.config.model import Config
 from include.consensus.dawid_skene import consensus
 from include.consensus.grading import counted
 from include.contract.schema import empty_frame
-from include.contract.tables import TABLES
+from include.contract.tables import REVIEW_QUEUE, TABLES
 from include.evidence.golden import usable_golden
 
 _CONSENSUS = TABLES["label_consensus"]
@@ -40,10 +42,13 @@ _ITEM = ["policy", "video_id"]
 _PURPOSE = {
     "audit": "estimation",
     "prevalence": "estimation",
+    REVIEW_QUEUE: REVIEW_QUEUE,
     "training": "training",
     "golden": "golden",
     "second_look": "second_look",
 }
+_ASKED_BY = {"estimation": "sample", REVIEW_QUEUE: REVIEW_QUEUE, "training": "training"}
+"""Purposes whose answers a consensus may rest on, the first that there are, and how `asked_by` says it."""
 _BESIDE = ("golden", "second_look")
 """Purposes whose answers are in no consensus."""
 
@@ -62,8 +67,8 @@ def votes_asof(events: pd.DataFrame, *, day: dt.date, config: Config) -> pd.Data
         config: policies, their guideline versions and maturity.
 
     Returns:
-        policy, video_id, reviewer_id, purpose (estimation, training, golden or second_look), decision (unsure
-        included), sampled_on (datetime64) and labelled_at, sorted by the first four.
+        policy, video_id, reviewer_id, purpose (estimation, review_queue, training, golden or second_look), decision
+        (unsure included), sampled_on (datetime64) and labelled_at, sorted by the first four.
     """
     events = events[_days(events["ds"]) <= pd.Timestamp(day)]
     events = events.sort_values(["ds", "source_file", "source_line"], kind="stable").drop_duplicates("event_id")
@@ -81,9 +86,8 @@ def votes_asof(events: pd.DataFrame, *, day: dt.date, config: Config) -> pd.Data
 def answers_that_count(answers: pd.DataFrame) -> pd.DataFrame:
     """Of `answers` (of `votes_asof`) those the consensus rests on (rule 6)."""
     asked = answers[~answers["purpose"].isin(_BESIDE)]
-    estimates = asked["purpose"] == "estimation"
-    estimated = estimates.groupby([asked[name] for name in _ITEM]).transform("any")
-    return asked[estimates | ~estimated]
+    rank = asked["purpose"].map({name: place for place, name in enumerate(_ASKED_BY)}).astype("int64")
+    return asked[rank == rank.groupby([asked[name] for name in _ITEM]).transform("min")]
 
 
 def cast_votes(answers: pd.DataFrame) -> pd.DataFrame:
@@ -122,7 +126,8 @@ def consensus_asof(
     known = None if golden is None else usable_golden(golden, config)
     votes = cast_votes(answers)
     by_item = answers.assign(unsure=answers["decision"] == "unsure").groupby(_ITEM, as_index=False)
-    counts = by_item.agg(unsure=("unsure", "sum"), sampled_on=("sampled_on", "max"))
+    counts = by_item.agg(unsure=("unsure", "sum"), sampled_on=("sampled_on", "max"), asked_by=("purpose", "first"))
+    counts["asked_by"] = counts["asked_by"].map(_ASKED_BY)
     settled = second_looks(standing)
     schema = empty_frame(_CONSENSUS)
     parts = [schema]

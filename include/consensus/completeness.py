@@ -10,7 +10,7 @@ import pandas as pd
 
 from include.config.model import Config
 from include.contract.schema import empty_frame
-from include.contract.tables import ESTIMATING_PROGRAMMES, TABLES
+from include.contract.tables import ESTIMATING_PROGRAMMES, REVIEW_QUEUE, TABLES
 from include.evidence.response import RESPONSE_CLASS
 
 _TABLE = TABLES["label_completeness"]
@@ -25,7 +25,7 @@ def label_completeness(draws: pd.DataFrame, events: pd.DataFrame, config: Config
         events: `label_events` with ds (the arrival day), of all days from the first draw's on.
         config: each policy's maturity.
     """
-    asked = events[events["programme"].isin(ESTIMATING_PROGRAMMES)]
+    asked = events[events["programme"].isin([*ESTIMATING_PROGRAMMES, REVIEW_QUEUE])]
     age = (pd.to_datetime(asked["ds"]) - pd.to_datetime(asked["sampled_on"])).dt.days
     arrivals = asked[[*_DRAW, "decision"]].assign(age_days=age.astype("int64"))
     first = arrivals[arrivals["decision"] != "unsure"].groupby(_DRAW)["age_days"].min().rename("first").reset_index()

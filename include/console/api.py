@@ -53,6 +53,7 @@ class CellOut(ThresholdsOut):
 
     certified: float | None = Field(description="certified lower limit of the precision of removal; null: none")
     target: float = Field(description="precision asked for")
+    by_views: bool = Field(description="whether the goals count views instead of videos")
     removes: int | None = Field(description="videos a day; null: no scores have arrived")
     reviews: int | None
     wrong: AmountOut | None = Field(description="wrongful removals a day")
@@ -156,6 +157,7 @@ def all_cells() -> list[CellOut]:
             **_pair(cell.cell, cell.pair),
             certified=cell.certified,
             target=cell.target,
+            by_views=cell.by_views,
             removes=cell.effect.removes if cell.effect else None,
             reviews=cell.effect.reviews if cell.effect else None,
             wrong=_amount(cell.effect.wrong) if cell.effect else None,

@@ -99,9 +99,10 @@ def _curve(project: Project, own: ProbabilitySample, bins: pd.DataFrame) -> list
     if bins.empty or own.empty:
         return []
     rows = records(certified_curves(project, own, bins).sort_values("threshold"))
+    by_views = project.config.policies[own["policy"].iloc[0]].by_views
     return [
         {name: row[name] for name in ("threshold", "estimate", "bound", "removes")}
-        | {"recall": recall_at(own, row["threshold"], "allow").value}
+        | {"recall": recall_at(own, row["threshold"], "allow", by_views=by_views).value}
         for row in rows
     ]
 

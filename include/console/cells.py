@@ -32,6 +32,7 @@ class CellNow:
         shadow: whether it removes nothing until it has earned a certificate.
         certified: lower bound of the precision of what it removes, by its certificate; None: it has none.
         target: the precision asked for.
+        by_views: whether the goals count views.
         effect: what it does in a day; None: it has no scores.
         why: why its thresholds are what they are.
         labels, minutes: that are missing for a certificate, and the reviewers' time they take; None: not known.
@@ -44,6 +45,7 @@ class CellNow:
     shadow: bool
     certified: float | None
     target: float
+    by_views: bool
     effect: Effect | None
     why: str
     labels: int | None
@@ -80,6 +82,7 @@ def cells_now(
                 pair.remove_at == 1,
                 None if pair.remove_at == 1 else past.certified.get(cell),
                 policy.target_precision,
+                policy.by_views,
                 effects.get(cell),
                 why(row, pair),
                 None if needed is None else int(needed),

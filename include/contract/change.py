@@ -35,7 +35,8 @@ class Change:
     Attributes:
         old, new: the thresholds before it, and those it publishes.
         origin: the origin of the proposal it carries out, else the kind of its version.
-        certificate: target, confidence, population, method, estimate, bound, n; None: it rests on no proposal.
+        certificate: target, goal_weight, confidence, population, method, estimate, bound, n; None: it rests on no
+            proposal.
         forecast: what it was forecast to do; None: it rests on no proposal.
         proposal_id: of the proposal it carries out.
         canary: the videos `new` acts on, `old` acting on all others; None: on all.
@@ -67,6 +68,11 @@ class Change:
     def promised_precision(self) -> float | None:
         """The precision its certificate promises; None: it has none."""
         return None if self.certificate is None else self.certificate.get("target")
+
+    @property
+    def promised_by_views(self) -> bool:
+        """Whether that precision counts views."""
+        return self.certificate is not None and self.certificate.get("goal_weight") == "views"
 
     @property
     def certified_bound(self) -> float | None:

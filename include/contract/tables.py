@@ -106,12 +106,14 @@ OUTCOME_MEASURES = (
     "violative_views_prevented_change",
     "enforced_removes",
 )
-PROGRAMMES = ("audit", "prevalence", "golden", "training", "second_look")
+REVIEW_QUEUE = "review_queue"
+"""The programme of all videos that serving sent to review, and what an answer of that queue names as its sample_id."""
+PROGRAMMES = ("audit", "prevalence", "golden", "training", "second_look", REVIEW_QUEUE)
 ESTIMATING_PROGRAMMES = ("audit", "prevalence")
-"""Those whose draws estimates rest on; `inclusion_probability` in review_sample is that of their union."""
+"""Those whose draws are asked blindly; `inclusion_probability` in review_sample is that of their union."""
 RANDOM, DECISIVE = "random", "decisive"
 """Strata of the programme second_look: draws settled whatever reviewers said, and those settled for what they said."""
-_REGIONS = ("no_score", "allow", "review", "remove", "any")
+_REGIONS = ("no_score", "allow", "review", "remove", "any", REVIEW_QUEUE)
 
 
 def _probability(name: str, meaning: str, *, nullable: bool = False) -> Column:
@@ -151,7 +153,12 @@ _INPUTS = (
             Column("decision", "STRING", "The reviewer's answer", allowed=_DECISIONS),
             Column("labelled_at", "TIMESTAMP", "When the reviewer answered (UTC)"),
             _GUIDELINE,
-            Column("sample_id", "STRING", "The review_sample row answered, if known", nullable=True),
+            Column(
+                "sample_id",
+                "STRING",
+                "The review_sample row answered, if known; review_queue: the platform's own review queue asked",
+                nullable=True,
+            ),
             Column("supersedes", "STRING", "event_id of the event this one corrects", nullable=True),
         ),
         key=("event_id",),
@@ -260,7 +267,8 @@ _OWNED = (
             Column(
                 "region",
                 "STRING",
-                "What the thresholds in force do there, or would in shadow mode; any: not kept apart",
+                "What the thresholds in force do there, or would in shadow mode; any: not kept apart; review_queue: "
+                "serving sent it to review, where its answer counts",
                 allowed=_REGIONS,
             ),
             Column("first_bin", "INT64", "First histogram bin of the stratum", minimum=-1, maximum=999),
@@ -406,6 +414,14 @@ _OWNED = (
             _probability("agreement", "Share of pairs of votes that agree; NULL with one vote", nullable=True),
             Column("status", "STRING", "final once the maturity window passed", allowed=("provisional", "final")),
             Column("method", "STRING", "Consensus method of the policy"),
+            Column(
+                "asked_by",
+                "STRING",
+                "Where the answers were given: to a sample, blindly; in the platform's review queue; for training; "
+                "NULL: it was not told apart yet",
+                nullable=True,
+                allowed=("sample", REVIEW_QUEUE, "training"),
+            ),
             Column("sampled_on", "DATE", "Day whose sample holds the video"),
             Column(
                 "settled",
@@ -417,6 +433,29 @@ _OWNED = (
         ),
         key=("video_id", "policy"),
         large=True,
+    ),
+    Table(
+        "queue_decisions",
+        "plumbline",
+        "What a cell's review queue of one day decided, once its labels are final, beside blind answers",
+        (
+            *_CELL_COLUMNS,
+            Column("sampled_on", "DATE", "The day whose videos were sent to review"),
+            _count("sent", "Videos that serving sent to review"),
+            _count("decided", "Of those, with an answer, unsure ones included"),
+            Column("emptied", "BOOL", "Whether so many are that the queue's answers count as draws"),
+            _count("compared", "Videos that others were asked about blindly, too, and that both sides were sure of"),
+            _count("only_queue", "Of those, violating to the queue alone"),
+            _count("only_blind", "Of those, violating to the blind alone"),
+            Column(
+                "e_value",
+                "FLOAT64",
+                "Evidence up to the day, of the policy in the market, that the queue answers otherwise; 1: none",
+                minimum=0,
+            ),
+            Column("refusal", "STRING", "Why the queue's answers are no evidence; NULL: they are", nullable=True),
+        ),
+        key=CELL,
     ),
     Table(
         "label_completeness",
@@ -539,6 +578,13 @@ _OWNED = (
             _probability("proposed_remove_at", "remove_at proposed; certified where refusal is NULL", nullable=True),
             _probability("proposed_review_at", "review_at that goes with it", nullable=True),
             _probability("target", "Precision asked of automatic removal"),
+            Column(
+                "goal_weight",
+                "STRING",
+                "What precision and recall count: videos, or their views; NULL: videos, it was not told apart yet",
+                nullable=True,
+                allowed=("videos", "views"),
+            ),
             _probability("confidence", "Confidence asked of the certificate"),
             Column("population", "STRING", "Whom the certificate speaks for: cell, or what was pooled"),
             Column("method", "STRING", "Test that certified", nullable=True),

@@ -167,6 +167,11 @@ class Reason(Term):
     LABELLED_IN_FUTURE = "labelled_in_future", "labelled_at lies after the day of arrival (UTC)."
     OTHER_GUIDELINE = "other_guideline", "The label was made under another guideline version than the policy's."
     SUPERSEDES_ITSELF = "supersedes_itself", "The event claims to correct itself."
+    NOT_SENT_TO_REVIEW = (
+        "not_sent_to_review",
+        "It answers the platform's review queue about a video that the thresholds in force did not send there: no "
+        "evidence, and no fault.",
+    )
     VIDEO_NOT_SAMPLED = "video_not_sampled", "No sample of the window holds the video for this policy."
     OTHER_SAMPLE = "other_sample", "sample_id is given, but is not a draw of this video for this policy."
     NOT_AN_EXPERT = (
@@ -193,5 +198,6 @@ HARMLESS = (
     Reason.SKIPPED_ANNOTATION,
     Reason.NO_ANSWER,
     Reason.RETIRED_POLICY,
+    Reason.NOT_SENT_TO_REVIEW,
 )
 """Refusals a good file may be full of: a review tool exports everything every day, and reviewers finish their queue."""

@@ -18,7 +18,8 @@ from datetime import date
 import pandas as pd
 
 from include.config.model import Config
-from include.contract.tables import ESTIMATING_PROGRAMMES
+from include.contract.tables import ESTIMATING_PROGRAMMES, REVIEW_QUEUE
+from include.evidence.queue_decisions import with_emptied_queues
 
 RESPONSE_CLASS = ["policy", "market", "region"]
 MIN_CLASS_DRAWS = 30
@@ -30,6 +31,7 @@ def mature_draws(
     consensus: pd.DataFrame,
     *,
     programmes: tuple[str, ...] = ESTIMATING_PROGRAMMES,
+    queue_decisions: bool = True,
     day: date,
     config: Config,
 ) -> pd.DataFrame:
@@ -42,16 +44,18 @@ def mature_draws(
         drawn: `review_sample` with ds.
         consensus: `label_consensus` of `day`.
         programmes: whose draws.
+        queue_decisions: whether review queues that were emptied count, too (`include.evidence.queue_decisions`).
         day, config: as of when, and each policy's window and maturity.
 
     Returns:
         The columns of `review_sample`, sampled_on (the day of the draw), p_violating (NaN without a final answer),
-        undecided (all that answered finally are unsure) and settled (1 or 0, as experts said on a second look; NaN:
-        nothing).
+        undecided (all that answered finally are unsure, or an emptied queue left it) and settled (1 or 0, as experts
+        said on a second look; NaN: nothing).
     """
-    draws = drawn[drawn["programme"].isin(programmes)].rename(columns={"ds": "sampled_on"})
+    draws = drawn[drawn["programme"].isin([*programmes, REVIEW_QUEUE])].rename(columns={"ds": "sampled_on"})
+    draws = draws.assign(queued=draws["programme"] == REVIEW_QUEUE)
     draws = draws.sort_values("programme", kind="stable")  # of two the same every time
-    draws = draws.drop_duplicates(["video_id", "policy", "model_version", "sampled_on"]).sort_index()
+    draws = draws.drop_duplicates(["video_id", "policy", "model_version", "sampled_on", "queued"]).sort_index()
     days, in_window = draws["sampled_on"].unique(), pd.Series(data=False, index=draws.index)
     for name, policy in config.policies.items():
         first, last = policy.window_start(day), policy.final_through(day)
@@ -59,14 +63,16 @@ def mature_draws(
         in_window |= (draws["policy"] == name) & draws["sampled_on"].isin(counted)
     draws = draws[in_window]
     final = consensus["status"] == "final"
-    answers = consensus[["video_id", "policy", "sampled_on"]].assign(
+    answers = consensus[["video_id", "policy", "sampled_on", "asked_by"]].assign(
         p_violating=consensus["p_violating"].where(final),
         undecided=final & consensus["p_violating"].isna(),
         settled=consensus["settled"].map({"violating": 1.0, "not_violating": 0.0}).astype(float),
     )
     rows = draws.merge(answers.rename(columns={"sampled_on": "about"}), how="left", on=["video_id", "policy"])
     rows = rows[rows["about"].isna() | (rows["about"] == rows["sampled_on"])].drop(columns="about")
-    return rows.assign(undecided=rows["undecided"].eq(True))
+    rows = rows.assign(undecided=rows["undecided"].eq(True))
+    settings = config.sampling.queue_decisions if queue_decisions else None
+    return with_emptied_queues(rows, settings).drop(columns=["queued", "asked_by"])
 
 
 def response_rates(draws: pd.DataFrame) -> pd.DataFrame:

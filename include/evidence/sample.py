@@ -18,23 +18,26 @@ _ITEM = ["policy", "video_id"]
 _DRAW = ["video_id", "policy", "sampled_on", "model_version"]
 
 
-def labelled_sample(project: Project, day: date) -> ProbabilitySample:
+def labelled_sample(project: Project, day: date, *, queue_decisions: bool = True) -> ProbabilitySample:
     """What estimates rest on: each policy's window of draws that have a final consensus of reviewers as of `day`.
 
     Columns of `review_sample`, p_violating, golden (what experts say, 1 or 0, of the draws that they were asked about
     by chance; NaN: nothing) and sampled_on (the day of the draw), sorted by cell, day and video. A video drawn by both
     programmes counts once, with the probability of their union; one drawn on several days counts once, on the day its
     consensus is about. Inclusion probabilities are those of being drawn and answered, see `include.evidence.response`.
+    What the platform's review queues decided counts too, where they were emptied; not if `queue_decisions` is False.
     """
-    return _answered(_with_experts(project, day).drop(columns=["undecided", "settled"]))
+    rows = _with_experts(project, day, queue_decisions=queue_decisions)
+    return _answered(rows.drop(columns=["undecided", "settled"]))
 
 
 def certifying_sample(project: Project, day: date) -> ProbabilitySample:
     """What certificates rest on: `labelled_sample`, with what experts settled in the place of the consensus.
 
     `consensus` is what reviewers said of a draw, `p_violating` what experts said, asked or unasked, and elsewhere the
-    same. A draw about which reviewers were only unsure, and experts said nothing, is kept and marked `undecided`: it
-    has a p_violating of 0, since no certificate may rest on the hope that it violates. Of copies of one video in a
+    same. A draw about which reviewers were only unsure, and experts said nothing, is kept and marked `undecided`, and
+    so is what an emptied review queue left: it has a p_violating of 0, since no certificate may rest on the hope that
+    it violates. Of copies of one video in a
     cell, where the platform says which are, one draw is left (`include.evidence.clusters`).
     """
     rows = _with_experts(project, day)
@@ -53,10 +56,10 @@ def _answered(rows: pd.DataFrame) -> ProbabilitySample:
     return probability_sample(rows.sort_values([*CELL, "sampled_on", "video_id"], ignore_index=True))
 
 
-def _with_experts(project: Project, day: date) -> pd.DataFrame:
+def _with_experts(project: Project, day: date, *, queue_decisions: bool = True) -> pd.DataFrame:
     """`mature_draws` with golden."""
     drawn, consensus = _drawn_and_answered(project, day)
-    rows = mature_draws(drawn, consensus, day=day, config=project.config)
+    rows = mature_draws(drawn, consensus, queue_decisions=queue_decisions, day=day, config=project.config)
     by_chance = drawn.loc[(drawn["programme"] == "second_look") & (drawn["stratum"] == RANDOM), _ITEM]
     chosen = pd.MultiIndex.from_frame(rows[_ITEM]).isin(pd.MultiIndex.from_frame(by_chance))
     return rows.assign(golden=rows["settled"].where(chosen))
@@ -83,7 +86,7 @@ def training_picks(project: Project, day: date) -> pd.DataFrame:
 
 def _mature_draws(project: Project, day: date, programmes: tuple[str, ...]) -> pd.DataFrame:
     drawn, consensus = _drawn_and_answered(project, day)
-    rows = mature_draws(drawn, consensus, programmes=programmes, day=day, config=project.config)
+    rows = mature_draws(drawn, consensus, programmes=programmes, queue_decisions=False, day=day, config=project.config)
     return rows.drop(columns=["undecided", "settled"])
 
 

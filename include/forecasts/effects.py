@@ -34,7 +34,7 @@ class Effect:
         minutes: that the reviews take.
         wrong: removals of videos that violate nothing.
         views: violative views that removal prevents.
-        recall: share of the violating videos that removal finds.
+        recall: share of the violating videos that removal finds; of their views where the goals count views.
     """
 
     removes: int
@@ -61,5 +61,5 @@ def effect_of(histogram: pd.DataFrame, sample: pd.DataFrame, pair: ThresholdPair
         counts.reviews * policy.minutes_per_label,
         Amount.of(share(1 - p, weight), counts.removes),
         Amount.of(share(p, weight * above["views"].to_numpy(float)), counts.remove_views),
-        recall_at(sample, pair.remove_at, "allow"),
+        recall_at(sample, pair.remove_at, "allow", by_views=policy.by_views),
     )

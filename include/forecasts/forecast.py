@@ -110,40 +110,49 @@ def share(p: ArrayLike, weight: ArrayLike, *, level: float = 0.95) -> ShareEstim
     return ShareEstimate(value, low, high, int((weights > 0).sum()), effective_n)
 
 
-def precision_at(sample: pd.DataFrame, remove_at: float, *, level: float = 0.95) -> ShareEstimate:
-    """Share of violating videos among those with score >= remove_at; `sample` as in `forecast`."""
-    return _precision(_drawn(sample), remove_at, level)
+def precision_at(
+    sample: pd.DataFrame, remove_at: float, *, level: float = 0.95, by_views: bool = False
+) -> ShareEstimate:
+    """Share of violating videos among those with score >= remove_at, or of their views; `sample` as in `forecast`."""
+    return _precision(_drawn(sample, by_views=by_views), remove_at, level)
 
 
-def recall_at(sample: pd.DataFrame, at: float, no_score: NoScore) -> ShareEstimate:
-    """Share of the violating videos that removal or review finds from score `at` on; `sample` as in `forecast`."""
-    return _recall(_drawn(sample), at, no_score)
+def recall_at(sample: pd.DataFrame, at: float, no_score: NoScore, *, by_views: bool = False) -> ShareEstimate:
+    """Share of the violating videos, or of their views, that removal or review finds from score `at` on.
+
+    `sample` as in `forecast`.
+    """
+    return _recall(_drawn(sample, by_views=by_views), at, no_score)
 
 
 class _Drawn(NamedTuple):
-    """The columns of a sample as arrays, each of shape (labels,); `weight`: 1 / inclusion probability."""
+    """The columns of a sample as arrays, each of shape (labels,).
+
+    `weight`: 1 / inclusion probability; `mass`: the same, times views where shares are of views.
+    """
 
     score: Floats
     p: Floats
     weight: Floats
     views: Floats
+    mass: Floats
 
 
-def _drawn(sample: pd.DataFrame) -> _Drawn:
+def _drawn(sample: pd.DataFrame, *, by_views: bool = False) -> _Drawn:
     score, p, pi, views = (
         sample[name].to_numpy(dtype=float) for name in ("score", "p_violating", "inclusion_probability", "views")
     )
-    return _Drawn(score, p, 1 / pi, views)
+    return _Drawn(score, p, 1 / pi, views, views / pi if by_views else 1 / pi)
 
 
 def _precision(drawn: _Drawn, remove_at: float, level: float = 0.95) -> ShareEstimate:
     above = reaches(drawn.score, remove_at)
-    return share(drawn.p[above], drawn.weight[above], level=level)
+    return share(drawn.p[above], drawn.mass[above], level=level)
 
 
 def _recall(drawn: _Drawn, at: float, no_score: NoScore) -> ShareEstimate:
     found = reaches(drawn.score, at) | (np.isnan(drawn.score) & (no_score == "review"))
-    return share(found, drawn.p * drawn.weight)
+    return share(found, drawn.p * drawn.mass)
 
 
 def actions(score: Floats, pair: ThresholdPair, no_score: NoScore) -> NDArray[np.int64]:
@@ -187,6 +196,7 @@ def forecast(
     *,
     no_score: NoScore,
     minutes_per_label: float,
+    by_views: bool = False,
     contested: ContestedRemovals | str,
 ) -> dict[str, Any]:
     """What replacing `old` by `new` does to one cell in a day like the histogram's.
@@ -197,6 +207,7 @@ def forecast(
         old, new: thresholds.
         no_score: what serving does with videos without a score.
         minutes_per_label: reviewer minutes a video in the review queue takes.
+        by_views: whether precision and recall are shares of views.
         contested: what became of earlier removals, or why that is not known.
 
     Returns:
@@ -216,7 +227,7 @@ def forecast(
     before, after = volumes(histogram, old, no_score), volumes(histogram, new, no_score)
     low, high = sorted((old.remove_at, new.remove_at))
     sign = 1 if new.remove_at < old.remove_at else -1
-    drawn = _drawn(sample)
+    drawn = _drawn(sample, by_views=by_views)
     inside = (drawn.score >= low) & (drawn.score < high)
     p, weight = drawn.p[inside], drawn.weight[inside]
     wrongful = share(1 - p, weight)
@@ -224,6 +235,9 @@ def forecast(
     precision_now = _precision(drawn, old.remove_at)
     band_videos = abs(after.removes - before.removes)
     band_views = abs(after.remove_views - before.remove_views)
+    moved, most = band_videos, max(before.removes, after.removes)
+    if by_views:
+        moved, most = band_views, max(before.remove_views, after.remove_views)
     return {
         **{
             name: {"before": getattr(before, name), "after": getattr(after, name)}
@@ -249,12 +263,12 @@ def forecast(
             "labels": len(p),
             "effective_n": wrongful.effective_n,
         },
-        "precision_change": _precision_change(
-            share(p, weight), _precision(drawn, high), band_videos, max(before.removes, after.removes), sign
-        ),
+        "precision_change": _precision_change(share(p, drawn.mass[inside]), _precision(drawn, high), moved, most, sign),
         "wrongful_removals_change": _scaled(wrongful, sign * band_videos, before.removes),
         "violative_views_prevented_change": _scaled(violative, sign * band_views, before.remove_views),
-        "appeals_overturned_change": _overturned(wrongful, precision_now, sign * band_videos, contested),
+        "appeals_overturned_change": _overturned(
+            wrongful, _precision(_drawn(sample), old.remove_at), sign * band_videos, contested
+        ),
         "flips": _examples(flips(sample, old, new, no_score)),
     }
 

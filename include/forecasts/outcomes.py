@@ -95,6 +95,7 @@ def outcome(
         item.new,
         no_score=policy.no_score,
         minutes_per_label=policy.minutes_per_label,
+        by_views=policy.by_views,
         contested="not compared",
     )
     missing = f"no accepted scores of the cell on {item.measured_on}" if histogram.empty else None

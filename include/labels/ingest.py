@@ -8,6 +8,9 @@
   and says which programme asked. Without one, of the programmes that drew the video on that latest day the first of
   `PROGRAMMES_BY_PRECEDENCE` is taken to have asked, but never a second look: only who was asked for one knows its
   sample_id, and where the configuration names a market's experts, nobody else answers it.
+- *Review queue.* An answer of the platform's own review queue names no draw but `review_queue`. It belongs to the
+  queue's draw of its video and may be of the day itself, as that queue is answered while the day lasts. Where the
+  video was not sent to review it is set aside, which is no fault: such queues hold other things, too.
 - *Garbage.* A file in which more than `gates.max_reject_share` of at least `gates.garbage_min_lines` events are refused
   is set aside as a whole: the events that look right were written by the same hand. Repeats are judged afterwards, so
   that no event of a good file falls as the repeat of one set aside, and a file sent twice is no garbage.
@@ -33,7 +36,7 @@ from numpy.typing import NDArray
 
 from include.config.model import Config
 from include.contract.schema import empty_frame
-from include.contract.tables import TABLES
+from include.contract.tables import REVIEW_QUEUE, TABLES
 from include.contract.terms import HARMLESS, Reason
 from include.labels.drops import FIELDS, REQUIRED_FIELDS
 from include.reading.values import Verdicts, stripped, times, whole_numbers
@@ -43,7 +46,7 @@ _REJECTS = TABLES["label_rejects"]
 _CONTENT = [name for name in FIELDS if name != "event_id"]
 _ORDER = ["source_file", "source_line"]
 
-PROGRAMMES_BY_PRECEDENCE = ("audit", "prevalence", "training", "golden", "second_look")
+PROGRAMMES_BY_PRECEDENCE = ("audit", "prevalence", "training", "golden", REVIEW_QUEUE, "second_look")
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,14 @@ def _draw_answered(events: pd.DataFrame, sample: pd.DataFrame, verdicts: Verdict
     )
     video = ["video_id", "policy"]
     key = pd.MultiIndex.from_frame(events[video])
+    of_queue = events["sample_id"] == REVIEW_QUEUE
+    sent = key.isin(pd.MultiIndex.from_frame(draws.loc[draws["programme"] == REVIEW_QUEUE, video]))
+    verdicts.refuse(
+        of_queue & ~sent,
+        Reason.NOT_SENT_TO_REVIEW,
+        "video_id",
+        events["video_id"].astype("str") + " for " + events["policy"],
+    )
     verdicts.refuse(
         ~key.isin(pd.MultiIndex.from_frame(draws[video])),
         Reason.VIDEO_NOT_SAMPLED,
@@ -150,6 +161,7 @@ def _draw_answered(events: pd.DataFrame, sample: pd.DataFrame, verdicts: Verdict
     )
     named = draws.drop_duplicates([*video, "sample_id"]).set_index([*video, "sample_id"])["programme"]
     named_by = named.reindex(pd.MultiIndex.from_frame(events[[*video, "sample_id"]])).set_axis(events.index)
+    named_by = named_by.mask(of_queue & sent, REVIEW_QUEUE)
     unknown = events["sample_id"].notna() & named_by.isna()
     verdicts.refuse(unknown, Reason.OTHER_SAMPLE, "sample_id", events["sample_id"])
 
@@ -159,7 +171,9 @@ def _draw_answered(events: pd.DataFrame, sample: pd.DataFrame, verdicts: Verdict
     labelled = events[video].assign(programme=named_by, labelled_on=labelled_on)[verdicts.open]
     labelled = labelled.astype({"policy": "object", "programme": "object"})
     order = pd.Categorical(draws["programme"], PROGRAMMES_BY_PRECEDENCE[::-1], ordered=True)
-    draws = draws.assign(order=order).sort_values(["sampled_on", "order"], kind="stable")
+    # What serving sends to review is answered from its own day on, all other draws from the day after.
+    before = draws["sampled_on"] - pd.to_timedelta((draws["programme"] == REVIEW_QUEUE).astype("int64"), unit="D")
+    draws = draws.assign(order=order, before=before).sort_values(["before", "order"], kind="stable")
     asked = labelled["programme"].notna()
     latest = pd.concat(
         [
@@ -189,12 +203,12 @@ def _refuse_outsiders(
 
 
 def _latest(labelled: pd.DataFrame, draws: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """sampled_on and programme of the last of `draws`, in their order, before each `labelled_on`."""
+    """sampled_on and programme of the last of `draws`, in their order, whose `before` lies before `labelled_on`."""
     found = pd.merge_asof(
         labelled.reset_index(names="event").sort_values("labelled_on", kind="stable"),
-        draws[[*dict.fromkeys([*by, "programme"]), "sampled_on"]],
+        draws[[*dict.fromkeys([*by, "programme"]), "before", "sampled_on"]],
         left_on="labelled_on",
-        right_on="sampled_on",
+        right_on="before",
         by=by,
         allow_exact_matches=False,
     )

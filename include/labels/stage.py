@@ -6,13 +6,17 @@ import logging
 from datetime import date, timedelta
 from pathlib import Path
 
+import pandas as pd
+
 from include.config.settings import Settings
 from include.consensus.asof import arrived_late, cast_votes, consensus_asof, votes_asof
 from include.consensus.completeness import label_completeness
 from include.consensus.grading import agreement, contradicted, graded
+from include.consensus.queue import decided
 from include.contract.tables import TABLES
 from include.evidence.accepted import accepted, window_start
 from include.evidence.golden import usable_golden
+from include.evidence.queue_decisions import of_queues, refused_queues
 from include.evidence.response import mature_draws, response_rates
 from include.files import write_whole
 from include.labels.drops import read_drops
@@ -103,10 +107,11 @@ def form_consensus(project: Project, day: date) -> None:
     quality = graded(votes, events, usable, day=day, config=project.config)
     for row in quality[quality["below_floor"] & (quality["basis"] == "golden")].to_dict("records"):
         log.warning("Reviewer %s is below the floor of %s: %s", row["reviewer_id"], row["policy"], row["action"])
-    items = consensus_asof(events, known, day=day, config=project.config, quality=quality)
+    drawn = accepted(project, "review_sample", "sample", window_start(project, day), day)
+    believed = _without_refused_queues(project, day, events, drawn)
+    items = consensus_asof(believed, known, day=day, config=project.config, quality=quality)
     reopen(project.warehouse, "consensus", day)
     project.warehouse.replace("label_consensus", day, items)
-    drawn = accepted(project, "review_sample", "sample", window_start(project, day), day)
     draws = mature_draws(drawn, items, day=day, config=project.config)
     project.warehouse.replace("label_completeness", day, label_completeness(draws, events, project.config))
     for row in response_rates(draws).to_dict("records"):
@@ -115,6 +120,20 @@ def form_consensus(project: Project, day: date) -> None:
     project.warehouse.replace("reviewer_quality", day, quality)
     project.warehouse.replace("label_agreement", day, agreement(votes))
     log.info("Consensus on %d videos, %d of them final", len(items), (items["status"] == "final").sum())
+
+
+def _without_refused_queues(project: Project, day: date, events: pd.DataFrame, drawn: pd.DataFrame) -> pd.DataFrame:
+    """`events` without the answers of review queues that are no evidence; writes queue_decisions of the day."""
+    if project.config.sampling.queue_decisions is None:
+        return events
+    earlier = project.warehouse.read("queue_decisions", None, day - timedelta(days=1))
+    answers = votes_asof(events, day=day, config=project.config)
+    found = decided(answers, drawn, earlier, day=day, config=project.config)
+    project.warehouse.replace("queue_decisions", day, found)
+    refusals = refused_queues(pd.concat([earlier, found.assign(ds=day)], ignore_index=True), project.config)
+    for (policy, market), reason in refusals.items():
+        log.warning("The review queue of %s in %s is no evidence: %s", policy, market, reason)
+    return events[~of_queues(events, drawn, refusals)]
 
 
 def gate_consensus(project: Project, day: date) -> None:

@@ -348,7 +348,7 @@ def _conflicts(chain: Sequence[Row], proposals: pd.DataFrame, act: Act, config: 
 def _change(proposal: Mapping[str, Any], before: Mapping[Cell, ThresholdPair], config: Config) -> Change:
     """The entry of `changes` for a proposal."""
     cell = cell_of(proposal)
-    certificate = ("target", "confidence", "population", "method", "estimate", "bound", "n")
+    certificate = ("target", "goal_weight", "confidence", "population", "method", "estimate", "bound", "n")
     share = plain(proposal["canary_share"])
     return Change(
         cell,

@@ -90,7 +90,8 @@ def certified_before(
             row = by_day.get((before := day - timedelta(days=back), cell))
             if row is None or (cell in taken_back and before <= taken_back[cell]):
                 break
-            same = (row["target"], row["confidence"]) == (policy.target_precision, policy.confidence)
+            asked = (row["target"], row["confidence"], row.get("goal_weight") or "videos")
+            same = asked == (policy.target_precision, policy.confidence, policy.goal_weight)
             levels.append(row["certified_remove_at"] if same else None)
         found[cell] = levels
     return found

@@ -83,7 +83,7 @@ def goal_answers(
             known[remove_at] = effect_of(histogram, own, there, policy)
         return known[remove_at]
 
-    estimated, found = _Estimates(own, policy.limits.lowest_remove_at), []
+    estimated, found = _Estimates(own, policy.limits.lowest_remove_at, by_views=policy.by_views), []
     for goal in goals_of(policy.target_precision):
         wanted = policy.model_copy(update={"target_precision": goal})
         under = config.model_copy(update={"policies": {**config.policies, policy_name: wanted}})
@@ -111,9 +111,11 @@ def goal_answers(
 class _Estimates:
     """Estimated precision of a cell at every bin edge that may be a remove_at."""
 
-    def __init__(self, sample: pd.DataFrame, lowest: float) -> None:
+    def __init__(self, sample: pd.DataFrame, lowest: float, *, by_views: bool) -> None:
         score, p = sample["score"].to_numpy(float), sample["p_violating"].to_numpy(float)
         weight = 1 / sample["inclusion_probability"].to_numpy(float)
+        if by_views:
+            weight = weight * sample["views"].to_numpy(float)
         self.edges = np.arange(first_bin(lowest), N_BINS) / N_BINS
         order = np.argsort(-score, kind="stable")
         order = order[~np.isnan(score[order])]

@@ -45,6 +45,11 @@ _DISTINCT = (
     "copied more often, a larger share of the removals is wrong"
 )
 
+_BY_VIEWS = (
+    "the goals count views: so much of the views of what is removed is rightly taken; what a single video is viewed "
+    "beyond what a sample bounds counts as wrong"
+)
+
 
 @dataclass
 class Plan:
@@ -123,6 +128,7 @@ def plan_cell(
     else:
         found = f"{goal} is certified at {recall_at:g} for {recall.population}"
     notes = [
+        *([Verdict("goal_weight", Ruling.PUBLISH, _BY_VIEWS)] if policy.by_views else []),
         Verdict("reviewer_error", Ruling.PUBLISH, precision.aim.reason),
         Verdict("recall_goal", Ruling.PUBLISH, found),
     ]
@@ -158,7 +164,7 @@ def _towards(plan: Plan, certified: float, known: Sequence[float | None], at_onc
             says = f"the day's labels certify {certified:g}, those of the days before: {before}; remove_at {goes}"
             plan.notes.append(Verdict("certificate", Ruling.PUBLISH, says))
     if certified < wanted < 1:
-        stepped = certify_precision(plan.answer.sample, plan.answer.aim, wanted)
+        stepped = certify_precision(plan.answer.sample, plan.answer.aim, plan.policy, wanted)
         wanted = now
         if stepped.threshold is not None and stepped.threshold <= now:
             plan.evidence, wanted = stepped, on_edge(stepped.threshold)
@@ -171,7 +177,7 @@ def under_alarm(plan: Plan, alarm: Alarm) -> Plan:
     if plan.new.remove_at > plan.old.remove_at and plan.new.remove_at >= alarm.safe.remove_at:
         return replace(plan, alarm=alarm)
     own = replace(plan.answer, population="cell", sample=plan.sample, aim=plan.aim)
-    found = precision_at(plan.sample, alarm.safe.remove_at)
+    found = precision_at(plan.sample, alarm.safe.remove_at, by_views=plan.policy.by_views)
     estimate = None if found.value is None else float(own.aim.true_estimate(found.value))
     evidence = Decision.refused(alarm.reason, n=found.n, estimate=estimate)
     basis = Verdict("reviewer_error", Ruling.PUBLISH, own.aim.reason)

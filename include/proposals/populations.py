@@ -19,6 +19,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -119,20 +120,25 @@ def _decide(sample: pd.DataFrame, aim: Aim, config: Config, metric: str) -> Deci
         return Decision.refused("no labels", n=0)
     policy = config.policies[sample["policy"].iloc[0]]
     if metric == "precision":
-        return certify_precision(sample, aim, policy.limits.lowest_remove_at)
+        return certify_precision(sample, aim, policy, policy.limits.lowest_remove_at)
     # Videos without a score are found if they go to review, and missed otherwise.
     scored = sample.assign(score=sample["score"].fillna(1.0 if policy.no_score == "review" else 0.0))
     if "undecided" in sample:  # against the goal: each counts as violating and missed
         scored.loc[sample["undecided"], ["score", "p_violating"]] = [0.0, 1.0]
-    goal = Goal("recall", at_least=policy.target_recall)
+    goal = Goal("recall", at_least=policy.target_recall, weight=_weight(policy))
     edges = _edges(policy.limits.lowest_review_at)
     return certify(scored, goal, confidence=policy.confidence, candidates=edges)
 
 
-def certify_precision(sample: pd.DataFrame, aim: Aim, lowest: float) -> Decision:
-    goal = Goal("precision", at_least=aim.share)
+def certify_precision(sample: pd.DataFrame, aim: Aim, policy: Policy, lowest: float) -> Decision:
+    """The lowest remove_at from `lowest` on whose precision is certified, by views where the policy's goals are."""
+    goal = Goal("precision", at_least=aim.share, weight=_weight(policy))
     judged = sample[sample["score"] >= lowest]  # labels further down say nothing about a precision above
     return aim.on_truth(certify(judged, goal, confidence=aim.confidence, candidates=_edges(lowest)))
+
+
+def _weight(policy: Policy) -> Literal["views"] | None:
+    return "views" if policy.by_views else None
 
 
 def _edges(lowest: float) -> np.ndarray:
@@ -152,7 +158,7 @@ def _refutation(own: PopulationDecision, pooled: PopulationDecision, config: Con
     if at is None or own.sample.empty:
         return None
     policy = config.policies[own.sample["policy"].iloc[0]]
-    local = precision_at(own.sample, at, level=two_sided(policy.confidence))
+    local = precision_at(own.sample, at, level=two_sided(policy.confidence), by_views=policy.by_views)
     if local.value is None or local.high >= own.aim.refuted_below:
         return None
     return (
@@ -168,7 +174,8 @@ def supported_by_own_labels(
     at = answer.decision.threshold
     if answer.population == "cell" or at is None or at >= old.remove_at:
         return answer
-    local, needed = precision_at(own, at), config.guardrails.min_labels
+    by_views = len(own) > 0 and config.policies[own["policy"].iloc[0]].by_views
+    local, needed = precision_at(own, at, by_views=by_views), config.guardrails.min_labels
     if local.n >= needed and local.value is not None and local.value >= aim.expected:
         return answer
     found = f"a precision of {local.value:.3f}" if local.value is not None else "no precision"

@@ -146,6 +146,7 @@ def _judged(plan: Plan, queue: Queue, config: Config, day: date, background: Bac
         plan.new,
         no_score=policy.no_score,
         minutes_per_label=policy.minutes_per_label,
+        by_views=policy.by_views,
         contested=NO_APPEALS if before is None else before.get(plan.cell[0], ContestedRemovals(0, 0)),
     )
     effect["market_minutes"] = vars(queue)
@@ -159,7 +160,7 @@ def _judged(plan: Plan, queue: Queue, config: Config, day: date, background: Bac
         certified=plan.certified,
         steady=plan.steady,
         labels=plan.evidence.n,
-        precision_now=precision_at(plan.answer.sample, plan.old.remove_at),
+        precision_now=precision_at(plan.answer.sample, plan.old.remove_at, by_views=policy.by_views),
         target=plan.answer.aim.expected,  # as precision_now is, on reviewers' labels
         removes_before=effect["removes"]["before"],
         removes_after=effect["removes"]["after"],
@@ -191,6 +192,7 @@ def _row(done: _Judged, identity: Mapping[str, str], config: Config) -> dict[str
         "proposed_review_at": plan.new.review_at if plan.proposes else None,
         "target": policy.target_precision,
         "confidence": policy.confidence,
+        "goal_weight": policy.goal_weight,
         "population": plan.answer.population,
     }
     return {

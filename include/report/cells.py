@@ -296,6 +296,7 @@ def _precision(curve: pd.DataFrame, row: dict[str, Any]) -> Figure:
     return figures.precision_against_volume(
         curve,
         target=row["target"],
+        by_views=row.get("goal_weight") == "views",
         confidence=row["confidence"],
         now=(row["current_remove_at"], row["removes_before"]),
         proposed=None if None in new or new[0] == row["current_remove_at"] else new,

@@ -108,7 +108,7 @@ def _certified_curves(project: Project, sample: pd.DataFrame, histogram: pd.Data
         policy = project.config.policies[cell[0]]
         judged = rows[rows["score"] >= policy.limits.lowest_remove_at]
         aim = aim_of(golden, project.config, cell)
-        goal = Goal("precision", at_least=aim.share)
+        goal = Goal("precision", at_least=aim.share, weight="views" if policy.by_views else None)
         found = curve(judged, goal, confidence=aim.confidence, candidates=_candidates(policy.limits.lowest_remove_at))
         found["estimate"], found["bound"] = aim.true_estimate(found["estimate"]), aim.true_bound(found["bound"])
         bins = volumes[cell].set_index("bin")["n_videos"].reindex(range(N_BINS), fill_value=0)

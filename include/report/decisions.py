@@ -139,7 +139,7 @@ def _threshold_row(row: dict[str, Any], config: Config) -> tuple[Value, ...]:
         _old_new(row, "review_at"),
         Value(
             wording.percent(row["bound"], down=True) if certified else "not certified",
-            f"asked: {wording.percent(row['target'])}",
+            f"asked: {wording.percent(row['target'])}{' of views' if row.get('goal_weight') == 'views' else ''}",
         ),
         _moved(row),
         Value(why(row), lacking),

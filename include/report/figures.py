@@ -27,8 +27,9 @@ def precision_against_volume(
     now: tuple[float, int],
     proposed: tuple[float, int] | None,
     proposed_name: str,
+    by_views: bool = False,
 ) -> Figure:
-    """Estimated precision and its certified lower bound against the videos removed a day.
+    """Estimated precision, `by_views` of views, and its certified lower bound against the videos removed a day.
 
     curve: threshold, estimate, bound, removes of one cell; what is far below the target is left out.
     now, proposed: remove_at and the videos a day at or above it.
@@ -56,7 +57,7 @@ def precision_against_volume(
         series.append(_mark(proposed[1], (bottom, 1.0), f"{proposed_name} {wording.score(proposed[0])}", "new"))
     return Figure(
         Axis("Videos removed a day", 0.0, right, whole_marks(right)),
-        Axis("Precision", bottom, 1.0, share_marks(bottom, 1.0)),
+        Axis("Precision, by views" if by_views else "Precision", bottom, 1.0, share_marks(bottom, 1.0)),
         tuple(series),
     )
 

@@ -143,6 +143,8 @@ def _groups(cell: CellPopulation) -> list[_Group]:
 
 def action_bin(cell: CellPopulation) -> int:
     """First bin of the candidate action region."""
+    if cell.action is not None:
+        return cell.action
     videos, violating = cell.videos[1:], (cell.videos * cell.p)[1:]
     above = np.cumsum(videos[::-1])[::-1]
     errors_above = above - np.cumsum(violating[::-1])[::-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from include.config.model import Config, Policy
+from include.contract.cell import Cell
 from include.contract.grid import first_bin
 from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN
 
@@ -25,6 +27,9 @@ _CALIBRATION = (*CELL, "bin", "p_violating")
 Bins = tuple[int, int]
 """First and last bin, both inclusive."""
 
+NOTHING = np.zeros(N_BINS + 1, dtype=bool)
+NOTHING.setflags(write=False)
+
 NO_SCORE: Bins = (NO_SCORE_BIN, NO_SCORE_BIN)
 
 
@@ -39,6 +44,14 @@ class Stratum:
 
 
 @dataclass(frozen=True)
+class Queued:
+    """What serving sent to review of a cell: shape (N_BINS + 1,) from bin -1 on. `left`: to its queue, see there."""
+
+    bins: npt.NDArray[np.bool_]
+    left: bool
+
+
+@dataclass(frozen=True)
 class CellPopulation:
     """A cell's population by bin: index 0 is bin -1 (no score), index 1 + b is bin b; shapes (N_BINS + 1,)."""
 
@@ -49,6 +62,12 @@ class CellPopulation:
     p: Array
     remove_bin: int
     review_bin: int
+    queued: npt.NDArray[np.bool_]
+    """Bins whose videos serving sent to review, all of which are draws."""
+    answered: npt.NDArray[np.bool_]
+    """Of these, the bins left to the review queue: nobody else is asked about their videos, but for the overlap."""
+    action: int | None = None
+    """First bin of the candidate action region; None: to be found."""
 
     @property
     def minutes(self) -> float:
@@ -87,8 +106,23 @@ def bands(load: Array, start: int, end: int, count: int) -> list[Bins]:
     return [(first, stop - 1) for first, stop in pairwise(cuts)]
 
 
+def stretches(chosen: npt.NDArray[np.bool_], cuts: Sequence[int] = ()) -> list[Bins]:
+    """The runs of bins that are `chosen`, shape (N_BINS + 1,) from bin -1 on, which ends a run; cut before `cuts`."""
+    starts = np.diff(chosen.astype(np.int8), prepend=0) == 1
+    ends = np.diff(chosen.astype(np.int8), append=0) == -1
+    inner = [0, *(cut for cut in cuts if 0 < cut < N_BINS)]
+    for cut in inner:
+        if chosen[cut + 1] and chosen[cut]:
+            starts[cut + 1], ends[cut] = True, True
+    return [(int(a) - 1, int(b) - 1) for a, b in zip(np.flatnonzero(starts), np.flatnonzero(ends), strict=True)]
+
+
 def read_cells(
-    histogram: pd.DataFrame, thresholds: pd.DataFrame, calibration: pd.DataFrame, config: Config
+    histogram: pd.DataFrame,
+    thresholds: pd.DataFrame,
+    calibration: pd.DataFrame,
+    config: Config,
+    queues: Mapping[Cell, Queued] | None = None,
 ) -> list[CellPopulation]:
     """The cells with their populations, sorted by key. Raises ValueError as `design` says."""
     _require("histogram", histogram, _HISTOGRAM, {"n_videos": (0, np.inf), "n_views": (0, np.inf)})
@@ -113,6 +147,7 @@ def read_cells(
         index = part["bin"].to_numpy() + 1
         videos, views = np.zeros(N_BINS + 1), np.zeros(N_BINS + 1)
         videos[index], views[index] = part["n_videos"], part["n_views"]
+        queue = (queues or {}).get(key)
         cells.append(
             CellPopulation(
                 key,
@@ -122,6 +157,8 @@ def read_cells(
                 _expected(videos, curves.get(key)),
                 first_bin(remove_at),
                 first_bin(review_at),
+                queued=NOTHING if queue is None else queue.bins,
+                answered=queue.bins if queue is not None and queue.left else NOTHING,
             )
         )
     return cells

@@ -7,7 +7,7 @@ from datetime import date
 import pandas as pd
 
 from include.contract.salts import salt_of
-from include.contract.tables import TABLES
+from include.contract.tables import REVIEW_QUEUE, TABLES
 from include.sampling.queue import sample_ids
 from include.warehouse.base import Parameter
 
@@ -19,6 +19,7 @@ def draw_parameters(strata: pd.DataFrame, day: date, salt: int) -> dict[str, Par
         of_programme = strata.loc[strata["programme"] == programme, column]
         return 0.0 if of_programme.empty else float(of_programme.max())
 
+    of_queue = strata[strata["programme"] == REVIEW_QUEUE]
     return {
         "ds": day,
         "audit_salt": salt_of(salt, "audit"),
@@ -27,6 +28,8 @@ def draw_parameters(strata: pd.DataFrame, day: date, salt: int) -> dict[str, Par
         "max_audit": largest("audit", "inclusion_probability"),
         "max_prevalence": largest("prevalence", "probability_per_view"),
         "max_training": largest("training", "inclusion_probability"),
+        "queued_from": float(of_queue["score_low"].min()) if of_queue["score_low"].notna().any() else 2.0,
+        "unscored_queued": int(of_queue["score_low"].isna().any()),
     }
 
 

@@ -4,7 +4,9 @@ A label's part in the violative view rate is views x (truth - expectation), so t
 proportional to views x the expected deviation sqrt(p (1 - p)) (Sarndal, Swensson and Wretman, Model Assisted Survey
 Sampling, 1992, sec. 3.6.1). Within a stratum, a band of scores with about one p, that is min(1, b_h x views).
 
-It stays below the candidate action region, where the certificate asks for equal probabilities. A label of stratum h
+It stays below the candidate action region, where a certificate that counts videos asks for equal probabilities. Where a
+policy's goals count views it draws everywhere: what holds most views is then in the sample, and no label stands for so
+many that a certificate fails by it. A label of stratum h
 stands for at most 1 / b_h views; since `defensive_share` of the labels goes by views alone, that is never more than
 1 / (defensive_share x labels) of all the views there, however wrong the scores are. Videos with few views are left to
 the audit, whose minimum for every stratum bounds their weight.
@@ -17,6 +19,7 @@ import math
 import numpy as np
 
 from include.config.model import Config
+from include.contract.tables import N_BINS
 from include.sampling.allocation import inclusion_probabilities
 from include.sampling.audit import action_bin
 from include.sampling.cells import NO_SCORE, CellPopulation, Stratum, bands
@@ -34,7 +37,7 @@ def prevalence(cell: CellPopulation, labels: float, config: Config) -> list[Stra
 
     `labels` is an upper bound: a video of more than 1 / b_h views is drawn once.
     """
-    action, load = action_bin(cell), cell.views * cell.deviation
+    action, load = N_BINS if cell.policy.by_views else action_bin(cell), cell.views * cell.deviation
     split = min(cell.review_bin, action)
     strata = [NO_SCORE, *bands(load, 0, split, ALLOW_BANDS), *bands(load, split, action, REVIEW_BANDS)]
     strata = [bins for bins in strata if cell.total(cell.views, bins) > 0]

@@ -18,7 +18,7 @@ import pandas as pd
 from include.config.model import Config
 from include.contract.cell import cell_of, records
 from include.contract.salts import hash32, salt_of
-from include.contract.tables import CELL, DECISIVE, ESTIMATING_PROGRAMMES, RANDOM, TABLES
+from include.contract.tables import CELL, DECISIVE, ESTIMATING_PROGRAMMES, RANDOM, REVIEW_QUEUE, TABLES
 from include.sampling.design import WHOLE_CELL, identified
 
 _ITEM = ["policy", "video_id"]
@@ -53,7 +53,7 @@ def second_look_pool(
     """
     minutes = {name: market.experts.minutes for name, market in config.markets.items() if market.experts}
     asked = drawn.loc[drawn["programme"] == "second_look", _ITEM]
-    rows = drawn[drawn["programme"].isin(ESTIMATING_PROGRAMMES) & drawn["market"].isin(list(minutes))]
+    rows = drawn[drawn["programme"].isin([*ESTIMATING_PROGRAMMES, REVIEW_QUEUE]) & drawn["market"].isin(list(minutes))]
     rows = rows[~_among(rows, asked) & ~_among(rows, known)]
     rows = rows.merge(consensus[[*_ITEM, "p_violating", "sampled_on"]], on=_ITEM)
     in_window = [

@@ -9,22 +9,28 @@ import pandas as pd
 
 from include.config.model import Config
 from include.config.settings import EXPERTS_FILE, QUEUE_FILE
-from include.contract.tables import CELL, TABLES
+from include.contract.cell import Cell, cell_of, records
+from include.contract.tables import CELL, REVIEW_QUEUE, TABLES
 from include.evidence.accepted import accepted, window_start
 from include.evidence.calibration import calibrate
 from include.evidence.golden import usable_golden
 from include.evidence.sample import labelled_sample
 from include.files import write_whole
+from include.ledger.acceptance import waiting_challengers
+from include.ledger.canaries import canaries
+from include.ledger.chain import in_order
 from include.ledger.in_force import thresholds_before
 from include.project import Project
 from include.quality import suites
 from include.quality.gate import judge, reopen
+from include.sampling.cells import Queued
 from include.sampling.design import design
 from include.sampling.draw import draw_parameters, sample_rows
 from include.sampling.golden import LOOKBACK_DAYS, draw_golden, golden_design, golden_pool
 from include.sampling.label_studio import labelling_configuration, tasks
 from include.sampling.profile import id_mask, score_histogram, score_profile
 from include.sampling.queue import expert_queue, review_queue
+from include.sampling.review_queue import not_expected_to_answer, queued_bins
 from include.sampling.second_look import draw_second_look, second_look_design, second_look_pool
 
 log = logging.getLogger(__name__)
@@ -64,7 +70,8 @@ def design_sample(project: Project, day: date) -> None:
     cells = histogram[list(CELL)].drop_duplicates(ignore_index=True)
     calibration = calibrate(labelled_sample(project, day - timedelta(days=1)), cells)
     in_force = thresholds_before(project, day, cells)
-    strata = design(histogram, _with_shadows(in_force, project.config), calibration, project.config)
+    queues = _queues(project, day, histogram, in_force)
+    strata = design(histogram, _with_shadows(in_force, project.config), calibration, project.config, queues)
     golden = golden_design(_golden_pool(project, day), project.config)
     looks = second_look_design(_second_look_pool(project, day), project.config)
     strata = pd.concat([strata, *(part for part in (golden, looks) if len(part))], ignore_index=True)
@@ -102,9 +109,11 @@ def gate_sample(project: Project, day: date) -> None:
 def export_review_queue(project: Project, day: date) -> None:
     """The day's queues, as files for the review tool: CSV, and Label Studio's tasks with their configuration.
 
-    The reviewers' queue, and that of the experts who take a second look, which names neither.
+    The reviewers' queue, and that of the experts who take a second look, which names neither. What the platform's own
+    review queue answers is in none of them.
     """
     drawn = project.warehouse.read("review_sample", day, day)
+    drawn = drawn[drawn["programme"] != REVIEW_QUEUE]
     answered = accepted(project, "label_events", "labels", window_start(project, day), day - timedelta(days=1))
     folder = project.settings.queue / f"ds={day}"
     write_whole(folder / "label_studio.xml", labelling_configuration().encode())
@@ -121,6 +130,22 @@ def export_review_queue(project: Project, day: date) -> None:
         )
         if nobody := len(rows.drop_duplicates(["video_id", "policy"])) - len(queue):
             log.warning("%d videos are not asked: everybody on the roster has answered them before", nobody)
+
+
+def _queues(project: Project, day: date, histogram: pd.DataFrame, in_force: pd.DataFrame) -> dict[Cell, Queued]:
+    """What serving sent to review on `day`, where its queue's answers are delivered."""
+    if project.config.sampling.queue_decisions is None:
+        return {}
+    yesterday = day - timedelta(days=1)
+    chain = in_order(project.warehouse.read("threshold_ledger", None, yesterday))
+    if not chain:
+        return {}  # nothing is served yet
+    waiting = waiting_challengers(chain, [cell_of(row) for row in records(in_force)], project.config)
+    acting = in_force[[cell_of(row) not in waiting for row in records(in_force)]]
+    on_some = {cell: canary.change.new for cell, canary in canaries(chain).items()}
+    decisions = project.warehouse.read("queue_decisions", window_start(project, day), yesterday)
+    idle = not_expected_to_answer(decisions)
+    return queued_bins(histogram, acting, on_some, project.config, idle=idle)
 
 
 def _with_shadows(in_force: pd.DataFrame, config: Config) -> pd.DataFrame:

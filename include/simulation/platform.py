@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from include.config.settings import EXPERTS_FILE, QUEUE_FILE
 from include.contract.grid import bin_of, first_bin, reaches
-from include.contract.tables import N_BINS, TABLES
+from include.contract.tables import N_BINS, REVIEW_QUEUE, TABLES
 from include.simulation.deployed import deployed, load_model, scores_by
 from include.simulation.enforcement import APPEAL_DAYS, actions, appeals, days_before, read_thresholds
 from include.simulation.features import FEATURES, features
@@ -29,10 +29,12 @@ from include.simulation.population import ID_SHIFT, Content, Scores, Videos, bro
 from include.simulation.reviewers import (
     GOLDEN_DAYS,
     HORIZON_DAYS,
+    QUEUE_DAYS,
     answers,
     disputed,
     expert_answers,
     golden,
+    queue_answers,
     read_queue,
     with_garbage,
 )
@@ -242,6 +244,10 @@ class Platform:
             events = self._answers(queue, asked_on)
             arrived.append(events[events["arrives"] == day])
             asked.append(queue["video_id"].to_numpy())
+            if (day - asked_on).days <= QUEUE_DAYS and (sent := self._sent_to_review(asked_on, queue)) is not None:
+                events = self._queue_answers(sent, asked_on)
+                arrived.append(events[events["arrives"] == day])
+                asked.append(sent["video_id"].to_numpy())
             if (looks := self._exported(asked_on, EXPERTS_FILE)) is not None:
                 events = expert_answers(self.scenario, looks, self._violating(looks), day=asked_on)
                 arrived.append(events[events["arrives"] == day])
@@ -301,6 +307,30 @@ class Platform:
         """The `answers` of reviewers to the queue of a day."""
         violating, hard = self._violating(queue), self._true_of(queue, "hard")
         return answers(self.scenario, queue, violating, hard, day=asked_on, index=(asked_on - self.start).days)
+
+    def _sent_to_review(self, day: date, queue: pd.DataFrame) -> pd.DataFrame | None:
+        """What serving sent to review on `day`, as a queue; None: nothing, or what became of it is not delivered.
+
+        `queue`: what was exported for the day, for its guideline versions.
+        """
+        path = self._landing / "enforcement_log" / f"ds={day}" / "enforcement_log.parquet"
+        if self.scenario.review_queue is None or not path.exists():
+            return None
+        columns, guideline = (
+            ["video_id", "policy", "market"],
+            dict(zip(queue["policy"], queue["guideline_version"], strict=True)),
+        )
+        sent = pd.read_parquet(path, columns=columns, filters=[("action", "==", "review")]).drop_duplicates(columns[:2])
+        sent = sent[sent["policy"].isin(list(guideline))].reset_index(drop=True)
+        if sent.empty:
+            return None
+        sample_id = f"{REVIEW_QUEUE}:" + sent["policy"] + ":" + sent["video_id"].astype("str")
+        return sent.assign(sample_id=sample_id, guideline_version=sent["policy"].map(guideline), overlap=1)
+
+    def _queue_answers(self, sent: pd.DataFrame, sent_on: date) -> pd.DataFrame:
+        assert self.scenario.review_queue is not None
+        truth, index = self._violating(sent), (sent_on - self.start).days
+        return queue_answers(self.scenario, self.scenario.review_queue, sent, truth, day=sent_on, index=index)
 
     def _violating(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
         return self._true_of(rows, "violating")

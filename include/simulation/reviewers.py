@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from include.contract.tables import TABLES
+from include.contract.tables import REVIEW_QUEUE, TABLES
 from include.simulation.randomness import hashed, keys_of, mixed, uniform
-from include.simulation.scenario import ReviewersChange, Scenario, SimulatedReviewer
+from include.simulation.scenario import ReviewersChange, ReviewQueue, Scenario, SimulatedReviewer
 
 HORIZON_DAYS = 14
 """No answer arrives more than this many days after the day of its queue."""
@@ -32,6 +32,11 @@ EXPERT_HOURS = 6.0
 """Median time from the end of a queue's day to an expert's answer."""
 
 GARBAGE = ("unreadable", "unknown_decision", "missing_field", "future_date", "never_sampled")
+
+QUEUE_HOURS = 4.0
+"""Median time from the end of a day to the answer of the platform's review queue ..."""
+QUEUE_DAYS = 4
+"""... which arrives within so many days."""
 
 _HOURS_SIGMA = 0.6
 _LATE_DAYS = 4
@@ -123,6 +128,29 @@ def answers(
     frame.loc[~named, "sample_id"] = None
     frame = frame[uniform(keys, "answered") >= scenario.answers.unanswered_share]
     return _delivered(scenario, _with_corrections(scenario, frame), day)
+
+
+def queue_answers(
+    scenario: Scenario,
+    settings: ReviewQueue,
+    sent: pd.DataFrame,
+    violating: NDArray[np.bool_],
+    *,
+    day: date,
+    index: int,
+) -> pd.DataFrame:
+    """`answers` of the platform's review queue to what serving `sent` there on `day`: columns of a queue."""
+    quick = {
+        name: reviewer.model_copy(update=_flagged(reviewer, settings))
+        for name, reviewer in reviewers_on(scenario, index).items()
+    }
+    delivered = scenario.answers.model_copy(update={"unanswered_share": settings.left_share, "late_share": 0.0})
+    there = scenario.model_copy(update={"reviewers": quick, "answers": delivered, "events": []})
+    return answers(there, sent, violating, day=day, index=index).assign(sample_id=REVIEW_QUEUE)
+
+
+def _flagged(reviewer: SimulatedReviewer, settings: ReviewQueue) -> dict[str, float]:
+    return {"specificity": reviewer.specificity * (1 - settings.flagged_share), "median_hours": QUEUE_HOURS}
 
 
 def expert_answers(scenario: Scenario, queue: pd.DataFrame, violating: NDArray[np.bool_], *, day: date) -> pd.DataFrame:

@@ -109,6 +109,17 @@ class Answers(Strict):
     """What experts settle a share of for golden labels: the queue, or the videos that reviewers disagree about."""
 
 
+class ReviewQueue(Strict):
+    """How reviewers answer what serving sends to review, one of them each, soon, and delivered as labels.
+
+    `left_share`: of it, what nobody gets to. `flagged_share`: chance that a reviewer who would have let a video pass
+    calls it violating because it was flagged.
+    """
+
+    left_share: Share = 0.0
+    flagged_share: Share = 0.0
+
+
 class AppealRates(Strict):
     appealed_when_violating: Share
     appealed_when_not: Share
@@ -216,6 +227,8 @@ class Scenario(Strict):
     policies: Annotated[dict[Name, SimulatedPolicy], Field(min_length=1)]
     reviewers: Annotated[dict[Name, SimulatedReviewer], Field(min_length=1)]
     answers: Answers
+    review_queue: ReviewQueue | None = None
+    """None: what its reviewers decide is not delivered."""
     appeals: AppealRates
     events: list[Event] = Field(default_factory=list)
 

@@ -439,7 +439,7 @@ def _configured(project: Project, policy: str, both: Meeting) -> None:
 
 def _compared(project: Project, policy: str, both: Meeting, day: date) -> Comparison:
     settings, start = project.config.policies[policy], window_start(project, day)
-    labelled = labelled_sample(project, day)
+    labelled = labelled_sample(project, day, queue_decisions=False)
     labelled = labelled[labelled["policy"] == policy]
     design = project.warehouse.read("sampling_design", start, day)
     design = design[design["policy"] == policy]

@@ -138,6 +138,8 @@ def _unwatched(project: Project) -> Callable[[WatchedChange], str | None]:
         return set(rows[_NAMED].dropna()["policy"])
 
     def why(item: WatchedChange) -> str | None:
+        if item.by_views:
+            return "switched off: appeals are counted by video, the precision promised by view"
         if absent:
             return f"switched off: the platform delivers no {absent[0]}"
         if item.cell[0] not in naming(item.rests_on):

@@ -68,6 +68,7 @@ def _found(canary: Canary, draws: pd.DataFrame, golden: pd.DataFrame, config: Co
         limit=aim_of(golden, config, canary.cell, canary.change.promised_precision).refuted_below,
         confidence=policy.confidence,
         min_labels=config.guardrails.min_labels,
+        by_views=canary.change.promised_by_views,
     )
     frozen = [freeze for freeze in config.guardrails.freezes if freeze.covers(acts_from, *canary.cell[:2])]
     return Finding("wait", f"frozen: {frozen[0].reason}") if found.outcome == "step" and frozen else found

@@ -21,6 +21,7 @@ from typing import Literal
 import pandas as pd
 
 from include.certificates.bounds import mean_p_value
+from include.certificates.certify import weights
 from include.config.model import CanarySettings
 from include.ledger.canaries import Canary
 
@@ -42,22 +43,26 @@ def canary_finding(
     limit: float,
     confidence: float,
     min_labels: int,
+    by_views: bool = False,
 ) -> Finding:
     """Whether the labels since it began let it act on more videos.
 
     Args:
         labels: the cell's draws since it began, up to `through`, at or above its remove_at, with their final answers:
-            inclusion_probability in (0, 1], p_violating in [0, 1].
+            inclusion_probability in (0, 1], p_violating in [0, 1]; views >= 0 where they are counted.
         through: the last day whose labels are final.
         limit: precision promised, as reviewers' labels show it.
         confidence: of the test, in (0, 1).
+        by_views: whether the precision promised counts views.
     """
     due = canary.stepped + timedelta(days=settings.days_per_step)
     if through < due:
         return Finding("wait", f"labels are final up to {through}; it is judged when those up to {due} are")
     if len(labels) < min_labels:
         return Finding("wait", f"{len(labels)} labels since it began; {min_labels} are asked for")
-    weight, y = 1 / labels["inclusion_probability"].to_numpy(), labels["p_violating"].to_numpy(dtype=float)
+    weight, y = weights(labels, by_views=by_views), labels["p_violating"].to_numpy(dtype=float)
+    if not weight.any():
+        return Finding("wait", "none of the labels since it began is of a video that was viewed")
     found = f"{len(labels)} labels since it began put precision at {weight @ y / weight.sum():.3f}"
     p_value = mean_p_value(weight * (limit - y), float(weight.max()) * (1 - limit))
     compared = f"at least {limit:.3f} keeps the promise (p-value {p_value:.2g}, it ends at {1 - confidence:.2g})"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from include.certificates.certify import weights
 from include.certificates.reviewer_error import settled_by_experts
 from include.config.model import Config
 from include.contract.cell import NO_DRAWS, Cell, by_cell, cell_of, records
@@ -49,7 +50,8 @@ def watch_rows(project: Project, day: date, in_force: pd.DataFrame) -> pd.DataFr
         start = _start(item, earlier)
         limit = aim_of(golden, project.config, item.cell, promised).refuted_below
         final = policy.final_through(day)
-        rows.append({**_labels(start, draws.get(item.cell, NO_DRAWS), limit=limit, final=final), "promised": promised})
+        since = _labels(start, draws.get(item.cell, NO_DRAWS), limit=limit, final=final, by_views=item.by_views)
+        rows.append({**since, "promised": promised})
         known.append(Known(item, start["appeals"], promised))
     rows = [
         row | {"appeals": found} for row, found in zip(rows, appeals_counted(project, chain, known, day), strict=True)
@@ -94,14 +96,17 @@ def _start(item: WatchedChange, earlier: Rows) -> dict[str, Any]:
     return shared | {"through": item.rests_on, "wealth": Wealth(), "appeals": None}
 
 
-def _labels(row: Mapping[str, Any], draws: pd.DataFrame, *, limit: float, final: date) -> dict[str, Any]:
+def _labels(
+    row: Mapping[str, Any], draws: pd.DataFrame, *, limit: float, final: date, by_views: bool
+) -> dict[str, Any]:
     """`row` with the draws of the days after `through`, up to `final`."""
     wealth, above = row["wealth"], draws[reaches(draws["score"].to_numpy(float), row["remove_at"])]
-    heaviest = float((1 / above["inclusion_probability"]).max())
+    above = above.assign(weight=weights(above, by_views=by_views))
+    above = above[above["weight"] > 0]
+    heaviest = float(above["weight"].max())
     fresh = above[(above["sampled_on"] > row["through"]) & (above["sampled_on"] <= final)]
     for _, some in fresh.groupby("sampled_on"):
-        weight = 1 / some["inclusion_probability"]
-        wealth = with_labels(wealth, some["p_violating"], weight, target=limit, heaviest=heaviest)
+        wealth = with_labels(wealth, some["p_violating"], some["weight"], target=limit, heaviest=heaviest)
     return {**row, "wealth": wealth, "limit": limit, "through": max(row["through"], final)}
 
 

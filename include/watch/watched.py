@@ -23,6 +23,7 @@ class WatchedChange:
         before: thresholds of the cell before that day; of one that it started with, the same without a remove_at.
         target: precision its certificate promised; None: it had none.
         share: of the cell's videos it acts on; below 1 for a canary.
+        by_views: whether the precision promised counts views.
     """
 
     cell: Cell
@@ -32,6 +33,7 @@ class WatchedChange:
     before: ThresholdPair
     target: float | None
     share: float = 1.0
+    by_views: bool = False
 
 
 def watched_changes(chain: Sequence[Row], in_force: Mapping[Cell, ThresholdPair]) -> list[WatchedChange]:
@@ -62,7 +64,13 @@ def watched_changes(chain: Sequence[Row], in_force: Mapping[Cell, ThresholdPair]
             if change.new.remove_at != first[cell].remove_at:
                 since = version if change.continues is None else change.continues
                 found[cell] = WatchedChange(
-                    cell, since, days[since], change.new.remove_at, first[cell], change.promised_precision
+                    cell,
+                    since,
+                    days[since],
+                    change.new.remove_at,
+                    first[cell],
+                    change.promised_precision,
+                    by_views=change.promised_by_views,
                 )
     return [
         *(item for cell, item in found.items() if cell in in_force and item.remove_at < 1),
@@ -75,6 +83,7 @@ def watched_changes(chain: Sequence[Row], in_force: Mapping[Cell, ThresholdPair]
                 canary.change.old,
                 canary.change.promised_precision,
                 canary.share,
+                canary.change.promised_by_views,
             )
             for cell, canary in canaries(chain).items()
             if cell in in_force

@@ -112,7 +112,10 @@ def live(scenario: Scenario, days: int, peers: Mapping[str, Peer], *, units: int
     chosen: dict[str, list[float | None]] = {name: [] for name in [*peers, FIXED]}
     labels = []
     for part in np.array_split(np.arange(days), designs):
-        draw = next_draw(worlds, first.sample(rng), goal, config, scenario.experts, cluster_ids=scenario.cluster_ids)
+        seen = first.sample(rng)
+        draw = next_draw(
+            worlds, seen, goal, config, scenario.experts, cluster_ids=scenario.cluster_ids, queue=scenario.queue
+        )
         for _ in part:
             sample = draw.sample(rng)
             labels.append(float(len(sample)))

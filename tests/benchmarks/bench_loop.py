@@ -16,7 +16,9 @@ drawn from (a million videos, of a day on which the same events and model versio
 removals of one cell and day, which fall short by chance alone; a cell that removes nothing is not below. All else is
 counted on the day's own videos, the quality of removal and review once more on the days from SETTLED on alone. Where
 two model versions score, each is counted by itself. **Loosenings** are published changes that lower remove_at; one
-misses if the true precision at the new one is below target on the first day it acts.
+misses if the true precision at the new one is below target on the first day it acts. **Asked twice** are the minutes
+that the sample takes for videos which serving sent to review as well; the overlap, which is there to compare the
+answers of the review queue with blind ones, is counted apart.
 
 Fails if, where nothing shifts, the share of cell-days below target among the cells with a certified remove_at exceeds
 1 - confidence beyond Monte-Carlo error. Thresholds stand for days and windows overlap, so the days of one window count
@@ -49,6 +51,7 @@ from scipy.stats import binom
 
 from include.certificates.certify import Goal
 from include.config.model import Config
+from include.config.settings import QUEUE_FILE
 from include.contract.cell import cell_of, records
 from include.contract.tables import CELL, N_BINS
 from include.evidence.sample import labelled_sample
@@ -58,6 +61,7 @@ from include.ledger.in_force import thresholds_before, without_certificate
 from include.project import Project
 from include.quality.gate import GateFailed
 from include.sampling import stage as sampling
+from include.sampling.review_queue import OVERLAP
 from include.simulation.platform import Platform
 from include.simulation.population import content, scores, uploads
 from include.simulation.scenario import Evasion, ReviewersChange, Scenario, Shift, load_scenario, scenario_names
@@ -179,11 +183,13 @@ class Life:
     Attributes:
         days: a row a cell, day and way to set thresholds; see `_effect`.
         refused: what the gate that failed said, by day.
+        twice: minutes asked twice, a row a day; see `asked_twice`.
     """
 
     world: World
     days: pd.DataFrame
     refused: dict[date, str]
+    twice: pd.DataFrame
 
 
 def live(history: History, days: int, *, population: int, progress: bool = False) -> Life:
@@ -203,7 +209,28 @@ def live(history: History, days: int, *, population: int, progress: bool = False
         load_scenario(history.scenario, videos_per_day=history.videos_per_day),
         load_scenario(history.scenario, videos_per_day=population),
     )
-    return Life(world, measured(project, world, days), refused)
+    twice = pd.DataFrame([asked_twice(project, history.day(index)) for index in range(days)])
+    return Life(world, measured(project, world, days), refused, twice)
+
+
+def asked_twice(project: Project, day: date) -> dict[str, float]:
+    """Reviewers' minutes that the day's sample takes for videos that serving sent to review, too.
+
+    overlap: those that compare the answers of the review queue with blind ones; others: the rest.
+    """
+    path = project.settings.queue / f"ds={day}" / QUEUE_FILE
+    log = project.settings.landing / "enforcement_log" / f"ds={day}"
+    if not path.exists():
+        return {"overlap": 0.0, "others": 0.0}
+    item = ["video_id", "policy"]
+    sent = pd.read_parquet(log, columns=item, filters=[("action", "==", "review")])
+    queue = pd.read_csv(path)
+    again = queue[pd.MultiIndex.from_frame(queue[item]).isin(pd.MultiIndex.from_frame(sent))]
+    design = project.warehouse.read("sampling_design", day, day)
+    stratum = ["programme", *CELL, "stratum"]
+    drawn = project.warehouse.read("review_sample", day, day).merge(design.loc[design["reason"] == OVERLAP, stratum])
+    by_overlap = pd.MultiIndex.from_frame(again[item]).isin(pd.MultiIndex.from_frame(drawn[item]))
+    return {"overlap": again.loc[by_overlap, "minutes"].sum(), "others": again.loc[~by_overlap, "minutes"].sum()}
 
 
 def measured(project: Project, world: World, days: int) -> pd.DataFrame:
@@ -406,6 +433,7 @@ def table(name: str, life: Life, config: Config) -> tuple[list[list[str]], bool]
                 f"{own['views_left'].sum() / days:,.0f}",
                 f"{own['minutes'].sum() / days:,.0f}",
                 f"{over.mean():.0%}",
+                f"{life.twice['others'].mean():,.0f} + {life.twice['overlap'].mean():,.0f}" if way == OURS else "",
                 f"{moved:,}",
                 loosened(own),
                 recovery(own, first, concerned),
@@ -436,6 +464,7 @@ HEADER: Final = [
     "violative views left a day",
     "review minutes a day",
     "queue over its minutes",
+    "minutes asked twice a day, and overlap",
     "changes",
     "loosenings that miss",
     "days to recover",
@@ -452,6 +481,7 @@ DOCUMENTED: Final = {
     f"with review from day {SETTLED} on": f"with review from day {SETTLED} on",
     "violative views left a day": "violative views left a day, thousands",
     "review minutes a day": "review minutes a day",
+    "minutes asked twice a day, and overlap": "asked twice, and overlap",
     "changes": "changes",
     "loosenings that miss": "loosenings that miss",
 }
@@ -462,6 +492,7 @@ def documented_row(rows: Sequence[Sequence[str]]) -> list[str]:
     """The row of docs/measured.md of a scenario's rows: Plumbline / oracle / fixed / notebook."""
     columns = {name: list(cells) for name, cells in zip(HEADER, zip(*rows, strict=True), strict=True)}
     columns["cell-days below target"] = [cell.removesuffix("%") for cell in columns["cell-days below target"]]
+    columns["minutes asked twice a day, and overlap"] = columns["minutes asked twice a day, and overlap"][:1]
     for name in ("of certified cell-days", "loosenings that miss"):
         columns[name] = [columns[name][0].partition(" of ")[0]]
     views = columns["violative views left a day"]

@@ -15,6 +15,7 @@ from scipy.special import ndtri
 from include.certificates.certify import Goal, certify
 from include.certificates.reviewer_error import aim_at
 from include.evidence.clusters import distinct_content
+from include.evidence.queue_decisions import REFUSED_AT, evidence_of_difference
 from tests.benchmarks.worlds import EDGES
 
 Array = NDArray[np.float64]
@@ -25,13 +26,28 @@ MAY_REMOVE = 0.5
 _MAPIE_GRID = np.arange(100) / 100  # its default
 
 
+def believed(sample: pd.DataFrame) -> pd.DataFrame:
+    """Without the answers of a review queue that are refused as they differ from blind ones, as in production."""
+    if "queued" not in sample:
+        return sample
+    pairs = sample[sample["queued"] & sample["blind"].notna()]
+    more, fewer = ((pairs["answer"] > pairs["blind"]).sum(), (pairs["answer"] < pairs["blind"]).sum())
+    if evidence_of_difference(more + sample["only_queue_before"].iloc[0], fewer) < REFUSED_AT:
+        return sample
+    blind = sample[sample["blind"].notna()]
+    return blind.assign(inclusion_probability=blind["blind_probability"])
+
+
 def plumbline(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:
-    judged = distinct_content(sample, ["market"])
-    return certify(judged, goal, confidence=confidence, candidates=EDGES).threshold
+    judged, candidates = distinct_content(believed(sample), ["market"]), EDGES
+    if goal.weight:  # as in production: what is viewed elsewhere says nothing of the tail above
+        judged, candidates = judged[judged["score"] >= MAY_REMOVE], EDGES[EDGES >= MAY_REMOVE]
+    return certify(judged, goal, confidence=confidence, candidates=candidates).threshold
 
 
 def corrected(sample: pd.DataFrame, goal: Goal, confidence: float) -> float | None:
     """As in production where there are experts: `plumbline` on what they settled, corrected for false alarms."""
+    sample = believed(sample)
     golden = sample[sample["golden"].notna() & (sample["score"] >= MAY_REMOVE)]
     golden = golden.assign(p_violating=golden["consensus"])
     aim = aim_at(golden, goal.share, confidence=confidence, correct=True)

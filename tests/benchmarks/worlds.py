@@ -22,11 +22,12 @@ from scipy.stats import binom
 
 from include.certificates.certify import Goal, certify
 from include.config.load import load_config
-from include.config.model import Config, Market, ThresholdLimits
+from include.config.model import Config, Market, QueueDecisions, ThresholdLimits
 from include.contract.grid import bin_of, first_bin
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, N_BINS
 from include.evidence.calibration import calibrate
+from include.sampling.cells import Queued
 from include.sampling.design import design
 
 Array = NDArray[np.float64]
@@ -61,6 +62,23 @@ class Experts:
 
     by_chance: float
     of_disputes: float = 0.0
+
+
+@dataclass(frozen=True)
+class ReviewQueue:
+    """The platform's review queue, whose answers are delivered: what serving sent there on the day, all of it.
+
+    Attributes:
+        width: scores from so far below remove_at up to it are sent to review.
+        left: the share of it that nobody gets to, the lowest scores.
+        flagged: chance that what blind reviewers would let pass is called violating there.
+        windows_before: so many times the window's pairs of answers were compared before.
+    """
+
+    width: float
+    left: float = 0.0
+    flagged: float = 0.0
+    windows_before: float = 6.0
 
 
 World = dict[str, Population]
@@ -116,6 +134,7 @@ def configure(labels: dict[str, float], goal: Goal, confidence: float) -> Config
             "model_versions": [VERSION],
             "target_precision": goal.share,
             "confidence": confidence,
+            "goal_weight": goal.weight or "videos",
             "minutes_per_label": 1.0,
             "overlap": 1,
             "limits": ThresholdLimits(lowest_remove_at=0.05, lowest_review_at=0.01),
@@ -143,6 +162,7 @@ class Draw:
     """A design ready to draw from a world by audit and prevalence; `probability`: of the union, by market and unit.
 
     `experts`: what of the draws experts settle. `looked_from`: the score from which they look at what reviewers passed.
+    `queue`: what is answered of the scores in [`sent`), which are drawn whole.
     """
 
     def __init__(
@@ -153,8 +173,11 @@ class Draw:
         looked_from: float = 1.0,
         *,
         cluster_ids: bool = False,
+        queue: ReviewQueue | None = None,
+        sent: tuple[float, float] = (2.0, 2.0),
     ) -> None:
         self.world = world
+        self.queue, self.sent = queue, sent
         self.cluster_ids = cluster_ids
         self.experts = experts
         self.looked_from = looked_from
@@ -170,10 +193,15 @@ class Draw:
     def sample(self, rng: np.random.Generator) -> pd.DataFrame:
         """One day's labels: market, score, p_violating (0 or 1), inclusion_probability, views; where there are experts,
         also consensus (what reviewers said) and golden (what experts, asked by chance, did; NaN: not asked); where the
-        platform knows of copies, also cluster_id and what chooses among them.
+        platform knows of copies, also cluster_id and what chooses among them; where it has a review queue, also queued
+        (bool), blind (the answer of who was asked blindly, NaN: nobody), blind_probability, and only_queue_before,
+        the pairs before that were violating to the queue alone.
         """
         parts = []
         for market, units in self.world.items():
+            if self.queue is not None:
+                parts.append(self._with_queue(units, self.probability[market], rng).assign(market=market))
+                continue
             reached = self._reached[market]
             drawn = np.searchsorted(reached, rng.random(rng.poisson(reached[-1])) * reached[-1], side="right")
             if (units.answered < 1).any():  # elsewhere the random numbers stay those of earlier measurements
@@ -194,6 +222,27 @@ class Draw:
                 rows["permanent_random"], rows["programme_probability"] = rng.random(drawn.size) * pi, pi
             parts.append(rows if self.experts is None else self._settled(rows, units.believed[drawn], rng))
         return pd.concat(parts, ignore_index=True)
+
+    def _with_queue(self, units: Population, pi: Array, rng: np.random.Generator) -> pd.DataFrame:
+        """A day's videos: each is there, and there again, by chance; those sent to review are drawn whatever `pi`."""
+        assert self.queue is not None
+        sent = (units.score >= self.sent[0]) & (units.score < self.sent[1])
+        drawn = np.repeat(np.arange(pi.size), rng.poisson(np.where(sent, 1.0, pi)))
+        queued, score = sent[drawn], units.score[drawn]
+        said = (rng.random(drawn.size) < units.chance[drawn]).astype(float)
+        asked = ~queued | (rng.random(drawn.size) < pi[drawn])
+        answer = np.where(queued & (rng.random(drawn.size) < self.queue.flagged), 1.0, said)
+        if self.queue.left > 0:
+            answer[queued & (score <= np.quantile(score[queued], self.queue.left))] = 0.0  # against the goal
+        p = np.where(asked, said, answer)
+        rows = pd.DataFrame(
+            {"score": score, "p_violating": p, "inclusion_probability": np.where(queued, 1.0, pi[drawn])}
+        )
+        rows = rows.assign(views=units.views[drawn], queued=queued, blind=np.where(asked, said, np.nan), answer=answer)
+        rows["blind_probability"] = pi[drawn]
+        passed = self.queue.flagged * float(pi[sent] @ (1 - units.chance[sent]))
+        rows["only_queue_before"] = rng.poisson(self.queue.windows_before * passed)
+        return rows if self.experts is None else self._settled(rows, units.believed[drawn], rng)
 
     def _settled(self, rows: pd.DataFrame, believed: NDArray[np.bool_], rng: np.random.Generator) -> pd.DataFrame:
         assert self.experts is not None
@@ -237,6 +286,7 @@ def next_draw(
     experts: Experts | None = None,
     *,
     cluster_ids: bool = False,
+    queue: ReviewQueue | None = None,
 ) -> Draw:
     """The design of the day after `seen` was labelled in the world before, for the videos of the day labelled now."""
     cells = pd.DataFrame({"policy": POLICY, "market": sorted(worlds.before), "model_version": VERSION})
@@ -244,9 +294,20 @@ def next_draw(
     curve = calibrate(ProbabilitySample(seen.assign(policy=POLICY, model_version=VERSION)), cells)
     found = certify(seen, goal, confidence=policy.confidence, candidates=EDGES).threshold
     in_force = policy.initial.remove_at if found is None else found
-    strata = design(histogram(worlds.labelled), _thresholds(worlds.before, in_force), curve, config)
+    levels, queues, sent = _thresholds(worlds.before, in_force), None, (2.0, 2.0)
+    if queue is not None:
+        edge = round(in_force * N_BINS) / N_BINS
+        sent = (round(edge - queue.width, 3), edge)
+        levels = levels.assign(remove_at=edge, review_at=sent[0])
+        config = config.model_copy(
+            update={"sampling": config.sampling.model_copy(update={"queue_decisions": QueueDecisions()})}
+        )
+        bins = np.zeros(N_BINS + 1, dtype=bool)
+        bins[first_bin(sent[0]) + 1 : first_bin(sent[1]) + 1] = True
+        queues = {(POLICY, market, VERSION): Queued(bins, left=True) for market in worlds.labelled}
+    strata = design(histogram(worlds.labelled), levels, curve, config, queues)
     looked_from = in_force - config.sampling.second_look.margin
-    return Draw(worlds.labelled, strata, experts, looked_from, cluster_ids=cluster_ids)
+    return Draw(worlds.labelled, strata, experts, looked_from, cluster_ids=cluster_ids, queue=queue, sent=sent)
 
 
 def _thresholds(world: World, remove_at: float) -> pd.DataFrame:
@@ -295,7 +356,8 @@ class Scenario:
     """A platform, built with so many units. `holds`: the certificate's assumptions do. `labels` a day by market.
 
     `experts`: what of them experts settle; None: nobody does, and certificates speak for reviewers' consensus.
-    `cluster_ids`: the platform says which videos are copies of one another.
+    `cluster_ids`: the platform says which videos are copies of one another. `queue`: it delivers what its review queue
+    answers.
     """
 
     name: str
@@ -307,6 +369,7 @@ class Scenario:
     labels: tuple[tuple[str, float], ...] = (("all", 4_000.0),)
     experts: Experts | None = None
     cluster_ids: bool = False
+    queue: ReviewQueue | None = None
 
 
 Mixture = list[tuple[float, float, float]]
@@ -373,6 +436,15 @@ def _views(rng: np.random.Generator, n: int) -> Worlds:
 
 def _viral(rng: np.random.Generator, n: int) -> Worlds:
     return _same(_with_views(rng, n, 0.005))
+
+
+def _heavy_views(rng: np.random.Generator, n: int) -> Worlds:
+    """Views as on the simulated platforms: lognormal, and of one video in 100 with a Pareto tail of exponent 1.3."""
+    units = _calibrated(rng, n)
+    views = 40.0 * np.exp(1.8 * rng.standard_normal(n))
+    viral = rng.random(n) < 0.01
+    views[viral] *= (1.0 - rng.random(int(viral.sum()))) ** (-1.0 / 1.3)
+    return _same({"all": population(units.score, units.violating, views=np.floor(np.minimum(views, 2e9)) + 1.0)})
 
 
 def _ties(rng: np.random.Generator, n: int) -> Worlds:
@@ -488,6 +560,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("miscalibrated", "the score is a distorted risk with heavy-tailed noise", _miscalibrated),
     Scenario("rare", "0.1 % violating: about a thousand videos a day are worth removing", _rare),
     Scenario("views", "lognormal views, errors watched twice as much", _views, goal=BY_VIEWS),
+    Scenario(
+        "heavy views",
+        "as calm; lognormal views, and one video in 100 of a Pareto tail of exponent 1.3",
+        _heavy_views,
+        goal=BY_VIEWS,
+    ),
     Scenario("ties", "scores of two decimals, a lump at .99, look-alikes near .9", _ties),
     Scenario(
         "two markets",
@@ -519,7 +597,27 @@ SCENARIOS: tuple[Scenario, ...] = (
         _reposted,
         cluster_ids=True,
     ),
-    Scenario("reposts", "the same, and the platform does not say", _reposted, holds=False),
+    Scenario(
+        "queue decisions",
+        "as calm; the review queue's answers are delivered, but for one in 100 videos, which it leaves",
+        _calm,
+        queue=ReviewQueue(0.15, left=0.01),
+    ),
+    Scenario(
+        "flagged reviewers",
+        "the same, but four in ten of what others would let pass are violating to who knows it was flagged; the "
+        "answers have been compared for half a year",
+        _calm,
+        queue=ReviewQueue(0.15, left=0.01, flagged=0.4),
+    ),
+    Scenario(
+        "flagged a little",
+        "the same, but for one in ten, and with experts",
+        _calm,
+        experts=Experts(0.4),
+        queue=ReviewQueue(0.15, left=0.01, flagged=0.1),
+    ),
+    Scenario("reposts", "as reposts by id, but the platform does not say", _reposted, holds=False),
     Scenario("weekend", "harmless look-alikes on two days of seven; judged on such a day", _weekend, holds=False),
     Scenario(
         "silent retraining",
@@ -544,9 +642,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "viral",
-        "as views; one harmless video in 200 goes viral, watched 1,000 times",
+        "as views; one harmless video in 200 goes viral, watched 1,000 times: refused by name",
         _viral,
-        holds=False,
         goal=BY_VIEWS,
     ),
 )

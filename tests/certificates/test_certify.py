@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from include.certificates.bounds import mean_p_value
-from include.certificates.certify import EXACT_BINOMIAL, EXACT_WEIGHTED, Goal, certify, curve
+from include.certificates.certify import EXACT_BINOMIAL, EXACT_WEIGHTED, Goal, certify, curve, weights
 from tests.untested import real_data
 
 pytestmark = pytest.mark.slow
+
+
+BY_VIEWS = Goal("precision", at_least=0.9, weight="views")
 
 
 def decide(sample, goal, confidence=0.9, candidates=None):
@@ -366,6 +369,39 @@ def test_one_stratum_never_certifies_scores_it_has_not_seen():
     decision = decide(sample, Goal("precision", at_least=0.9), candidates=np.arange(1, 100) / 100)
     assert decision.threshold == 0.8
     assert decide(sample, Goal("precision", at_least=0.9), candidates=[0.1, 0.2]).threshold == 0.2
+
+
+def test_what_single_videos_are_viewed_beyond_the_cap_counts_as_wrong():
+    """All labels are right; what one video is viewed is believed up to what others are viewed as well."""
+    views, score = np.concatenate([np.full(879, 100), np.full(20, 300), [1_200]]), np.linspace(0.5, 1, 900)
+    goal = Goal("precision", at_least=0.9, weight="views")
+    found = decide(frame(score, np.ones(900), 0.5, views), goal)
+    assert found.threshold == 0.5
+    beyond = 900 / (87_900 + 6_000 + 1_200)  # 0.9 % of the views
+    assert 0.97 < found.bound <= 1 - beyond
+    cells = curve(frame(score, np.ones(900), 0.5, views), goal, confidence=0.9, candidates=[0.5])
+    assert cells["estimate"].tolist() == [1.0]
+    assert cells["bound"].iloc[0] == pytest.approx(found.bound, abs=2e-4)
+    strict = decide(frame(score, np.ones(900), 0.5, views), Goal("precision", at_least=0.993, weight="views"))
+    assert strict.threshold is None or strict.threshold > 0.5
+    assert decide(frame(score, np.ones(900), 0.5, np.full(900, 100)), goal).bound > found.bound
+
+
+def test_a_tail_that_no_sample_bounds_is_refused_by_name():
+    """A fifth of the views are of one rightly removed video: nobody knows what the next such video is."""
+    views = np.append(np.full(899, 100), 22_000)
+    found = decide(frame(np.append(np.linspace(0.5, 0.9, 899), 0.95), np.ones(900), 0.5, views), BY_VIEWS)
+    assert found.threshold is None
+    assert "view-weighted precision of at least 0.9 cannot be judged" in found.refusal
+    assert "no sample bounds how often the next such video is wrong" in found.refusal
+    assert found.labels_needed is None
+
+
+def test_weights_by_views_stop_at_the_cap():
+    sample = frame(np.full(4, 0.9), np.ones(4), [0.5, 0.5, 0.25, 1.0], np.array([1.0, 1.0, 1.0, 1e6]))
+    assert weights(sample, by_views=False).tolist() == [2, 2, 4, 1]
+    assert weights(sample, by_views=True)[:3].tolist() == [2, 2, 4]
+    assert weights(sample, by_views=True)[3] in (1.0, 1e6)
 
 
 def test_views_that_dominate_are_not_hidden_by_many_small_videos():

@@ -170,9 +170,9 @@ def test_consensus_row():
     found = consensus_asof(events, None, day=DAYS[0], config=MAJORITY)
     pd.testing.assert_series_equal(found.dtypes, empty_frame(TABLES["label_consensus"]).dtypes)
     expected = [
-        (1, "violence", 1.0, 3, 1, 1 / 3, "provisional", "majority", DAYS[0], None),
-        (2, "fraud", 1.0, 1, 0, None, "provisional", "majority", SAMPLED, None),
-        (2, "violence", None, 0, 1, None, "provisional", "majority", SAMPLED, None),
+        (1, "violence", 1.0, 3, 1, 1 / 3, "provisional", "majority", "sample", DAYS[0], None),
+        (2, "fraud", 1.0, 1, 0, None, "provisional", "majority", "sample", SAMPLED, None),
+        (2, "violence", None, 0, 1, None, "provisional", "majority", "sample", SAMPLED, None),
     ]
     got = found.astype(object).where(found.notna(), None)
     assert [pytest.approx(tuple(row)) for row in got.itertuples(index=False)] == expected

@@ -87,6 +87,7 @@ def drawn_on(days: int, video: int, **values: Any) -> dict[str, Any]:
 
 def about(days: int, video: int, status: str = "final") -> dict[str, Any]:
     row = {"video_id": video, "policy": "violence", "p_violating": 0.5, "status": status, "settled": None}
+    row |= {"asked_by": "sample"}
     return row | {"sampled_on": DAY - timedelta(days=days)}
 
 

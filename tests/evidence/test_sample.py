@@ -96,6 +96,7 @@ def settled(project: Project, day: date, *items: tuple[int, str, str, date], pas
             "agreement": None,
             "status": status,
             "method": "majority",
+            "asked_by": "sample",
             "sampled_on": on,
             "settled": None,
         }
@@ -258,6 +259,7 @@ def answer(video: int, p_violating: float | None, settled: str | None = None) ->
         "agreement": None,
         "status": "final",
         "method": "majority",
+        "asked_by": "sample",
         "sampled_on": back(8),
         "settled": settled,
     }

@@ -352,3 +352,38 @@ def test_accepted_and_refused_are_what_was_read(first, second):
         assert set(found.rejects["reason"]) <= {reason.value for reason in Reason}
     ids = [*prior["event_id"], *later.events["event_id"]]
     assert len(ids) == len(set(ids))
+
+
+def test_answers_of_the_review_queue_belong_to_its_own_draw_from_its_own_day_on():
+    """Named by the word review_queue, or by there being no other draw; what was not sent there is no fault."""
+    queue = SAMPLE.iloc[[1, 3]].assign(
+        video_id=[VIDEO, 11], programme="review_queue", sample_id=["q1", "q2"], ds=dt.date(2026, 1, 7)
+    )
+    sample = pd.concat([SAMPLE, queue], ignore_index=True)
+
+    def judged(*events: dict[str, Any]) -> Ingested:
+        raw = raw_of(*({"event_id": f"e{n}", **event} for n, event in enumerate(events)))
+        return ingest(raw, NO_REJECTS, day=DAY, sample=sample, prior_events=NO_EVENTS, config=CONFIG)
+
+    later = {"labelled_at": "2026-01-08T09:00:00Z"}
+    found = judged(
+        {"sample_id": "review_queue"},  # of the seventh, on the seventh
+        {"sample_id": "review_queue", **later},
+        {"video_id": "11"},  # that nobody else asked about
+        {"sample_id": "s2"},
+        {"sample_id": "review_queue", "video_id": str(-(2**63))},
+        {"sample_id": "review_queue", "video_id": "99"},
+        {"sample_id": "review_queue", "labelled_at": "2026-01-06T23:00:00Z"},
+        {"video_id": "99"},
+    )
+    assert found.events["programme"].tolist() == ["review_queue", "review_queue", "review_queue", "audit"]
+    assert found.events["sampled_on"].tolist() == [dt.date(2026, 1, 7)] * 3 + [dt.date(2026, 1, 6)]
+    assert found.rejects["reason"].tolist() == [
+        *[Reason.NOT_SENT_TO_REVIEW] * 2,
+        Reason.LABELLED_BEFORE_SAMPLED,
+        Reason.VIDEO_NOT_SAMPLED,
+    ]
+    unnamed = pd.concat([sample, queue.assign(programme="audit", sample_id=["s6", "s7"])], ignore_index=True)
+    raw = raw_of(later, {"event_id": "e2", "sample_id": "review_queue", **later})
+    both = ingest(raw, NO_REJECTS, day=DAY, sample=unnamed, prior_events=NO_EVENTS, config=CONFIG)
+    assert both.events["programme"].tolist() == ["audit", "review_queue"]  # blind unless it says otherwise

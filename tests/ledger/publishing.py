@@ -46,6 +46,7 @@ def proposal(
     status="within_limits",
     origin="daily",
     canary_share=None,
+    goal_weight="videos",
 ):
     current = current or (INITIAL.remove_at, INITIAL.review_at)
     return {
@@ -57,6 +58,7 @@ def proposal(
         "proposed_remove_at": remove_at,
         "proposed_review_at": review_at,
         "target": 0.95,
+        "goal_weight": goal_weight,
         "confidence": 0.9,
         "population": "cell",
         "method": "exact binomial",

@@ -570,3 +570,25 @@ def test_the_days_own_evidence_answers_an_alarm_where_it_is_at_least_as_safe():
         assert row["proposed_remove_at"] == expected
         assert row["status"] == "within_limits"
         assert verdicts(row)["watch"]["outcome"] == "publish"
+
+
+def by_views(config: Config) -> Config:
+    policy = config.policies["violence"].model_copy(update={"goal_weight": "views"})
+    return config.model_copy(update={"policies": {"violence": policy}})
+
+
+def test_a_goal_by_views_is_kept_by_views_and_says_so(large):
+    """Between .7 and .9 the few wrong removals are viewed forty times as often as the others."""
+    sample, histogram, videos = large
+    wrong = (sample["p_violating"] == 0) & sample["score"].between(0.7, 0.9)
+    assert wrong.sum() > 3
+    watched = sample.assign(views=np.where(wrong, 40, 1))
+    config = make_config(max_volume_change=10.0)
+    plain, row = (run({"BR": (watched, histogram, videos)}, chosen)["BR"] for chosen in (config, by_views(config)))
+    assert (plain["goal_weight"], row["goal_weight"]) == ("videos", "views")
+    assert row["proposed_remove_at"] is None or row["proposed_remove_at"] > plain["proposed_remove_at"]
+    assert "goal_weight" in verdicts(row)
+    assert "goal_weight" not in verdicts(plain)
+    effect = json.loads(row["forecast"])["precision"]["before"]
+    now = precision_at(watched, 0.98, by_views=True)
+    assert effect["estimate"] == pytest.approx(now.value)

@@ -109,13 +109,14 @@ def label_completeness(*answered: int) -> pd.DataFrame:
 
 def label_consensus(n: int = 50) -> pd.DataFrame:
     row = {"policy": "fraud", "p_violating": 0.25, "votes": 2, "unsure": 0, "agreement": 1.0, "status": "final"}
-    row |= {"method": "dawid_skene", "sampled_on": date(2026, 11, 2)}
+    row |= {"method": "dawid_skene", "asked_by": "sample", "sampled_on": date(2026, 11, 2)}
     return frame("label_consensus", [row | {"video_id": i} for i in range(n)])
 
 
 def threshold_proposals() -> pd.DataFrame:
     """Every second cell certified, the others refused."""
     common = {"origin": "daily", "current_remove_at": 0.98, "current_review_at": 0.8, "target": 0.9, "confidence": 0.9}
+    common |= {"goal_weight": "videos"}
     common |= {
         "population": "cell",
         "basis": "consensus",

@@ -72,6 +72,7 @@ def consensus(drawn: pd.DataFrame) -> pd.DataFrame:
             "agreement": np.nan,
             "status": np.where(drawn["video_id"] % 10 == 1, "provisional", "final"),
             "method": "majority",
+            "asked_by": "sample",
             "sampled_on": SAMPLED,
             "settled": None,
         }

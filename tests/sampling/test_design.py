@@ -394,3 +394,16 @@ def test_in_shadow_mode_what_would_be_removed_is_drawn_as_what_is_removed(tmp_pa
     removed = rows[(rows["region"] == "remove") & (rows["programme"] == "audit")]
     assert (removed["first_bin"] >= 980).all()
     assert removed["expected_labels"].sum() > 0
+
+
+def test_goals_by_views_have_views_drawn_where_videos_are_removed():
+    plain = config(ALL)
+    policies = {name: policy.model_copy(update={"goal_weight": "views"}) for name, policy in plain.policies.items()}
+    by_views = plain.model_copy(update={"policies": policies})
+    counts = histogram(CELLS[-1:], FALLING)
+    highest = []
+    for chosen in (plain, by_views):
+        found = design(counts, thresholds(CELLS[-1:]), NO_CURVE, chosen)
+        highest.append(found.loc[found["programme"] == "prevalence", "last_bin"].max())
+    assert highest[0] < 900
+    assert highest[1] == 999

@@ -19,6 +19,7 @@ def test_every_scenario_of_the_brief_loads_and_says_what_it_is():
         "market_shift",
         "new_model_version",
         "reposts",
+        "review_queue",
         "silent_retraining",
         "weekends",
     ]

@@ -43,6 +43,7 @@ def drawn(project, days_later, right, wrong, score=0.97):
         "agreement": None,
         "status": "final",
         "method": "majority",
+        "asked_by": "sample",
         "settled": None,
     }
     answers["sampled_on"] = day
@@ -119,3 +120,22 @@ def test_a_cell_that_removes_nothing_is_not_watched(tmp_path) -> None:
     project = replace(project_in(tmp_path), config=LOADED)
     carry_out(project, [])
     assert watch(project, DAY + timedelta(days=5)).empty
+
+
+def test_a_promise_by_views_is_watched_by_views_and_not_by_appeals(tmp_path) -> None:
+    """One wrong removal in 40 keeps a promise of 95 % by videos; it is the one that is viewed most."""
+    alarmed = {}
+    for weight in ("videos", "views"):
+        project = project_in(tmp_path / weight)
+        carry_out(project, [proposal("p", goal_weight=weight)])
+        labels = drawn(project, 1, 195, 5) + drawn(project, 2, 195, 5)
+        for later in (1, 2):
+            day = DAY + timedelta(days=later)
+            rows = project.warehouse.read("review_sample", day, day).drop(columns="ds")
+            wrong = rows["video_id"] % 1000 >= 195
+            project.warehouse.replace("review_sample", day, rows.assign(views=wrong * 90 + 10))
+        row = watched_on(project, DAY + timedelta(days=MATURITY + 2), labels)
+        alarmed[weight] = row["highest_e_value"]
+        assert ("counted by video" in row["appeals_remark"]) == (weight == "views")
+    assert alarmed["videos"] < 2
+    assert alarmed["views"] > 20

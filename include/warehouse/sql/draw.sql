@@ -1,13 +1,14 @@
 -- Poisson sampling with permanent random numbers, all programmes that draw from the day's videos in one scan: a video is
 -- drawn by a programme if its number there is below its inclusion probability there. Each programme has numbers of its
 -- own. @max_audit and @max_training are the largest inclusion probabilities, @max_prevalence the largest per view: they
--- let most rows go before anything else is computed.
+-- let most rows go before anything else is computed. Of what serving sent to review all is drawn (programme review_queue):
+-- scores from @queued_from on are looked at, and where @unscored_queued is 1 also videos without a usable score.
 WITH strata AS (
   SELECT
     design_id, programme, policy, market, model_version, stratum, region, inclusion_probability, probability_per_view,
     bin
   FROM sampling_design, UNNEST(GENERATE_ARRAY(first_bin, last_bin)) AS bin
-  WHERE ds = @ds AND programme IN ('audit', 'prevalence', 'training')
+  WHERE ds = @ds AND programme IN ('audit', 'prevalence', 'training', 'review_queue')
 ),
 -- How likely each programme draws a video of a bin, one row a bin.
 chances AS (
@@ -15,7 +16,8 @@ chances AS (
     policy, market, model_version, bin,
     COALESCE(MAX(CASE WHEN programme = 'audit' THEN inclusion_probability END), 0) AS audit_probability,
     COALESCE(MAX(CASE WHEN programme = 'prevalence' THEN probability_per_view END), 0) AS prevalence_per_view,
-    COALESCE(MAX(CASE WHEN programme = 'training' THEN inclusion_probability END), 0) AS training_probability
+    COALESCE(MAX(CASE WHEN programme = 'training' THEN inclusion_probability END), 0) AS training_probability,
+    COALESCE(MAX(CASE WHEN programme = 'review_queue' THEN 1 END), 0) AS queued
   FROM strata
   GROUP BY policy, market, model_version, bin
 ),
@@ -40,7 +42,9 @@ tested AS (
     *,
     audit_hash <= CAST(@max_audit * 4294967296.0 AS INT64)
     OR prevalence_hash <= @max_prevalence * 4294967296.0 * views
-    OR training_hash <= CAST(@max_training * 4294967296.0 AS INT64) AS may_be_drawn
+    OR training_hash <= CAST(@max_training * 4294967296.0 AS INT64)
+    OR score >= @queued_from
+    OR (@unscored_queued = 1 AND COALESCE(NOT (score >= 0 AND score <= 1), TRUE)) AS may_be_drawn
   FROM rehashed
 ),
 candidates AS (
@@ -59,6 +63,7 @@ drawn AS (
   WHERE audit_hash <= audit_probability * 4294967296.0
     OR prevalence_hash <= prevalence_per_view * 4294967296.0 * views
     OR training_hash <= training_probability * 4294967296.0
+    OR queued = 1
 ),
 numbered AS (
   SELECT
@@ -71,6 +76,7 @@ numbered AS (
     CASE WHEN prevalence_per_view * views < 1 THEN prevalence_per_view * views ELSE 1 END AS prevalence_probability,
     CASE programme
       WHEN 'audit' THEN audit_hash
+      WHEN 'review_queue' THEN audit_hash
       WHEN 'prevalence' THEN prevalence_hash
       ELSE training_hash
     END / 4294967296.0 AS permanent_random
@@ -79,7 +85,7 @@ numbered AS (
 SELECT
   design_id, programme, video_id, policy, market, model_version, stratum, region, score, views, programme_probability,
   CASE
-    WHEN programme <> 'training'
+    WHEN programme NOT IN ('training', 'review_queue')
       THEN audit_probability + prevalence_probability - audit_probability * prevalence_probability
   END AS inclusion_probability,
   permanent_random, cluster_id
