@@ -6,7 +6,7 @@ and slices that lie within what was read are taken from there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -88,6 +88,11 @@ class Remembered(Warehouse):
     def query(self, name: str, parameters: Mapping[str, Parameter]) -> pd.DataFrame:
         return self.warehouse.query(name, parameters)
 
+    def over_days(
+        self, name: str, days: Collection[date], parameters: Mapping[str, Parameter] | None = None
+    ) -> pd.DataFrame:
+        return self.warehouse.over_days(name, days, parameters)
+
     def fingerprint(self, table: str, day: date) -> str | None:
         return self.fingerprints(table, day, day).get(day)
 
@@ -101,6 +106,9 @@ class Remembered(Warehouse):
             day: content_hash(contract, checked_rows(contract, rows[rows["ds"] == day].drop(columns="ds")))
             for day in sorted(set(rows["ds"]))
         }
+
+    def usage(self, since: date) -> pd.DataFrame | None:
+        return self.warehouse.usage(since)
 
     def cancel(self) -> None:
         self.warehouse.cancel()
