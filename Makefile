@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo try up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-retraining bench-kills emulator fab browser axe screenshots docs lock clean install install-dev
+.PHONY: help demo try up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-retraining bench-kills bench-memory bigquery-week emulator fab browser axe screenshots docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -54,6 +54,7 @@ bench: install-dev ## Measure speed and errors against peers, ratios in one run 
 	@$(BIN)/python -m tests.benchmarks.bench_certify
 	@$(BIN)/python -m tests.benchmarks.bench_rates
 	@$(BIN)/python -m tests.benchmarks.bench_snapshot
+	@$(BIN)/python -m tests.benchmarks.bench_history
 
 bench-guarantee: install-dev ## Check the certificate's promise on simulated days, beside what others do (10 minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_guarantee
@@ -66,6 +67,12 @@ bench-retraining: install-dev ## Measure when retraining is asked for, and which
 
 bench-kills: install-dev ## Kill every step of every Dag 1,000 times at random file operations (half an hour): KILLS=n
 	@$(BIN)/python -m tests.benchmarks.bench_kills $(if $(KILLS),--kills $(KILLS))
+
+bench-memory: install-dev emulator ## Measure what steps take that rest on a window, at 5,000 cells, on both engines (half an hour): CELLS=n
+	@$(BIN)/python -m tests.benchmarks.bench_memory $(if $(CELLS),$(CELLS))
+
+bigquery-week: install-dev emulator ## Live a week on both engines, and compare their tables (a quarter of an hour)
+	@PLUMBLINE_LOOP_DAYS=7 $(BIN)/python -m pytest -q tests/bigquery/test_loop.py
 
 emulator: .venv/bqemulator/installed ## Install the BigQuery emulator of the tests into an environment of its own
 

@@ -7,8 +7,8 @@ in recall with its limits, in all and market by market. Nothing of a model is lo
 wrote into `video_scores`.
 
 Reads: `appeals`, `approval_questions`, `golden_labels`, `label_consensus`, `label_events`, `model_comparisons`,
-`quality_results`, `review_sample`, `reviewer_quality`, `sampling_design`, `score_histogram`, `threshold_ledger`,
-`threshold_proposals`, `threshold_watch`, `video_scores`.
+`quality_results`, `review_sample`, `reviewer_quality`, `sampling_design`, `score_histogram`, `score_profile`,
+`threshold_ledger`, `threshold_proposals`, `threshold_watch`, `video_scores`.
 
 Writes: `approval_questions`, `model_comparisons`, `threshold_ledger`, `threshold_proposals`.
 

@@ -7,8 +7,8 @@ is the run's note, the return value of its last task, and a page that it links t
 is one task, `work_out`.
 
 Reads: `appeals`, `approval_questions`, `golden_labels`, `label_consensus`, `label_events`, `quality_results`,
-`review_sample`, `reviewer_quality`, `sampling_design`, `score_histogram`, `threshold_ledger`, `threshold_proposals`,
-`threshold_watch`.
+`review_sample`, `reviewer_quality`, `sampling_design`, `score_histogram`, `score_profile`, `threshold_ledger`,
+`threshold_proposals`, `threshold_watch`.
 
 Writes: `approval_questions`, `threshold_ledger`, `threshold_proposals`.
 

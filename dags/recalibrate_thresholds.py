@@ -6,13 +6,15 @@ judges every change by the guardrails, publishes what is within limits, and asks
 was forecast of earlier changes with what happened 1, 7 and 28 days later. Runs once a day's sample and labels are both
 there; its partition is that day.
 
-Reads: `appeals`, `approval_questions`, `enforcement_counts`, `enforcement_log`, `forecast_outcomes`, `gate_failures`,
-`golden_labels`, `label_agreement`, `label_completeness`, `label_consensus`, `label_events`, `label_rejects`, `policy_metrics`,
-`quality_results`, `review_sample`, `reviewer_quality`, `sampling_design`, `score_histogram`, `threshold_ledger`,
-`threshold_proposals`, `threshold_watch`.
+Reads: `appeals`, `approval_questions`, `enforcement_counts`, `enforcement_log`, `forecast_outcomes`,
+`gate_failures`, `golden_labels`, `label_agreement`, `label_completeness`, `label_consensus`, `label_events`,
+`label_rejects`, `policy_metrics`, `quality_results`, `review_sample`, `reviewer_quality`, `sampling_design`,
+`score_histogram`, `score_profile`, `threshold_ledger`, `threshold_proposals`, `threshold_watch`.
 
 Writes: `approval_questions`, `enforcement_counts`, `forecast_outcomes`, `gate_failures`, `input_rejects`, `policy_metrics`, `quality_results`,
 `threshold_ledger`, `threshold_proposals`, `threshold_watch`.
+
+On BigQuery, `write_report` also keeps what was billed, in `warehouse_usage`.
 
 ### Approvals
 
@@ -81,7 +83,7 @@ A rerun publishes nothing twice.
 
 | message | what happened | what to do |
 |---|---|---|
-| `threshold_ledger: version 7: column reason was changed` | somebody edited the ledger | `make verify-ledger`; restore the file of that version from a backup |
+| `threshold_ledger: version 7: column reason was changed` | somebody edited the ledger | `make verify-ledger`; restore the file that holds that version from a backup |
 | `threshold_ledger is not what was noted in ...` | the ledger was written anew or lost its end; the folder that `plumbline_anchor` names says what was published | find out who could write the ledger; restore it from a backup, see docs/security.md |
 | `the ledger lost its end` | the ledger is shorter than what is served | restore it; only if `thresholds.json` itself is wrong, remove that |
 | `thresholds.json: differs from version 7`, `not valid JSON` | somebody edited the file that serving reads | find out who; remove it and clear the task: it is written from the ledger |

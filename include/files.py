@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _ASIDE = re.compile(r"\.writing-[0-9a-f]{32}")
 
 
@@ -128,7 +129,7 @@ def _claimed(place: Path, *, folder: bool) -> tuple[Path, int]:
 
 def canonical_json(value: object) -> str:
     """JSON with sorted keys, no spaces, plain UTF-8 and no NaN: equal values give equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def digest_of(value: object) -> str:

@@ -87,6 +87,17 @@ def duration(minutes: float) -> str:
     return f"{minutes:,.0f} min" if minutes < 120 else f"{minutes / 60:,.1f} h"
 
 
+def gigabytes(size: float) -> str:
+    """Bytes as people are billed for them, in units of 10^9: `0.42 GB`, `1,204 GB`."""
+    return f"{size / 10**9:,.0f} GB" if size >= 10**11 else f"{size / 10**9:,.2f} GB"
+
+
+def slot_time(milliseconds: float) -> str:
+    """Time of BigQuery's slots, in seconds below ten minutes, in hours above."""
+    seconds = milliseconds / 1000
+    return f"{seconds:,.0f} s" if seconds < 600 else f"{seconds / 3600:,.1f} h"
+
+
 def day_in_words(day: date) -> str:
     """`Tuesday, 3 November 2026`."""
     return f"{_DAYS[day.weekday()]}, {day.day} {_MONTHS[day.month - 1]} {day.year}"

@@ -47,6 +47,8 @@ def listening() -> Iterator[Heard]:
             patch.setattr(DuckDBWarehouse, name, noting(name, lambda table, *_: heard.written.add(table)))
         query = noting("query", lambda name, *_: heard.read.update(query_text(name)[1]))
         patch.setattr(DuckDBWarehouse, "query", query)
+        over_days = noting("over_days", lambda name, *_: heard.read.update(query_text(name)[1]))
+        patch.setattr(DuckDBWarehouse, "over_days", over_days)
         drops = noting("delivered_events", lambda *_: heard.read.add("reviewer_labels"))
         patch.setattr(DuckDBWarehouse, "delivered_events", drops)
         yield heard

@@ -18,17 +18,18 @@ from typing import Any
 import pandas as pd
 
 from include import __version__
-from include.accountability.period import automated_means, folded, total
+from include.accountability.period import automated_means
 from include.config.load import ConfigError
 from include.contract.cell import records
 from include.contract.change import changes_of
 from include.contract.tables import ALL_MARKETS, CELL
-from include.evidence.accepted import accepted, passed_days
+from include.evidence.accepted import passed_days
 from include.evidence.enforcement import enforced_removals
+from include.evidence.histograms import folded_histogram
 from include.evidence.sample import labelled_sample
 from include.files import write_whole
 from include.ledger.chain import LedgerError, verify
-from include.ledger.in_force import thresholds_before
+from include.ledger.in_force import removal_levels, starting_bins, thresholds_in_force
 from include.metrics.policy_metrics import CONFIDENCE
 from include.project import Project, open_project
 from include.warehouse.base import UnreadablePartition
@@ -80,18 +81,18 @@ def account(project: Project, first: date, last: date) -> Account:
     scored = sorted(passed_days(project, "scores", first, last) & set(project.warehouse.days("score_histogram")))
     if not scored:
         raise PeriodError(f"no day from {first} to {last} has scores that passed their gate")
-    gone: set[str] = set()
-    histograms, in_force, enforced = [], [], []
-    for day in scored:
-        histogram = accepted(project, "score_histogram", "scores", day, day)
-        gone |= set(histogram["policy"]) - project.config.policies.keys()
-        histogram = histogram[~histogram["policy"].isin(gone)]
-        levels = thresholds_before(project, day, histogram[list(CELL)].drop_duplicates())
-        histograms.append(folded(histogram, levels))
-        in_force.append(levels.assign(sampled_on=day)[["sampled_on", *CELL, "remove_at"]])
-        enforced.append(enforced_removals(project, day))
+    levels = removal_levels(ledger, scored, project.config)
+    population = folded_histogram(project, scored, levels, starting_bins(project.config))
+    gone = set(population.loc[population["bin"].isna(), "policy"])
+    population = population[population["bin"].notna()].astype({"bin": "int64"})
     sample = _final_labels(project, first, last)
-    means = automated_means(total(histograms), sample, pd.concat(in_force, ignore_index=True))
+    kept = sample[sample["sampled_on"].isin(scored) & ~sample["policy"].isin(gone)]
+    in_force = [
+        thresholds_in_force(ledger, kept[kept["sampled_on"] == day], project.config, before=day).assign(sampled_on=day)
+        for day in scored
+    ]
+    means = automated_means(population, sample, pd.concat(in_force, ignore_index=True))
+    enforced = [enforced_removals(project, day) for day in scored]
     labelled = set(sample["sampled_on"])
     return Account(
         first,

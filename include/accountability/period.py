@@ -1,14 +1,13 @@
 """Accuracy, precision and recall of automatic removal over a period whose thresholds changed on the way. Pure.
 
 What counts is what was really removed: a video counts as removed if its score reached the remove_at in force on its own
-day. Every day's scores are therefore moved so that its threshold comes to lie at one half (`folded`): s becomes s / 2
-below it, and 1/2 + s / 2 from it on. Order is kept on either side, so the days can be added up and estimated as one, by
-the same estimators as every day's metrics: post-stratified over score bands of the exact population (`metrics`).
+day. Every day's scores are therefore moved so that its threshold comes to lie at one half (`folded_histogram` in
+include.evidence.histograms): s becomes s / 2 below it, and 1/2 + s / 2 from it on. Order is kept on either side, so the
+days can be added up and estimated as one, by the same estimators as every day's metrics: post-stratified over score
+bands of the exact population (`metrics`).
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -24,36 +23,11 @@ COLUMNS = (*CELL, "indicator", "value", "low", "high", "labels", "refusal", "vid
 _HALF = N_BINS // 2
 
 
-def folded(histogram: pd.DataFrame, thresholds: pd.DataFrame) -> pd.DataFrame:
-    """One day's score_histogram with its bins moved so that what was removed lies in the upper half.
-
-    Args:
-        histogram: policy, market, model_version, bin, n_videos, n_views of one day.
-        thresholds: policy, market, model_version, remove_at in force on that day.
-
-    Returns:
-        The same columns, for the cells both frames have.
-    """
-    rows = histogram.merge(thresholds[[*CELL, "remove_at"]], on=list(CELL))
-    rows["bin"] = _moved(rows["bin"].to_numpy(np.int64), rows["remove_at"])
-    return _added([rows])
-
-
-def total(days: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """The sum of several days' `folded` histograms. Raises ValueError if there is none."""
-    found: pd.DataFrame | None = None
-    for day in days:
-        found = day if found is None else _added([found, day])
-    if found is None:
-        raise ValueError("histogram: there is no day in the period")
-    return found
-
-
 def automated_means(population: pd.DataFrame, sample: pd.DataFrame, thresholds: pd.DataFrame) -> pd.DataFrame:
     """The indicators of every policy, market and model version, and of all markets together, with 95 % intervals.
 
     Args:
-        population: `total` of the period.
+        population: include.evidence.histograms.folded_histogram of the period.
         sample: labelled draws of its days: policy, market, model_version, score, views, inclusion_probability,
             p_violating, sampled_on.
         thresholds: sampled_on, policy, market, model_version, remove_at in force on that day, for every draw.
@@ -67,7 +41,7 @@ def automated_means(population: pd.DataFrame, sample: pd.DataFrame, thresholds: 
     draws = merged.assign(score=np.where(bins == NO_SCORE_BIN, np.nan, (bins + 0.5) / N_BINS), sampled_on=0)
     draws = draws.merge(population[list(CELL)].drop_duplicates(), on=list(CELL))
     everywhere = [frame.assign(market=ALL_MARKETS) for frame in (draws, population)]
-    parts = [_indicators(draws, population), _indicators(everywhere[0], _added([everywhere[1]]))]
+    parts = [_indicators(draws, population), _indicators(*everywhere)]
     found = pd.concat(parts, ignore_index=True)
     order = found["indicator"].map(INDICATORS.index)
     return found.assign(order=order).sort_values([*CELL, "order"], ignore_index=True)[list(COLUMNS)]
@@ -75,11 +49,10 @@ def automated_means(population: pd.DataFrame, sample: pd.DataFrame, thresholds: 
 
 def _indicators(draws: pd.DataFrame, population: pd.DataFrame) -> pd.DataFrame:
     cells = population[list(CELL)].drop_duplicates(ignore_index=True).assign(remove_at=_HALF / N_BINS)
-    histogram = population.assign(ds=0)
-    measured = policy_metrics(ProbabilitySample(draws), histogram, cells, None)
+    measured = policy_metrics(ProbabilitySample(draws), population, cells, None)
     # The share of wrong decisions is a prevalence: of the removed that do not violate, and of the others that do.
     wrong = draws["p_violating"].where(~(draws["score"] >= _HALF / N_BINS), 1 - draws["p_violating"])
-    errors = policy_metrics(ProbabilitySample(draws.assign(p_violating=wrong)), histogram, cells, None)
+    errors = policy_metrics(ProbabilitySample(draws.assign(p_violating=wrong)), population, cells, None)
     errors = errors[errors["metric"] == "prevalence"]
     accuracy = errors.assign(
         metric="accuracy",
@@ -99,8 +72,3 @@ def _indicators(draws: pd.DataFrame, population: pd.DataFrame) -> pd.DataFrame:
 def _moved(bins: np.ndarray, remove_at: pd.Series) -> np.ndarray:
     removed = bins >= remove_at.map(first_bin).to_numpy(np.int64)
     return np.where(bins == NO_SCORE_BIN, NO_SCORE_BIN, bins // 2 + _HALF * removed)
-
-
-def _added(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    together = pd.concat(frames, ignore_index=True)
-    return together.groupby([*CELL, "bin"], as_index=False)[["n_videos", "n_views"]].sum()

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from include import wording
 from include.console import cell as cell_pages
-from include.console import cells, days, effects, findings, history, outcomes, questions, runs, state
+from include.console import cells, days, effects, findings, history, outcomes, questions, runs, state, usage
 from include.console.cells import Choice
 from include.console.kept import Kept
 from include.console.outcomes import Comparison
@@ -34,6 +34,11 @@ TOLD_DAYS = timedelta(days=3)
 NEWEST_VERSIONS = 12
 """Versions that the timeline shows unfolded."""
 
+_WORDINGS = (
+    *("percent", "count", "signed", "score", "duration", "day_in_words", "moment_in_words", "plural"),
+    *("gigabytes", "slot_time"),
+)
+
 _EFFECTS: Kept[dict[Cell, Effect]] = Kept(4)
 _COMPARISONS: Kept[list[Comparison]] = Kept(4)
 
@@ -50,7 +55,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("percent", "count", "signed", "score", "duration", "day_in_words", "moment_in_words", "plural"):
+    for name in _WORDINGS:
         made.filters[name] = getattr(wording, name)
     made.filters["part"] = lambda text: quote(str(text), safe="")
     made.globals["titles"] = state.TITLES
@@ -94,6 +99,7 @@ def main_page(project: Project, who: Person, now: datetime, choice: Choice, *, r
         comparisons=_COMPARISONS.get(digest(now_read.outcomes), lambda: outcomes.comparisons(now_read.outcomes)),
         days=days.newest_days(now_read.quality, now_read.failures, written.report_days(project.settings), FORTNIGHT),
         gates=days.GATES,
+        billed=usage.billed(now_read.usage, FORTNIGHT),
     )
 
 

@@ -14,7 +14,8 @@ from include.console.past import Past, past
 from include.contract.cell import Cell, Row, records
 from include.contract.change import DAILY
 from include.contract.grid import ThresholdPair
-from include.contract.tables import CELL
+from include.contract.schema import empty_frame
+from include.contract.tables import CELL, TABLES
 from include.ledger.chain import TABLE, thresholds_of
 from include.project import Project
 
@@ -37,6 +38,7 @@ class Standing:
         design, completeness, watch: of that day.
         quality, failures: `quality_results` and `gate_failures` of the last fortnight that has any.
         outcomes: `forecast_outcomes` of the last quarter.
+        usage: `warehouse_usage` of the last fortnight; no rows: the warehouse bills nothing.
     """
 
     project: Project
@@ -50,6 +52,7 @@ class Standing:
     quality: pd.DataFrame
     failures: pd.DataFrame
     outcomes: pd.DataFrame
+    usage: pd.DataFrame
 
     @property
     def config(self) -> Config:
@@ -98,7 +101,14 @@ def standing(project: Project) -> Standing:
         quality=warehouse.read("quality_results", first, last),
         failures=warehouse.read("gate_failures", first, last),
         outcomes=warehouse.read("forecast_outcomes", date.fromordinal(quarter), shown),
+        usage=_usage(project, first),
     )
+
+
+def _usage(project: Project, first: date) -> pd.DataFrame:
+    if not project.warehouse.remote:
+        return empty_frame(TABLES["warehouse_usage"]).assign(ds=None)
+    return project.warehouse.read("warehouse_usage", first)
 
 
 def _newest_proposals(project: Project) -> tuple[date | None, pd.DataFrame]:

@@ -6,6 +6,7 @@ No score reaches a threshold of 1, not even a score of exactly 1, as classifiers
 
 from __future__ import annotations
 
+from datetime import date
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,17 @@ class ThresholdPair(NamedTuple):
 
     remove_at: float
     review_at: float
+
+
+class RemovalLevel(NamedTuple):
+    """From which histogram bin on a cell's videos were removed, from the day `since` to the day `until`, inclusive."""
+
+    policy: str
+    market: str
+    model_version: str
+    since: date
+    until: date
+    remove_bin: int
 
 
 def first_bin(threshold: float) -> int:

@@ -55,7 +55,7 @@ class Table:
     `slice_by` names the column that, together with the day, forms the unit of replacement where several writers
     share a day (each gate its own results); None: the day itself. `optional` inputs may be absent, which switches
     off what needs them, by name. `formats` are the file endings accepted in the embedded landing folder. `large`: a
-    query must name the days it wants.
+    query must name the days it wants. `versions`: each row is a version, numbered, which is only ever added.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Table:
     formats: tuple[str, ...] = ("parquet",)
     switches_off: str = ""
     large: bool = False
+    versions: bool = False
 
     def column(self, name: str) -> Column:
         """The column of that name; KeyError if the table has none."""
@@ -233,6 +234,13 @@ _OWNED = (
             _probability("mean_score", "Mean usable score", nullable=True),
             _probability("max_score", "Largest usable score", nullable=True),
             _count("views", "Views of the cell"),
+            Column(
+                "read_at",
+                "TIMESTAMP",
+                "The moment whose state of video_scores was read, and the draw reads again; NULL: the warehouse keeps "
+                "no earlier states of it",
+                nullable=True,
+            ),
         ),
         key=CELL,
     ),
@@ -692,6 +700,7 @@ _OWNED = (
             Column("request", "STRING", "JSON: what was asked for, enough to compute the changes anew"),
         ),
         key=("version",),
+        versions=True,
     ),
     Table(
         "forecast_outcomes",
@@ -884,6 +893,21 @@ _OWNED = (
         ),
         key=("gate", "attempt", "position"),
         slice_by="gate",
+    ),
+    Table(
+        "warehouse_usage",
+        "plumbline",
+        "What BigQuery billed for Plumbline's jobs, by the day (UTC) on which they were sent; the embedded warehouse "
+        "bills nothing, and has no rows",
+        (
+            Column("dag", "STRING", "Dag whose jobs they were; empty: a command's"),
+            Column("task", "STRING", "Its task"),
+            Column("about_day", "DATE", "The day of data they were about", nullable=True),
+            _count("jobs", "Jobs sent"),
+            _count("bytes_billed", "Bytes billed, the smallest bills of small queries included"),
+            _count("slot_ms", "Slot time taken, in milliseconds"),
+        ),
+        key=("dag", "task", "about_day"),
     ),
 )
 

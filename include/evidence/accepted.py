@@ -6,6 +6,7 @@ from datetime import date
 
 import pandas as pd
 
+from include.contract.tables import CELL
 from include.project import Project
 
 
@@ -20,6 +21,11 @@ def accepted(project: Project, table: str, gate: str, start: date, end: date) ->
     """Rows of `table` from `start` to `end`, of the days that passed `gate`."""
     rows = project.warehouse.read(table, start, end)
     return rows[rows["ds"].isin(passed_days(project, gate, start, end))].reset_index(drop=True)
+
+
+def scored_cells(project: Project, day: date) -> pd.DataFrame:
+    """policy, market, model_version of the cells that have scores on `day`; none if the day did not pass its gate."""
+    return accepted(project, "score_profile", "scores", day, day)[list(CELL)].drop_duplicates(ignore_index=True)
 
 
 def window_start(project: Project, day: date) -> date:

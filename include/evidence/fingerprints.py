@@ -5,12 +5,17 @@ from __future__ import annotations
 from datetime import date
 
 from include.contract.cell import records
+from include.contract.tables import TABLES
 from include.evidence.accepted import window_start
 from include.files import digest_of
 from include.project import Project
+from include.warehouse.frames import checked_rows, content_hash
 
 GATES = "gates"
 """Stands for the results of the gates before a proposal, among the names of tables."""
+
+GOLDEN = "golden_labels_until"
+"""Stands for the golden labels of all days up to one."""
 
 _GATES = ("scores", "sample", "labels", "consensus")
 _OF_THE_DAY = ("label_consensus", "reviewer_quality", "score_histogram", "threshold_watch")
@@ -22,10 +27,17 @@ def fingerprints(project: Project, day: date) -> dict[str, str]:
     starts = dict.fromkeys(_OF_THE_DAY, day) | dict.fromkeys(_OF_THE_WINDOW, window_start(project, day))
     found = {
         f"{table}/{ds}": digest
-        for table, start in (starts | {"golden_labels": date.min}).items()
+        for table, start in starts.items()
         for ds, digest in project.warehouse.fingerprints(table, start, day).items()
     }
-    return found | gates_digest(project, day)
+    return found | golden_digest(project, day) | gates_digest(project, day)
+
+
+def golden_digest(project: Project, day: date) -> dict[str, str]:
+    """SHA-256 of all golden labels known by `day`, in one: by day, a year of them would be most of a version."""
+    table = TABLES["golden_labels"]
+    rows = project.warehouse.read(table.name, end=day).drop(columns="ds")
+    return {f"{GOLDEN}/{day}": content_hash(table, checked_rows(table, rows))} if len(rows) else {}
 
 
 def gates_digest(project: Project, day: date) -> dict[str, str]:

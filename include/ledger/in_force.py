@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from include.config.model import Config
 from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.change import changes_of
+from include.contract.grid import RemovalLevel, first_bin
 from include.contract.tables import CELL
 from include.ledger.chain import thresholds_of
 from include.ledger.overrides import overrides
@@ -44,6 +45,39 @@ def thresholds_before(project: Project, day: date, cells: pd.DataFrame) -> pd.Da
     """policy, market, model_version, remove_at, review_at in force when `day` began, for each of `cells`."""
     ledger = project.warehouse.read("threshold_ledger")
     return thresholds_in_force(ledger, cells, project.config, before=day)
+
+
+def removal_levels(ledger: pd.DataFrame, days: Collection[date], config: Config) -> list[RemovalLevel]:
+    """From which bin on each cell of the ledger removed on `days`: one level as long as it stays the same.
+
+    Cells whose policies are not configured are left out. A cell without a level has the one its policy starts with
+    (`starting_bins`).
+    """
+    versions = ledger.sort_values(["version", "hash"])
+    known: dict[int, dict[Cell, int]] = {}
+    open_: dict[Cell, RemovalLevel] = {}
+    done: list[RemovalLevel] = []
+    for day in sorted(days):
+        earlier = versions.index[versions["ds"] < day]
+        if not len(earlier):
+            continue
+        if earlier[-1] not in known:
+            pairs = thresholds_of({"thresholds": versions.loc[earlier[-1], "thresholds"]})
+            known = {earlier[-1]: {c: first_bin(p.remove_at) for c, p in pairs.items() if c[0] in config.policies}}
+        for cell, bin_ in known[earlier[-1]].items():
+            level = open_.get(cell)
+            if level is not None and level.remove_bin == bin_:
+                open_[cell] = level._replace(until=day)
+                continue
+            if level is not None:
+                done.append(level)
+            open_[cell] = RemovalLevel(*cell, day, day, bin_)
+    return sorted([*done, *open_.values()])
+
+
+def starting_bins(config: Config) -> dict[str, int]:
+    """From which bin on a cell removes that the ledger does not hold, by policy."""
+    return {name: first_bin(policy.start.remove_at) for name, policy in config.policies.items()}
 
 
 def without_certificate(chain: Sequence[Row], in_force: pd.DataFrame) -> frozenset[Cell]:

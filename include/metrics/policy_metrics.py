@@ -63,7 +63,7 @@ _TINY = np.finfo(float).tiny
 _Z = float(norm.ppf((1 + CONFIDENCE) / 2))
 _NUMBERS = ["score", "views", "inclusion_probability", "p_violating"]
 _SAMPLE = (*CELL, *_NUMBERS, "sampled_on")
-_HISTOGRAM = ("ds", *CELL, "bin", "n_videos", "n_views")
+_HISTOGRAM = (*CELL, "bin", "n_videos", "n_views")
 _THRESHOLDS = (*CELL, "remove_at")
 
 
@@ -123,8 +123,8 @@ def policy_metrics(
     `sample`: labelled draws of the days of the window: policy, market, model_version, score (0..1, null: none), views
     (>= 0), inclusion_probability (0..1], p_violating (0..1), sampled_on; where experts settled some, also video_id and
     golden (1, 0, or NaN: not settled).
-    `histogram`: the population of the same days: ds, policy, market, model_version, bin (-1: no score, 0..999),
-    n_videos, n_views.
+    `histogram`: the population of the same days together: policy, market, model_version, bin (-1: no score, 0..999),
+    n_videos, n_views; several rows of a bin are added up.
     `thresholds`: policy, market, model_version, remove_at in force, a multiple of 0.001; every cell of the histogram
     present.
     `config`: the markets' regions, and which policies correct for reviewers' error. None: nothing is pooled or
@@ -134,8 +134,7 @@ def policy_metrics(
     """
     _require(sample, histogram, thresholds, config)
     remove_at = thresholds.set_index(list(CELL))["remove_at"].to_dict()
-    counts = histogram.groupby([*CELL, "bin"], sort=True)[["n_videos", "n_views"]].sum().reset_index()
-    totals = counts.groupby(list(CELL), sort=True)[["bin", "n_videos", "n_views"]]
+    totals = histogram.groupby(list(CELL), sort=True)[["bin", "n_videos", "n_views"]]
     parts = {(str(key[0]), str(key[1]), str(key[2])): part for key, part in totals}
     labelled = dict(list(sample.groupby(list(CELL), sort=False)[_NUMBERS]))
     curves = curve_by_cell(sample, list(parts))
@@ -143,8 +142,9 @@ def policy_metrics(
     cells = {}
     for key, part in parts.items():
         index = part["bin"].to_numpy(np.int64) + 1
-        videos, views = np.zeros(N_BINS + 1), np.zeros(N_BINS + 1)
-        videos[index], views[index] = part["n_videos"], part["n_views"]
+        videos, views = (
+            np.bincount(index, part[name], N_BINS + 1).astype(np.float64) for name in ("n_videos", "n_views")
+        )
         lowest = first_bin(config.policies[key[0]].limits.lowest_remove_at) if config else 0
         labels = _labels(labelled.get(key, sample[_NUMBERS].iloc[:0]), curves[key], lowest)
         suspected = (_share(videos[lowest + 1 :], videos), _share(views[lowest + 1 :], views))
@@ -554,8 +554,6 @@ def _require(sample: pd.DataFrame, histogram: pd.DataFrame, thresholds: pd.DataF
     for column, known in (("policy", config.policies), ("market", config.markets)) if config else ():
         if unknown := set(histogram[column].unique()) - set(known):
             raise ValueError(f"histogram: {column} {min(unknown)!r} is not configured")
-    if absent := set(sample["sampled_on"].unique()) - set(histogram["ds"].unique()):
-        raise ValueError(f"histogram: day {min(absent)} of the sample is missing")
 
 
 def _cells(frame: pd.DataFrame) -> set[tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -11,7 +11,6 @@ import pandas as pd
 from include.config.model import Config
 from include.contract.cell import Cell, Row, cell_of, records
 from include.contract.change import changes_of
-from include.contract.grid import first_bin
 from include.contract.tables import CELL
 from include.forecasts.forecast import ContestedRemovals
 from include.proposals.guardrails import Alarm
@@ -46,22 +45,10 @@ class Background:
     alarms: Mapping[Cell, Alarm] = field(default_factory=dict)
 
 
-def removals_at(histogram: pd.DataFrame, thresholds: pd.DataFrame) -> pd.Series:
-    """Videos at or above remove_at, by cell: of each cell that both frames have, 0 included.
-
-    Args:
-        histogram: one day of score_histogram.
-        thresholds: policy, market, model_version, remove_at, on bin edges.
-    """
-    rows = histogram.merge(thresholds[[*CELL, "remove_at"]], on=list(CELL))
-    removed = rows["n_videos"].where(rows["bin"] >= rows["remove_at"].map(first_bin), 0)
-    return removed.groupby([rows[name] for name in CELL]).sum()
-
-
-def mean_removals(days: Iterable[pd.Series]) -> dict[Cell, float]:
-    """The mean of several days' `removals_at`; a cell's days are those that have it."""
-    found = list(days)
-    return pd.concat(found).groupby(level=list(CELL)).mean().to_dict() if found else {}
+def mean_removals(removals: pd.DataFrame) -> dict[Cell, float]:
+    """The mean of several days' removals (policy, market, model_version, n_videos); a cell's days are those it has."""
+    means = removals.groupby(list(CELL))["n_videos"].mean().reset_index()
+    return {cell_of(row): row["n_videos"] for row in records(means)}
 
 
 def certified_before(
@@ -97,17 +84,16 @@ def certified_before(
     return found
 
 
-def contested_removals(removals: Iterable[pd.Series], appeals: pd.DataFrame) -> dict[str, ContestedRemovals]:
+def contested_removals(removals: pd.DataFrame, appeals: pd.DataFrame) -> dict[str, ContestedRemovals]:
     """By policy, removals of CONTESTED_DAYS days and how many an appeal overturned in as many days, APPEAL_DAYS later.
 
     Appeals need not say in which market; matching them to single removals would read a log as large as the scores.
 
     Args:
-        removals: `removals_at` of each day.
+        removals: policy, n_videos removed of each day and cell.
         appeals: video_id, policy, outcome of the appeals decided in those days.
     """
-    days = list(removals)
-    total = pd.concat(days).groupby(level="policy").sum() if days else pd.Series(dtype="int64")
+    total = removals.groupby("policy")["n_videos"].sum()
     overturned = appeals.loc[appeals["outcome"] == "overturned", ["video_id", "policy"]].drop_duplicates()
     counts = overturned["policy"].value_counts()
     return {str(policy): ContestedRemovals(int(n), int(counts.get(policy, 0))) for policy, n in total.items() if n}

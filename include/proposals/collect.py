@@ -6,11 +6,13 @@ from datetime import date, timedelta
 
 import pandas as pd
 
+from include.contract.cell import cell_of, records
 from include.contract.change import DAILY
-from include.contract.tables import CELL
-from include.evidence.accepted import accepted
+from include.contract.grid import RemovalLevel, first_bin
+from include.evidence.accepted import passed_days
+from include.evidence.histograms import removals_of
 from include.ledger.chain import in_order
-from include.ledger.in_force import thresholds_in_force, without_certificate
+from include.ledger.in_force import removal_levels, starting_bins, without_certificate
 from include.project import Project
 from include.proposals.background import (
     APPEAL_DAYS,
@@ -20,7 +22,6 @@ from include.proposals.background import (
     certified_before,
     contested_removals,
     mean_removals,
-    removals_at,
 )
 
 
@@ -39,27 +40,22 @@ def background(
         emergency: whether a person asks for the changes as an emergency.
     """
     delivers_appeals = project.warehouse.delivers("appeals")
-    last_contested = day - timedelta(days=APPEAL_DAYS)
+    recent_from, last_contested = day - timedelta(days=RECENT_DAYS), day - timedelta(days=APPEAL_DAYS)
     back = APPEAL_DAYS + CONTESTED_DAYS - 1 if delivers_appeals else RECENT_DAYS
-    before = accepted(project, "score_histogram", "scores", day - timedelta(days=back), day - timedelta(days=1))
-    before = before[before["policy"].isin(project.config.policies)]  # of those no longer configured nothing is decided
-    by_day: dict[date, pd.DataFrame] = dict(list(before.groupby("ds", sort=True)))  # type: ignore[arg-type]
-    recent = [rows for ds, rows in by_day.items() if ds >= day - timedelta(days=RECENT_DAYS)]
+    scored = passed_days(project, "scores", day - timedelta(days=back), day - timedelta(days=1))
     if ledger is None:
         ledger = project.warehouse.read("threshold_ledger", None, day - timedelta(days=1))
     chain, contested = in_order(ledger), None
     earliest = day - timedelta(days=project.config.guardrails.loosen_days - 1)
     proposals = project.warehouse.read("threshold_proposals", earliest, day - timedelta(days=1), slice_value=DAILY)
     if delivers_appeals:
-        removals = [
-            removals_at(rows, thresholds_in_force(ledger, _cells(rows), project.config, before=ds))
-            for ds, rows in by_day.items()
-            if ds <= last_contested
-        ]
+        days = [ds for ds in scored if ds <= last_contested]
+        levels = removal_levels(ledger, days, project.config)
+        removals = removals_of(project, days, levels, starting_bins(project.config))
         decided = project.warehouse.read("appeals", day - timedelta(days=CONTESTED_DAYS - 1), day)
         contested = contested_removals(removals, decided)
     return Background(
-        usual_removals=mean_removals(removals_at(rows, in_force) for rows in recent),
+        usual_removals=mean_removals(_usual(project, [ds for ds in scored if ds >= recent_from], in_force)),
         certified=certified_before(proposals, chain, project.config, day=day),
         uncertified=without_certificate(chain, in_force),
         contested=contested,
@@ -67,5 +63,10 @@ def background(
     )
 
 
-def _cells(histogram: pd.DataFrame) -> pd.DataFrame:
-    return histogram[list(CELL)].drop_duplicates(ignore_index=True)
+def _usual(project: Project, days: list[date], in_force: pd.DataFrame) -> pd.DataFrame:
+    """What the thresholds `in_force` would have removed on `days`."""
+    levels = [
+        RemovalLevel(*cell_of(row), min(days), max(days), first_bin(row["remove_at"]))
+        for row in (records(in_force) if days else ())
+    ]
+    return removals_of(project, days, levels)

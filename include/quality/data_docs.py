@@ -16,12 +16,15 @@ from include import wording
 from include.files import locked, write_whole
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import pandas as pd
 
     from include.quality.checks import GateOutcome
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STATUS = re.compile(r'<meta name="gate-status" content="(\w+)">(?:\s*<meta name="gate-remark" content="([^"]*)">)?')
+_ENTRY = re.compile(r'<a class="status \w+" href="(?P<link>[^"]+)">\w+</a>(?: <small>[^<]*</small>)?')
 _HEAD = 512
 """Characters of a page within which its status stands."""
 
@@ -34,7 +37,7 @@ def write_page(docs: Path, outcome: GateOutcome, earlier: pd.DataFrame) -> Path:
     page = docs / f"ds={outcome.day}" / f"{outcome.gate}.html"
     write_whole(page, _page(outcome, earlier).encode())
     with locked(docs):  # listed and written under one lock: the last index written has seen every page
-        write_whole(docs / "index.html", _index(docs).encode())
+        write_whole(docs / "index.html", _index(docs, outcome.day).encode())
     return page
 
 
@@ -105,12 +108,17 @@ def _escape(node: Any) -> None:
             _escape(value)
 
 
-def _index(docs: Path) -> str:
-    """The table of days, newest first, by gates, each entry linking to its page."""
-    pages = sorted(docs.glob("ds=*/*.html"))
-    gates = sorted({page.stem for page in pages})
-    days = sorted({page.parent.name for page in pages}, reverse=True)
-    entries = {(page.parent.name, page.stem): _entry(page) for page in pages}
+def _index(docs: Path, written: date) -> str:
+    """The table of days, newest first, by gates, each entry linking to its page.
+
+    Entries of days other than the one that was `written` to are those of the index there is: a year has thousands of
+    pages, and opening each for every gate would take longer the longer Plumbline runs.
+    """
+    there = {folder.name for folder in docs.glob("ds=*")}
+    entries = {place: entry for place, entry in _indexed(docs).items() if place[0] in there - {f"ds={written}"}}
+    for day in there - {day for day, _ in entries}:
+        entries |= {(day, page.stem): _entry(page) for page in (docs / day).glob("*.html")}
+    gates, days = sorted({gate for _, gate in entries}), sorted({day for day, _ in entries}, reverse=True)
     rows = "\n".join(
         f"<tr><th>{day.removeprefix('ds=')}</th>"
         + "".join(f"<td>{entries.get((day, gate), '')}</td>" for gate in gates)
@@ -126,6 +134,19 @@ def _index(docs: Path) -> str:
         '<header><h1>All gates</h1></header>\n<main>\n<div class="show-scrollbars"><table>\n'
         f"<tr><th>day</th>{heads}</tr>\n{rows}\n</table></div>\n</main>\n</body>\n</html>\n"
     )
+
+
+def _indexed(docs: Path) -> dict[tuple[str, str], str]:
+    """The entries of the index as it stands, by folder of the day and gate; none if there is none."""
+    try:
+        text = (docs / "index.html").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    found = {}
+    for entry in _ENTRY.finditer(text):
+        day, _, name = html.unescape(entry["link"]).partition("/")
+        found[day, name.removesuffix(".html")] = entry[0]
+    return found
 
 
 def _entry(page: Path) -> str:

@@ -17,6 +17,7 @@ from include.contract.grid import first_bin
 from include.contract.tables import CELL, N_BINS
 from include.evidence.accepted import accepted, window_start
 from include.evidence.enforcement import enforced
+from include.evidence.histograms import histogram_of
 from include.evidence.sample import certifying_sample
 from include.files import digest_of
 from include.ledger.canaries import canaries
@@ -33,8 +34,8 @@ _FINE_FROM = 900
 """Bin from which a curve has a point every 0.004; below, every 0.02. Thresholds mostly lie above."""
 
 
-def report_data(project: Project, day: date) -> ReportData:
-    """Everything the report of `day` is built from."""
+def report_data(project: Project, day: date, *, usage: pd.DataFrame | None = None) -> ReportData:
+    """Everything the report of `day` is built from; `usage`: warehouse_usage of late."""
     warehouse = project.warehouse
     proposals = warehouse.read("threshold_proposals", day, day)
     histogram = warehouse.read("score_histogram", day, day)
@@ -63,6 +64,7 @@ def report_data(project: Project, day: date) -> ReportData:
         watch=warehouse.read("threshold_watch", day, day),
         appeals=appeals if warehouse.delivers("appeals") else None,
         enforcement=enforced(project, day),
+        usage=None if usage is None else usage[usage["about_day"] == day],
         canaries=canaries(chain),
         uncertified=without_certificate(chain, levels[[*CELL, "remove_at"]]),
     )
@@ -77,7 +79,7 @@ def answer_data(project: Project, day: date, origin: str, *, asked: str, reason:
         asked, reason: who asked for what, in a sentence, and why.
     """
     rows = project.warehouse.read("threshold_proposals", day, day, slice_value=origin)
-    histogram = project.warehouse.read("score_histogram", day, day).merge(rows[list(CELL)])
+    histogram = histogram_of(project, [day], rows)
     curves = certified_curves(project, certifying_sample(project, day), histogram)
     return AnswerData(day, project.config, records(rows), curves, histogram, asked, reason)
 

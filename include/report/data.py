@@ -39,6 +39,7 @@ class ReportData:
     appeals: `appeals` of the day; None: the platform delivers none.
     enforcement: ENFORCEMENT_COLUMNS; `enforcement_log` of the day, counted. None: the platform delivers none.
     canaries: what acted on a share of a cell's videos that day.
+    usage: `warehouse_usage` of the jobs about the day. None: the warehouse bills nothing.
     uncertified: the cells that removed something though no certificate ever allowed it.
 
     Raises ValueError naming frame and column where a column is missing, and frame, column and value where a
@@ -64,6 +65,7 @@ class ReportData:
     watch: pd.DataFrame | None = None
     appeals: pd.DataFrame | None = None
     enforcement: pd.DataFrame | None = None
+    usage: pd.DataFrame | None = None
     canaries: Mapping[Cell, Canary] = field(default_factory=dict)
     uncertified: frozenset[Cell] = frozenset()
 
@@ -86,6 +88,7 @@ class ReportData:
             "watch": TABLES["threshold_watch"].column_names,
             "appeals": TABLES["appeals"].column_names,
             "enforcement": ENFORCEMENT_COLUMNS,
+            "usage": TABLES["warehouse_usage"].column_names,
         }
         for name, columns in needs.items():
             frame = getattr(self, name)

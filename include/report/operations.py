@@ -299,6 +299,30 @@ def ledger(data: ReportData) -> Section:
     return Section("ledger", "Ledger", remark, [PageTable("Published versions", headings, rows)])
 
 
+def usage(rows: pd.DataFrame) -> Section:
+    """What BigQuery billed for the day, by Dag, so far: the report is written before the last tasks."""
+    title = "What the warehouse billed"
+    if rows.empty:
+        return Section("usage", title, "What BigQuery billed is not known yet, or the account may not list its jobs.")
+    by_dag = records(rows.groupby("dag", as_index=False)[["jobs", "bytes_billed", "slot_ms"]].sum())
+    total = rows[["jobs", "bytes_billed", "slot_ms"]].sum()
+    shown = [
+        (
+            Value(row["dag"] or "commands"),
+            Value(wording.count(row["jobs"])),
+            Value(wording.gigabytes(row["bytes_billed"])),
+            Value(wording.slot_time(row["slot_ms"])),
+        )
+        for row in by_dag
+    ]
+    remark = (
+        f"BigQuery billed {wording.gigabytes(total['bytes_billed'])} for {wording.plural(int(total['jobs']), 'job')} "
+        "about this day, until this report was written."
+    )
+    headings = ("Dag", "Jobs", "Billed", "Slot time")
+    return Section("usage", title, remark, [PageTable("Billed by Dag", headings, shown, frozenset({1, 2, 3}))])
+
+
 def enforced_otherwise(data: ReportData, rows: Sequence[dict[str, Any]]) -> int:
     """Cells in which the platform acted otherwise than the thresholds in force say."""
     return sum(row[-1].kind == "warn" for row in _enforcement_rows(data, rows))

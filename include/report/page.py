@@ -46,6 +46,7 @@ def build_report(data: ReportData) -> str:
             operations.appeals(data),
             decisions.requests(data),
             operations.ledger(data),
+            *([] if data.usage is None else [operations.usage(data.usage)]),
         ],
     )
 

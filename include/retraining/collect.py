@@ -13,8 +13,9 @@ from include.config.model import Policy
 from include.contract.cell import Cell, cell_of, records
 from include.contract.grid import ThresholdPair, reaches
 from include.contract.tables import CELL
-from include.evidence.accepted import accepted, window_start
+from include.evidence.accepted import accepted, passed_days, window_start
 from include.evidence.golden import usable_golden
+from include.evidence.histograms import histogram_by_period
 from include.evidence.sample import certifying_sample, labelled_sample, training_picks
 from include.ledger.acceptance import replaced_in, waiting_challengers
 from include.ledger.chain import in_order
@@ -50,9 +51,8 @@ def trainable(project: Project, day: date) -> Trainable:
 
 def evidence_of(project: Project, day: date, rows: pd.DataFrame) -> list[Evidence]:
     """What the decisions of `day` rest on; `rows`: what `trainable` found."""
-    config, start = project.config.on(day), window_start(project, day)
-    labelled = labelled_sample(project, day)
-    histogram = accepted(project, "score_histogram", "scores", start, day)
+    config = project.config.on(day)
+    labelled, scored = labelled_sample(project, day), passed_days(project, "scores", window_start(project, day), day)
     cells = pd.DataFrame(
         [
             (name, market, version)
@@ -79,7 +79,6 @@ def evidence_of(project: Project, day: date, rows: pd.DataFrame) -> list[Evidenc
         last = before["ds"].max() if len(before) else None
         for version in policy.model_versions:
             key = (labelled["policy"] == name) & (labelled["model_version"] == version)
-            there = (histogram["policy"] == name) & (histogram["model_version"] == version)
             of_rows = rows[(rows["policy"] == name) & (rows["model_version"] == version)]
             new = of_rows if last is None else of_rows[of_rows["sampled_on"] > policy.final_through(last)]
             found.append(
@@ -99,7 +98,7 @@ def evidence_of(project: Project, day: date, rows: pd.DataFrame) -> list[Evidenc
                         replaced_by=replaced.get((name, version)),
                     ),
                     labelled[key],
-                    histogram[there],
+                    scored=scored,
                     in_force=in_force,
                     day=day,
                 )
@@ -117,24 +116,26 @@ def _evidence(
     project: Project,
     known: Evidence,
     labelled: pd.DataFrame,
-    histogram: pd.DataFrame,
     *,
+    scored: set[date],
     in_force: dict[Cell, ThresholdPair],
     day: date,
 ) -> Evidence:
-    """`known` with what the labels and the histograms of the model say."""
+    """`known` with what the labels, and the scores of their days if they were accepted, say of the model."""
     policy = project.config.policies[known.policy]
     last = policy.final_through(day)
     recent_from = last - timedelta(days=project.config.retraining.recent_days - 1)
     days = set(labelled["sampled_on"])
     model = (known.policy, known.model_version)
     here = {cell[1] for cell in in_force if cell[::2] == model}
-    counted = histogram[histogram["ds"].isin(days) & histogram["market"].isin(here)]  # others are configured no more
-    if labelled.empty or counted.empty:
+    if labelled.empty:
+        return known
+    counted = histogram_by_period(project, days & scored, *model, recent_from)
+    counted = counted[counted["market"].isin(here)]  # others are configured no more
+    if counted.empty:
         return known
     labelled = labelled[labelled["market"].isin(set(counted["market"]))]
     labelled = labelled.assign(recent=labelled["sampled_on"] >= recent_from)
-    counted = counted.assign(recent=counted["ds"] >= recent_from)
     lowest = policy.limits.lowest_remove_at
     bands, asked = bands_of(labelled, counted, lowest), required_on_labels(labelled, policy)
     acting = {market: in_force[known.policy, market, known.model_version] for market in bands.markets}

@@ -25,7 +25,7 @@ def drift(histogram: pd.DataFrame, thresholds: Mapping[str, ThresholdPair]) -> d
     below 0.1 is often called small and above 0.25 large, whatever the number of videos.
 
     Args:
-        histogram: market, ds, bin (-1: no score, 0..999), n_videos, recent; rows of score_histogram.
+        histogram: market, recent, bin (-1: no score, 0..999), n_videos, and n_days: of the period, those it sums up.
         thresholds: in force, by market.
     """
     found: dict[str, Any] = {}
@@ -55,4 +55,4 @@ def stability(before: NDArray[np.float64], now: NDArray[np.float64]) -> float:
 def _a_day(rows: pd.DataFrame) -> NDArray[np.float64]:
     """Videos a day by bin, no score first."""
     counts = np.bincount(rows["bin"].to_numpy(np.int64) + 1, rows["n_videos"].to_numpy(float), N_BINS + 1)
-    return np.asarray(counts / max(rows["ds"].nunique(), 1))
+    return np.asarray(counts / (rows["n_days"].max() if len(rows) else 1))

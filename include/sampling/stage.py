@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pandas as pd
 
@@ -81,18 +81,23 @@ def design_sample(project: Project, day: date) -> None:
 
 
 def draw_sample(project: Project, day: date) -> None:
-    """The second scan: review_sample."""
-    drawn = drawn_sample(project, day)
+    """The second scan: review_sample, of the scores as the first one read them."""
+    read_at = project.warehouse.read("score_profile", day, day)["read_at"].max()
+    drawn = drawn_sample(project, day, as_of=None if pd.isna(read_at) else read_at.to_pydatetime())
     reopen(project.warehouse, "sample", day)
     project.warehouse.replace("review_sample", day, drawn)
     for programme, count in drawn["programme"].value_counts().items():
         log.info("%s: drew %d videos", programme, count)
 
 
-def drawn_sample(project: Project, day: date) -> pd.DataFrame:
-    """The rows of review_sample that the day's design draws from its scores, whenever it is asked."""
+def drawn_sample(project: Project, day: date, *, as_of: datetime | None = None) -> pd.DataFrame:
+    """The rows of review_sample that the day's design draws from its scores, whenever it is asked.
+
+    `as_of`: from the scores as they were at that moment; None: as they are.
+    """
     strata = project.warehouse.read("sampling_design", day, day)
-    drawn = project.warehouse.query("draw", draw_parameters(strata, day, project.config.sampling.salt))
+    asked = draw_parameters(strata, day, project.config.sampling.salt)
+    drawn = project.warehouse.query("draw", {**asked, "as_of": as_of})
     golden = draw_golden(_golden_pool(project, day), strata, project.config, day)
     looks = draw_second_look(_second_look_pool(project, day), strata)
     parts = [drawn, *(part for part in (golden, looks) if len(part))]

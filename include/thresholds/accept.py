@@ -23,7 +23,7 @@ from include.contract.grid import ThresholdPair
 from include.contract.people import may_be_one
 from include.contract.tables import CELL, TABLES
 from include.contract.terms import AcceptanceStatus, ProposalStatus, Ruling, VersionKind
-from include.evidence.accepted import accepted, window_start
+from include.evidence.accepted import scored_cells, window_start
 from include.evidence.fingerprints import config_digest
 from include.evidence.sample import labelled_sample
 from include.files import canonical_json, digest_of
@@ -397,8 +397,7 @@ def acceptance_proposals(project: Project, stored: Mapping[str, Any], ledger: pd
         ledger: threshold_ledger, sound, at whose end the thresholds are that it starts from.
     """
     day = date.fromisoformat(stored["day"])
-    histogram = accepted(project, "score_histogram", "scores", day, day)
-    cells = histogram[list(CELL)].drop_duplicates(ignore_index=True)
+    cells = scored_cells(project, day)
     chosen = cells[(cells["policy"] == stored["policy"]) & (cells["model_version"] == stored["challenger"])]
     rows = proposals_for(project, day, stored["origin"], ledger, chosen)
     why = f"a person decides whether {stored['challenger']} takes the place of {stored['champion']}"

@@ -19,7 +19,7 @@ import pandas as pd
 from include.contract.cell import cell_of, records
 from include.contract.tables import CELL
 from include.contract.terms import ProposalStatus, Ruling, VersionKind
-from include.evidence.accepted import accepted
+from include.evidence.accepted import scored_cells
 from include.evidence.fingerprints import config_digest
 from include.evidence.sample import certifying_sample
 from include.ledger.acceptance import waiting_challengers
@@ -184,7 +184,7 @@ def request_proposals(project: Project, stored: Mapping[str, Any], ledger: pd.Da
 
 def _cells(project: Project, request: Request, day: date) -> pd.DataFrame:
     """The chosen cells that have scores on `day`."""
-    cells = accepted(project, "score_histogram", "scores", day, day)[list(CELL)].drop_duplicates(ignore_index=True)
+    cells = scored_cells(project, day)
     return cells[cells["policy"].isin(request.policies) & cells["market"].isin(request.markets)]
 
 

@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pandas as pd
+
 from include.config.model import Config
 from include.contract.cell import NO_DRAWS, Cell, Row, by_cell
 from include.contract.change import Change
 from include.contract.people import may_be_one
+from include.contract.tables import CELL
 from include.contract.terms import CONFIRM, VersionKind
-from include.evidence.accepted import accepted
+from include.evidence.accepted import passed_days
+from include.evidence.histograms import histogram_of
 from include.evidence.sample import certifying_sample
 from include.files import digest_of
 from include.forecasts.forecast import forecast, volumes
@@ -198,7 +202,9 @@ def effects(project: Project, changes: Sequence[Change]) -> dict[Cell, str]:
     days = project.warehouse.days("score_histogram")
     if not days or not changes:
         return {}
-    bins, sample = by_cell(accepted(project, "score_histogram", "scores", days[-1], days[-1])), None
+    cells = pd.DataFrame([change.cell for change in changes], columns=list(CELL))
+    bins = by_cell(histogram_of(project, passed_days(project, "scores", days[-1], days[-1]), cells))
+    sample = None
     found = {}
     for change in changes:
         if change.cell not in bins:

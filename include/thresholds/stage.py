@@ -14,9 +14,10 @@ from include.contract.cell import NO_DRAWS, Row, by_cell, cell_of, records
 from include.contract.change import DAILY, Change
 from include.contract.tables import CELL
 from include.contract.terms import ProposalStatus, VersionKind
-from include.evidence.accepted import accepted, window_start
+from include.evidence.accepted import passed_days, scored_cells, window_start
 from include.evidence.enforcement import counted_log, enforced_removals
 from include.evidence.fingerprints import config_digest, fingerprints
+from include.evidence.histograms import histogram_of
 from include.evidence.sample import certifying_sample, labelled_sample, of_cells
 from include.forecasts.outcomes import due, frame_of, outcome
 from include.ledger.acceptance import waiting_challengers
@@ -35,6 +36,7 @@ from include.quality.gate import judge
 from include.quality.inputs import judge_input, rows_of_day
 from include.quality.suites import InputDay
 from include.thresholds.run import Approval, Run
+from include.thresholds.usage import keep_usage
 from include.watch.canaries import canary_changes
 from include.watch.collect import alarms, watch_rows
 
@@ -47,8 +49,11 @@ def measure(project: Project, day: date) -> None:
     """policy_metrics as of the day, at the thresholds in force."""
     in_force = _in_force(project, day)
     scored = in_force[list(CELL)]  # a retired model version still has labels in the window
-    histogram = accepted(project, "score_histogram", "scores", window_start(project, day), day).merge(scored)
+    days = passed_days(project, "scores", window_start(project, day), day)
     sample = of_cells(labelled_sample(project, day), scored)
+    if absent := set(sample["sampled_on"]) - days:
+        raise ValueError(f"score_histogram: day {min(absent)} of the sample is missing")
+    histogram = histogram_of(project, days, scored)
     metrics = policy_metrics(sample, histogram, in_force, project.config)
     project.warehouse.replace("policy_metrics", day, metrics)
     stated = int(metrics["value"].notna().sum())
@@ -183,10 +188,10 @@ def compare_forecasts(project: Project, day: date) -> None:
     items = due(warehouse.read("threshold_ledger", None, day), project.config, day)
     sample, rows = by_cell(certifying_sample(project, day)) if items else {}, []
     for later in sorted({item.measured_on for item in items}):
-        histogram = accepted(project, "score_histogram", "scores", later, later)
-        of_day, removed = by_cell(histogram), enforced_removals(project, later)
         some = [item for item in items if item.measured_on == later]
         cells = pd.DataFrame([item.cell for item in some], columns=list(CELL))
+        histogram = histogram_of(project, passed_days(project, "scores", later, later), cells)
+        of_day, removed = by_cell(histogram), enforced_removals(project, later)
         in_force = thresholds_before(project, later, cells).set_index(list(CELL))
         for item in some:
             rows += outcome(
@@ -207,16 +212,16 @@ def approval(project: Project, day: date) -> Approval:
 
 
 def write_report(project: Project, day: date) -> str:
-    """The day's report; returns its path."""
+    """The day's report; returns its path. What the warehouse billed is kept first, and told in it."""
     from include.report.collect import report_data
     from include.report.page import build_report
 
-    return daily_run(project, day).write(build_report(report_data(project, day)))
+    used = keep_usage(project, datetime.now(UTC).date())
+    return daily_run(project, day).write(build_report(report_data(project, day, usage=used)))
 
 
 def _in_force(project: Project, day: date) -> pd.DataFrame:
-    cells = accepted(project, "score_histogram", "scores", day, day)[list(CELL)].drop_duplicates(ignore_index=True)
-    return thresholds_before(project, day, cells)
+    return thresholds_before(project, day, scored_cells(project, day))
 
 
 def _alarm_of(verdicts: str) -> str:

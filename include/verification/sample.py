@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from include.contract.tables import TABLES
-from include.evidence.fingerprints import GATES, gates_digest
+from include.evidence.fingerprints import GATES, GOLDEN, gates_digest, golden_digest
 from include.project import Project
 from include.sampling.stage import drawn_sample
 from include.warehouse.base import MissingPartition
@@ -25,6 +25,8 @@ def sample_problems(project: Project, evidence: dict[str, str]) -> list[str]:
         table, _, day = name.partition("/")
         if table == GATES and gates_digest(project, date.fromisoformat(day))[name] != recorded:
             problems.append(f"{name}: what the gates found is not what they found at publication")
+        if table == GOLDEN and golden_digest(project, date.fromisoformat(day)).get(name) != recorded:
+            problems.append(f"{name}: the golden labels are not those of its publication")
         if table in TABLES:
             found = project.warehouse.fingerprint(table, date.fromisoformat(day))
             if found != recorded:

@@ -8,9 +8,9 @@ parameters; values never become SQL text.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from include.reading.rows import Rows
 
 SQL_FOLDER = Path(__file__).with_name("sql")
 
-Parameter = int | float | str | date
+Parameter = int | float | str | date | datetime | list[date] | None
 
 
 class MissingPartition(LookupError):
@@ -35,7 +35,7 @@ class MissingPartition(LookupError):
 class UnreadablePartition(ValueError):
     """A day the platform delivered cannot be read: damaged, or of other columns or types than the contract's."""
 
-    def __init__(self, table: str, day: date, file: str, reason: str) -> None:
+    def __init__(self, table: str, day: date | str, file: str, reason: str) -> None:
         self.file = file
         super().__init__(f"{table} of {day}, file {file}: cannot be read: {reason}. The platform must deliver it again")
 
@@ -97,6 +97,16 @@ def query_text(name: str) -> tuple[str, tuple[str, ...]]:
     return (SQL_FOLDER / "functions.sql").read_text() + query, tuple(sorted(read & TABLES.keys()))
 
 
+def parameters_of(days: Collection[date], parameters: Mapping[str, Parameter] | None) -> dict[str, Parameter]:
+    """`parameters`, and those by which a statement over days is held to `days`."""
+    asked = sorted(days)
+    bounds: dict[str, Parameter] = {"first_day": asked[0], "last_day": asked[-1]} if asked else _NEVER
+    return {**(parameters or {}), **bounds, "days": asked}
+
+
+_NEVER: dict[str, Parameter] = {"first_day": date.min, "last_day": date.min}
+
+
 class Warehouse(ABC):
     """Tables of the contract, by name and day.
 
@@ -130,8 +140,22 @@ class Warehouse(ABC):
     def query(self, name: str, parameters: Mapping[str, Parameter]) -> pd.DataFrame:
         """The result of `sql/<name>.sql`. The tables it names are restricted to the day in parameter `ds`.
 
-        Raises MissingPartition if a table of the platform has no such day, UnreadablePartition if it is damaged, and
-        StillRunning where a caller with little patience should come again.
+        Parameter `as_of`: the platform's tables as they were at that moment, which an earlier statement gave as
+        `read_at`; None: as they are, where the warehouse keeps no earlier states of them.
+
+        Raises MissingPartition if a table of the platform has no such day, UnreadablePartition if it is damaged,
+        StillRunning where a caller with little patience should come again, and WarehouseRefused where the moment is so
+        long ago that the state of then is gone.
+        """
+
+    @abstractmethod
+    def over_days(
+        self, name: str, days: Collection[date], parameters: Mapping[str, Parameter] | None = None
+    ) -> pd.DataFrame:
+        """The result of `sql/<name>.sql`, which adds up rows of one of Plumbline's tables over those `days`.
+
+        The engine adds, so that a step may ask about days whose rows would not fit into its memory. Days without rows
+        add nothing.
         """
 
     @abstractmethod
@@ -167,6 +191,13 @@ class Warehouse(ABC):
 
     def forget(self, table: str) -> None:  # noqa: B027  (a warehouse that remembers nothing has nothing to do)
         """The next reading of `table` shows what others wrote meanwhile."""
+
+    def usage(self, since: date) -> pd.DataFrame | None:  # noqa: ARG002
+        """Rows of `warehouse_usage`, with `ds`, of the jobs sent on `since` (UTC) or later.
+
+        None: nothing is billed, or the account may not know.
+        """
+        return None
 
     def cancel(self) -> None:  # noqa: B027  (the embedded one ends with its process)
         """Stops what the warehouse computes for a task that was killed; from a signal handler, too."""

@@ -11,8 +11,9 @@ import json
 import logging
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
@@ -27,10 +28,11 @@ from include.warehouse.base import (
     Warehouse,
     WarehouseRefused,
     WarehouseUnavailable,
+    parameters_of,
     query_text,
 )
 from include.warehouse.bigquery_jobs import Jobs
-from include.warehouse.bigquery_tables import bring_up, fields, made, schema_problems, with_absent_columns
+from include.warehouse.bigquery_tables import bring_up, fields, keeps_states, made, read_from, schema_problems
 from include.warehouse.frames import checked_rows, content_hash, to_pandas
 from include.warehouse.inputs import arrives_in_rows, counted_rows
 
@@ -129,6 +131,7 @@ class BigQueryWarehouse(Warehouse):
         day = parameters["ds"]
         if not isinstance(day, date):
             raise TypeError(f"parameter ds must be a date, got {day!r}")
+        inputs: dict[str, Any] = {}
         for table in tables:
             contract = TABLES[table]
             if contract.optional and not self.delivers(table):
@@ -136,10 +139,27 @@ class BigQueryWarehouse(Warehouse):
             if contract.owner == "platform" and self.row_count(table, day) == 0:
                 raise MissingPartition(table, day)
             if contract.owner == "platform":
-                text = with_absent_columns(text, contract, self.jobs.table(table))
-        found = to_pandas(self.jobs.scan(text, parameters, f"{name} of {day}"))
+                inputs[table] = self.jobs.table(table)
+        chooses = "@as_of" in text
+        as_of = all(map(keeps_states, inputs.values())) and (chooses or parameters.get("as_of") is not None)
+
+        def said(*, timed: bool) -> str:
+            return reduce(lambda sql, one: read_from(sql, TABLES[one], inputs[one], as_of=timed), inputs, text)
+
+        asked = {key: value for key, value in parameters.items() if key != "as_of" or as_of}
+        if chooses and not as_of:
+            asked["as_of"] = None
+        now = said(timed=False) if chooses and as_of else None
+        found = to_pandas(self.jobs.scan(said(timed=as_of), asked, f"{name} of {day}", as_they_are=now))
         self.bytes_read = self.jobs.billed
         return found
+
+    def over_days(
+        self, name: str, days: Collection[date], parameters: Mapping[str, Parameter] | None = None
+    ) -> pd.DataFrame:
+        text, (table,) = query_text(name)
+        asked = parameters_of(days, parameters)
+        return to_pandas(self._with(TABLES[table], lambda: self.jobs.run(text, asked, name)))
 
     def replace(self, table: str, day: date, rows: pd.DataFrame, *, slice_value: str | None = None) -> None:
         contract = TABLES[table]
@@ -283,6 +303,16 @@ class BigQueryWarehouse(Warehouse):
             if not problems and self.row_count(table, day) == 0:
                 problems = [("-", None, "missing_day", f"{table} has no row of {day}")]
         return pd.DataFrame(problems, columns=["file", "column", "problem", "detail"], dtype="object")
+
+    def usage(self, since: date) -> pd.DataFrame | None:
+        try:
+            jobs = list(self.jobs.sent_since(datetime.combine(since, datetime.min.time(), UTC)))
+        except (WarehouseRefused, WarehouseUnavailable) as error:
+            log.warning("what BigQuery billed is not known: %s", error)
+            return None
+        table = TABLES["warehouse_usage"]
+        rows = pd.DataFrame([vars(job) for job in jobs], columns=["ds", *table.column_names])
+        return rows.groupby(["ds", *table.key], as_index=False, dropna=False).sum()
 
     def cancel(self) -> None:
         self.jobs.cancel()

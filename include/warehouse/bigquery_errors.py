@@ -86,6 +86,13 @@ LINES = (
     ),
     _line(
         Ruling.PERSON,
+        "invalidQuery invalid outOfRange",
+        r"(?i)invalid snapshot time|cannot read before|before the retention window|time travel",
+        "the scores were profiled longer ago than BigQuery keeps earlier states of a table (time travel, two to seven "
+        "days): clear scan_scores of the day, which reads them as they are now, and what follows",
+    ),
+    _line(
+        Ruling.PERSON,
         "notFound",
         "",
         "check project, dataset and location in the connection's extra; the dataset must be made beforehand "

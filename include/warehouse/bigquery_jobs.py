@@ -22,6 +22,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from itertools import count
@@ -60,6 +61,19 @@ _GIGABYTE = 10**9
 _T = TypeVar("_T")
 
 
+@dataclass(frozen=True)
+class SentJob:
+    """A job that was sent on `ds` (UTC), and what it took: a row of `warehouse_usage` of its own."""
+
+    ds: date
+    dag: str
+    task: str
+    about_day: date | None
+    jobs: int
+    bytes_billed: int
+    slot_ms: int
+
+
 class Jobs:
     """Runs statements in `place` on behalf of `caller`."""
 
@@ -91,8 +105,14 @@ class Jobs:
         with self._named(about):
             return self._again(once, about)
 
-    def scan(self, sql: str, parameters: Mapping[str, Parameter], about: str) -> pa.Table:
-        """The result of a big query, of the job that already runs or ran for this attempt if there is one."""
+    def scan(
+        self, sql: str, parameters: Mapping[str, Parameter], about: str, *, as_they_are: str | None = None
+    ) -> pa.Table:
+        """The result of a big query, of the job that already runs or ran for this attempt if there is one.
+
+        as_they_are: the same statement of the tables as they are; `sql` then reads them as of the moment @as_of, which
+        is that of the dry run, by BigQuery's clock. A job that is taken up again keeps its own.
+        """
         from google.api_core.exceptions import NotFound
 
         identity = self._scan_id(sql, parameters)
@@ -105,8 +125,9 @@ class Jobs:
                     return self._rows(job.result(retry=self._retry), lambda done=job: done, about)  # type: ignore[misc]
                 except (JobFailed, NotFound) as error:  # of an earlier try, or its rows are gone
                     log.warning("%s: job %s is of no use (%s), another is sent", about, job.job_id, said(error))
-            self._weigh(sql, parameters, about)
-            job = self._sent(sql, parameters, f"{identity}-{number}", about)
+            moment = self._weigh(as_they_are or sql, parameters, about)
+            asked = parameters if as_they_are is None else {**parameters, "as_of": moment}
+            job = self._sent(sql, asked, f"{identity}-{number}", about)
             self._wait(job, about, self._caller.patience_seconds)
             return self._rows(job.result(retry=self._retry), lambda: job, about)
 
@@ -213,17 +234,41 @@ class Jobs:
             log.warning("job %s is cancelled", job.job_id)
             self._client.cancel_job(job.job_id, retry=None, timeout=10)
 
+    def sent_since(self, moment: datetime) -> Iterator[SentJob]:
+        """The account's own jobs on this dataset, as BigQuery tells of them; it knows those of six months."""
+        mine = self._labels()
+        with self._named("the list of jobs"):
+            for job in self._client.list_jobs(min_creation_time=moment, retry=self._retry):
+                labels = job.labels or {}
+                if any(labels.get(name) != mine[name] for name in ("product", "dataset")):
+                    continue
+                about = labels.get("day", "")
+                yield SentJob(
+                    ds=job.created.astimezone(UTC).date(),
+                    dag=labels.get("dag", ""),
+                    task=labels.get("task", ""),
+                    about_day=date.fromisoformat(about) if about else None,
+                    jobs=1,
+                    bytes_billed=getattr(job, "total_bytes_billed", None) or 0,
+                    slot_ms=getattr(job, "slot_millis", None) or 0,
+                )
+
     # Tables
 
-    def table(self, name: str) -> bigquery.Table | None:
-        """Metadata of a table or view of the dataset; None if there is none. A missing dataset is refused by name."""
+    def table(self, name: str, *, in_dataset: bool = True) -> bigquery.Table | None:
+        """Metadata of a table or view of the dataset; None if there is none.
+
+        `in_dataset`: that the dataset is missing is refused by name; else None as well.
+        """
         from google.api_core.exceptions import NotFound
 
         with self._named(name):
             try:
                 return self._client.get_table(f"{self.dataset}.{name}", retry=self._retry)
             except NotFound:
-                if not self._dataset_seen:  # which of the two is missing, the message does not always tell
+                if (
+                    in_dataset and not self._dataset_seen
+                ):  # which of the two is missing, the message does not always tell
                     self._client.get_dataset(self.dataset, retry=self._retry)
                     self._dataset_seen = True
                 return None
@@ -398,23 +443,28 @@ class Jobs:
             return None
         return bigquery_storage.BigQueryReadClient(credentials=self._client._credentials)
 
-    def _weigh(self, sql: str, parameters: Mapping[str, Parameter], about: str) -> None:
-        """Writes to the log what a scan would read. Raises WarehouseRefused above the limit."""
+    def _weigh(self, sql: str, parameters: Mapping[str, Parameter], about: str) -> datetime:
+        """Writes to the log what a scan would read; the moment. Raises WarehouseRefused above the limit."""
         config = self._query_config(_typed(parameters))
         config.dry_run, config.use_query_cache = True, False
-        read = self._client.query(sql, job_config=config, retry=self._retry).total_bytes_processed or 0
+        job = self._client.query(sql, job_config=config, retry=self._retry)
+        read = job.total_bytes_processed or 0
         log.info("%s: would read %.3f GB, at most %g GB allowed", about, read / _GIGABYTE, self._place.max_gigabytes)
         if read > self._place.max_gigabytes * _GIGABYTE:
             raise WarehouseRefused(
                 f"{about} would read {read / _GIGABYTE:,.1f} GB, more than the {self._place.max_gigabytes:g} GB that "
                 "extra.max_gigabytes of connection plumbline_warehouse allows; nothing was run"
             )
+        moment: datetime = job.created
+        return moment
 
     def _scan_id(self, sql: str, parameters: Mapping[str, Parameter]) -> str:
         words = json.dumps([sql, {k: str(v) for k, v in sorted(parameters.items())}, self._caller.attempt])
         return f"plumbline-{self._place.dataset}-{hashlib.sha256(words.encode()).hexdigest()[:32]}"
 
-    def _query_config(self, parameters: list[bigquery.ScalarQueryParameter]) -> bigquery.QueryJobConfig:
+    def _query_config(
+        self, parameters: list[bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter]
+    ) -> bigquery.QueryJobConfig:
         from google.cloud import bigquery
 
         return bigquery.QueryJobConfig(
@@ -437,7 +487,9 @@ class Jobs:
         return None if key is None else bigquery.EncryptionConfiguration(kms_key_name=key)
 
     def _labels(self) -> dict[str, str]:
-        words = {"product": "plumbline", "dag": self._caller.dag, "task": self._caller.task, "day": self._caller.day}
+        who = self._caller
+        words = {"product": "plumbline", "dataset": self._place.dataset}
+        words |= {"dag": who.dag, "task": who.task, "day": who.day}
         return {name: re.sub(r"[^a-z0-9_-]", "_", value.lower())[:63] for name, value in words.items() if value}
 
     @contextmanager
@@ -463,8 +515,16 @@ class Jobs:
             raise kind(f"{where}: {said(error)}: {line.advice}") from error
 
 
-def _typed(parameters: Mapping[str, Parameter]) -> list[bigquery.ScalarQueryParameter]:
+def _typed(
+    parameters: Mapping[str, Parameter],
+) -> list[bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter]:
     from google.cloud import bigquery
 
     types: dict[type, str] = {int: "INT64", float: "FLOAT64", str: "STRING", date: "DATE"}
-    return [bigquery.ScalarQueryParameter(name, types[type(value)], value) for name, value in parameters.items()]
+    types |= {datetime: "TIMESTAMP", type(None): "TIMESTAMP"}  # @as_of alone may be NULL
+    return [
+        bigquery.ArrayQueryParameter(name, "DATE", value)
+        if isinstance(value, list)
+        else bigquery.ScalarQueryParameter(name, types[type(value)], value)
+        for name, value in parameters.items()
+    ]

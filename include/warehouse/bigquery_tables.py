@@ -28,7 +28,7 @@ def bring_up(jobs: Jobs, table: Table) -> None:
 
     Raises WarehouseRefused if it differs in anything else.
     """
-    found = jobs.table(table.name)
+    found = jobs.table(table.name, in_dataset=False)  # to make it where there is no dataset is refused by name
     if found is None:
         jobs.create(made(jobs, table))
         return
@@ -57,14 +57,23 @@ def schema_problems(table: Table, found: Any) -> list[tuple[str, str, str]]:
     return problems
 
 
-def with_absent_columns(query: str, table: Table, found: Any) -> str:
-    """`query` of the day @ds, in which the optional columns that the platform's `table` does not have are NULL."""
+def read_from(query: str, table: Table, found: Any, *, as_of: bool) -> str:
+    """`query` of the day @ds, in which the optional columns that the platform's `table` does not have are NULL.
+
+    `as_of`: the table is read as it was at the moment @as_of.
+    """
     there = {field.name for field in found.schema}
     absent = [column for column in table.columns if column.optional and column.name not in there]
     nulls = "".join(f", CAST(NULL AS {column.type}) AS `{column.name}`" for column in absent)
-    if not nulls:
-        return query
-    return re.sub(rf"\bFROM {table.name}\b", f"FROM (SELECT *{nulls} FROM {table.name} WHERE ds = @ds)", query)  # noqa: S608
+    source = f"{table.name} FOR SYSTEM_TIME AS OF @as_of" if as_of else table.name
+    if nulls:
+        source = f"(SELECT *{nulls} FROM {source} WHERE ds = @ds)"  # noqa: S608  (the contract's names)
+    return re.sub(rf"\bFROM {table.name}\b", f"FROM {source}", query)
+
+
+def keeps_states(found: Any) -> bool:
+    """Whether BigQuery can read a table as it was: one of its own tables, and no view."""
+    return bool(found.table_type == "TABLE")
 
 
 def made(jobs: Jobs, table: Table) -> bigquery.Table:

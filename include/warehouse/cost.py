@@ -17,26 +17,30 @@ _STRING = 2
 
 CALLS = {
     "scans": 4,
-    "statements": 42,
-    "load jobs": 21,
+    "statements": 48,
+    "load jobs": 23,
     "dry runs": 4,
-    "read sessions": 110,
+    "read sessions": 108,
 }
 """What the Dags of a day send, as tests/bigquery/test_loop.py records it of the third day of a platform."""
 
-LEAST_BILLED = 10_000_000
+LEAST_BILLED = 10 * 1024 * 1024
 """Bytes that BigQuery bills for a query at least, per table it reads."""
+
+SUMS = {"histogram_sums": 1, "histogram_removals": 2, "histogram_periods": 1}
+"""How often a day's Dags have score histograms added up over a window, whole ones each."""
 
 
 @dataclass(frozen=True)
 class PlatformSize:
-    """A platform's size. Lengths are those of typical names, in bytes."""
+    """A platform's size a day. `text`: length of typical names, in bytes; `window`: days that thresholds rest on."""
 
     videos: int = 300_000_000
     policies: int = 10
     markets: int = 50
     reviews: int = 60_000
     text: int = 10
+    window: int = 28
 
     @property
     def scores(self) -> int:
@@ -95,6 +99,38 @@ def scans(platform: PlatformSize) -> list[Scan]:
     return found
 
 
+def sums(platform: PlatformSize) -> list[Scan]:
+    """The statements that add up score histograms: over the window at most, every bin of every cell filled."""
+    cells, bins = platform.cells, platform.cells * (N_BINS + 1)
+    moved = {
+        "histogram_sums": bins,
+        "histogram_removals": cells * platform.window,
+        "histogram_periods": 2 * bins,
+    }
+    found = []
+    for name, times in SUMS.items():
+        columns = columns_read(name, "score_histogram")
+        size = bins * platform.window * row_bytes("score_histogram", columns, platform.text)
+        found.append(Scan(name, columns, times * size, moved[name]))
+    return found
+
+
+def billed(platform: PlatformSize) -> tuple[int, int, int]:
+    """Bytes billed a day for scans, for sums over histograms, and for small statements, each at its least."""
+    scanned, summed = sum(s.bytes_read for s in scans(platform)), sum(s.bytes_read for s in sums(platform))
+    return scanned, max(summed, sum(SUMS.values()) * LEAST_BILLED), CALLS["statements"] * LEAST_BILLED
+
+
+SIZES = (
+    PlatformSize(videos=1_000_000, policies=3, markets=3, reviews=5_000, window=14),
+    PlatformSize(videos=30_000_000, policies=5, markets=20, reviews=20_000),
+    PlatformSize(),
+    PlatformSize(policies=50, markets=100, videos=60_000_000),
+    PlatformSize(policies=50, markets=100, videos=60_000_000, window=90),
+)
+"""Of the table by rows, cells and days."""
+
+
 def cost_page() -> str:
     """`docs/bigquery_cost.md`."""
     platform = PlatformSize()
@@ -124,6 +160,19 @@ def cost_page() -> str:
         "once, by `gate_enforcement_log`, which keeps the counts. What follows works on histograms and samples. The "
         "profile also moves up to 250,000 video ids, to count duplicate keys.",
         "",
+        "## Histograms are added up where they are",
+        "",
+        f"At {platform.cells:,} cells and {platform.window} days, every bin filled "
+        f"({platform.cells * (N_BINS + 1) * platform.window:,} rows of `score_histogram`). `histogram_periods` is one "
+        "statement a model, and reads its blocks alone where the table is clustered:",
+        "",
+        "| statement | how often | GB read, at most | rows moved to Python |",
+        "|---|---:|---:|---:|",
+        *(
+            f"| `{scan.name}` | {SUMS[scan.name]} | {scan.bytes_read / 1e9:,.1f} | {scan.rows_moved:,} |"
+            for scan in sums(platform)
+        ),
+        "",
         "## Calls of a day",
         "",
         "Recorded of the Dags of one day behind the tests' stand-in for Google; a test holds this table to them:",
@@ -138,8 +187,24 @@ def cost_page() -> str:
         f"| sessions of the Storage Read API | {CALLS['read sessions']} | the bytes read, by its own price |",
         "",
         "Jobs and sessions do not grow with rows, cells or days: a day's rows go in one load job, a window's in one "
-        "session. Bytes do: with rows for the scans, with cells for histograms (1,001 rows a cell and day), with "
-        "reviews and the days of the window for samples and labels. What a job was billed stands in the task's log.",
+        "session or one statement, but for one statement a model where retraining is looked at. Bytes do: with rows "
+        "for the scans, with cells and the days of the window for histograms (1,001 rows a cell and day), with reviews "
+        "for samples and labels. What was really billed is kept a day in `warehouse_usage`, and shown in the Airflow "
+        "UI and in the day's report.",
+        "",
+        "## By rows, cells and days",
+        "",
+        "GB billed a day, from the tables above. A small platform pays the smallest bills alone, which fit into the "
+        "free tier's 1,000 GB a month.",
+        "",
+        "| rows a day | cells | days of the window | scans | sums over histograms | smallest bills | together |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
+        *(
+            f"| {size.scores:,} | {size.cells:,} | {size.window} | "
+            + " | ".join(f"{part / 1e9:,.2f}" for part in (*billed(size), sum(billed(size))))
+            + " |"
+            for size in SIZES
+        ),
         "",
         "What keeps it there: `video_scores` partitioned by `ds` (a scan reads one day), "
         "`require_partition_filter` on Plumbline's large tables, so that a query without days is refused rather than "

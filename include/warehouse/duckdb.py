@@ -10,9 +10,10 @@ more memory than there is spill there, too.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,15 +32,25 @@ from include.warehouse.base import MissingPartition, Parameter, UnreadablePartit
 from include.warehouse.footers import Footer, inspect_parquet, read_footers
 from include.warehouse.frames import as_contract, checked_rows, content_hash, to_pandas
 from include.warehouse.inputs import Counted, arrives_in_rows, counted
+from include.warehouse.kept_inputs import read_days
 from include.warehouse.recent import Recent
+from include.warehouse.versions import bundle_oldest, file_name, listed, read_versions
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
 log = logging.getLogger(__name__)
 
 _MEMORY_LIMIT = "3GB"
+_MEMORY_OF_SUMS = "1GB"
+"""Of what is added up over days: such a step has to do with less."""
 _STAGING = ".staging"
+_KEPT = ".kept"
+_GROUP = 100_000
+"""Rows of a group in a file; who asks for some cells reads the groups that may hold them."""
+_MOST_TRIED = 500
+"""Days of a range whose folders are tried one by one, without listing all there are."""
 
 
 class DuckDBWarehouse(Warehouse):
@@ -53,6 +64,8 @@ class DuckDBWarehouse(Warehouse):
 
     def days(self, table: str) -> list[date]:
         contract = TABLES[table]
+        if contract.versions:
+            return sorted(set(self._read(contract, None, None).column("ds").to_pylist()))
         return [day for day in self._folders(contract, None, None) if self._files(contract, day)]
 
     def delivers(self, table: str) -> bool:
@@ -60,9 +73,11 @@ class DuckDBWarehouse(Warehouse):
         return any(self._files(contract, day) for day in self._folders(contract, None, None))
 
     def _folders(self, table: Table, start: date | None, end: date | None) -> list[date]:
-        """Days from `start` to `end` that may have files; of a single day nothing is listed."""
-        if start is not None and start == end:
-            return [start]
+        """Days from `start` to `end` that may have files; of Plumbline's tables between two days nothing is listed."""
+        if start is not None and end is not None:
+            span = (end - start).days
+            if span == 0 or (table.owner == "plumbline" and span < _MOST_TRIED):
+                return [start + timedelta(days=n) for n in range(span + 1)]
         folders, strays = days_in(self._folder(table))
         self._warn(table.name, strays)
         return [day for day in folders if (start is None or day >= start) and (end is None or day <= end)]
@@ -74,8 +89,17 @@ class DuckDBWarehouse(Warehouse):
 
     def _read(self, contract: Table, start: date | None, end: date | None, slice_value: str | None = None) -> pa.Table:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         schema = arrow_schema(contract)
+        if contract.versions:
+            rows = read_versions(self._folder(contract), contract)
+            if start is None and end is None:
+                return rows
+            days = rows.column("ds")
+            return rows.filter(pc.and_(pc.greater_equal(days, start or date.min), pc.less_equal(days, end or date.max)))
+        if start is None and arrives_in_rows(contract):
+            return self._known(contract, end or date.max)
         parts = [
             content.add_column(0, "ds", pa.repeat(pa.scalar(day, pa.date32()), content.num_rows))
             for day in self._folders(contract, start, end)
@@ -83,6 +107,14 @@ class DuckDBWarehouse(Warehouse):
         ]
         empty = schema.insert(0, pa.field("ds", pa.date32())).empty_table()
         return pa.concat_tables([empty, *parts])
+
+    def _known(self, table: Table, end: date) -> pa.Table:
+        """The rows of an input from its first day to `end`."""
+        days, strays = days_in(self._folder(table))
+        self._warn(table.name, strays)
+        wanted = {day: folder for day, folder in days.items() if day <= end}
+        kept = self.root / _KEPT / table.name
+        return read_days(kept, table, wanted, lambda day: self._counted(table, day).content, self.root / _STAGING)
 
     def _contents(self, table: Table, day: date, slice_value: str | None = None) -> Iterator[pa.Table]:
         if arrives_in_rows(table):
@@ -101,29 +133,52 @@ class DuckDBWarehouse(Warehouse):
     def query(self, name: str, parameters: Mapping[str, Parameter]) -> pd.DataFrame:
         import duckdb
 
-        statements, tables = _translated(name)
         day = parameters["ds"]
         if not isinstance(day, date):
             raise TypeError(f"parameter ds must be a date, got {day!r}")
-        with scratch_folder(self.root / _STAGING) as spill, duckdb.connect() as connection:
-            connection.execute("SET memory_limit = ?", [_MEMORY_LIMIT])
-            connection.execute("SET temp_directory = ?", [str(spill)])
+        statements, tables = _translated(name)
+        wanted = "$as_of" in statements[-1]  # files have no earlier states
+        bound = {**({"as_of": None} if wanted else {}), **parameters}
+        bound = {key: value for key, value in bound.items() if key != "ds" and (wanted or key != "as_of")}
+        with self._connected(_MEMORY_LIMIT) as connection:
             # A filter pushed below the projection that computes its column repeats shared subexpressions: for the
             # permanent random numbers 16 times. Views name one day's files alone, so pushing has nothing to skip.
             # Filters that joins derive are tested on every row, too, and spare none.
             connection.execute("SET disabled_optimizers = 'filter_pushdown,join_filter_pushdown'")
-            connection.execute("SET preserve_insertion_order = false")
             for table in tables:
                 self._bind(connection, TABLES[table], day)
                 self.bytes_read += sum(path.stat().st_size for path in self._files(TABLES[table], day))
-            for statement in statements[:-1]:
-                connection.execute(statement)
-            bound = {key: value for key, value in parameters.items() if key != "ds"}
             try:
-                return to_pandas(connection.sql(statements[-1], params=bound).to_arrow_table())
+                return _result(connection, statements, bound)
             except duckdb.Error as error:
                 self._name_damage(tables, day)
                 raise RuntimeError(f"query {name} for {day}: {error}") from error
+
+    def over_days(
+        self, name: str, days: Collection[date], parameters: Mapping[str, Parameter] | None = None
+    ) -> pd.DataFrame:
+        import duckdb
+
+        statements, (table,) = _translated(name)
+        with self._connected(_MEMORY_OF_SUMS) as connection:
+            try:
+                self._bind_days(connection, TABLES[table], sorted(days))
+                return _result(connection, statements, parameters or {})
+            except duckdb.Error as error:
+                for day in sorted(days):
+                    for _ in self._contents(TABLES[table], day):  # raises UnreadablePartition for a damaged file
+                        pass
+                raise RuntimeError(f"query {name} over {len(days)} days: {error}") from error
+
+    @contextmanager
+    def _connected(self, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        import duckdb
+
+        with scratch_folder(self.root / _STAGING) as spill, duckdb.connect() as connection:
+            connection.execute("SET memory_limit = ?", [memory])
+            connection.execute("SET temp_directory = ?", [str(spill)])
+            connection.execute("SET preserve_insertion_order = false")
+            yield connection
 
     def replace(self, table: str, day: date, rows: pd.DataFrame, *, slice_value: str | None = None) -> None:
         contract = TABLES[table]
@@ -139,10 +194,13 @@ class DuckDBWarehouse(Warehouse):
         folder = self._folder(contract)
         make_folder(folder)
         with locked(folder):
-            numbers = [int(path.stem.removeprefix("v")) for path in folder.glob("ds=*/v*.parquet")]
-            if version != max(numbers, default=0) + 1:
+            if version != listed(folder).newest + 1:
                 return False
-            self._publish(content, self._partition(contract, day) / f"v{version:09d}.parquet")
+            self._publish(content, self._partition(contract, day) / file_name(version))
+            try:
+                bundle_oldest(folder, contract, self.root / _STAGING)
+            except (OSError, UnreadablePartition) as error:  # the version stands all the same
+                log.warning("%s: its files stay as many as they are: %s", table, error)
         return True
 
     def fingerprint(self, table: str, day: date) -> str | None:
@@ -153,6 +211,8 @@ class DuckDBWarehouse(Warehouse):
     def row_count(self, table: str, day: date) -> int:
         import pyarrow.parquet as pq
 
+        if TABLES[table].versions:
+            return int(self._read(TABLES[table], day, day).num_rows)
         return sum(int(pq.read_metadata(path).num_rows) for path in self._files(TABLES[table], day))
 
     def landed_files(self, table: str, day: date) -> list[Path]:
@@ -181,7 +241,11 @@ class DuckDBWarehouse(Warehouse):
         if slice_value is not None:
             path = self._partition(table, day) / _file_name(slice_value)
             return [path] if path.is_file() else []
-        return sorted(self._partition(table, day).glob("*.parquet"))
+        folder = self._partition(table, day)
+        try:
+            return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(".parquet")]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def _warn(self, what: str, strays: Sequence[Path]) -> None:
         """Says once of each entry that it is no part of `what`."""
@@ -190,17 +254,30 @@ class DuckDBWarehouse(Warehouse):
                 self._warned.add(path)
                 log.warning("%s: %s is passed over, it is no part of it", what, printable(str(path)))
 
-    def _bind(self, connection: object, table: Table, day: date) -> None:
+    def _bind(self, connection: duckdb.DuckDBPyConnection, table: Table, day: date) -> None:
         """Makes `table` a view of that day's files alone, so that a bad file of another day harms nobody.
 
         Plumbline's own tables are small and may be replaced at any moment: they are read first, each file at once.
         """
         if table.owner == "plumbline":
-            connection.register(table.name, self._read(table, day, day))  # type: ignore[attr-defined]
+            connection.register(table.name, self._read(table, day, day))
             return
         footers = self._readable(table, day)
         selects = " UNION ALL ".join(_select(table, day, alike) for alike in _by_types(table, footers))
-        connection.execute(f"CREATE VIEW {table.name} AS {selects}")  # type: ignore[attr-defined]
+        connection.execute(f"CREATE VIEW {table.name} AS {selects}")
+
+    def _bind_days(self, connection: duckdb.DuckDBPyConnection, table: Table, days: Sequence[date]) -> None:
+        """Makes one of Plumbline's tables a view of those days. Replaced meanwhile, a file is still read whole."""
+        columns = ", ".join(table.column_names)
+        parts = [
+            f"SELECT DATE '{day.isoformat()}' AS ds, {columns} FROM {literal_parquet(files)}"  # noqa: S608
+            for day in days
+            if (files := self._files(table, day))
+        ]
+        if parts:
+            connection.execute(f"CREATE VIEW {table.name} AS {' UNION ALL '.join(parts)}")
+        else:
+            connection.register(table.name, self._read(table, date.min, date.min))
 
     def _readable(self, table: Table, day: date) -> list[Footer]:
         """The files of an input's day. Raises MissingPartition, and UnreadablePartition if one of them cannot be read.
@@ -232,11 +309,22 @@ class DuckDBWarehouse(Warehouse):
         import pyarrow.parquet as pq
 
         with written_whole(target, aside=self.root / _STAGING) as file:
-            pq.write_table(content, file, compression="zstd")
+            pq.write_table(content, file, row_group_size=_GROUP, compression="zstd")
 
 
 def _file_name(slice_value: str) -> str:
     return f"{quote(slice_value, safe='')}.parquet"
+
+
+_OF_DAYS = frozenset({"ds = @ds", "ds BETWEEN @first_day AND @last_day", "ds IN UNNEST(@days)"})
+
+
+def _result(
+    connection: duckdb.DuckDBPyConnection, statements: Sequence[str], bound: Mapping[str, Parameter]
+) -> pd.DataFrame:
+    for statement in statements[:-1]:
+        connection.execute(statement)
+    return to_pandas(connection.sql(statements[-1], params=dict(bound)).to_arrow_table())
 
 
 @cache
@@ -247,10 +335,10 @@ def _translated(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
     text, tables = query_text(name)
     parsed = [statement for statement in sqlglot.parse(text, read="bigquery") if statement is not None]
-    # The views hold the day @ds and no other, so a test of every row would only cost time.
-    for equality in parsed[-1].find_all(exp.EQ):
-        if (equality.left.sql(), equality.right.sql("bigquery")) == ("ds", "@ds"):
-            equality.replace(exp.true())
+    # The views hold the days asked for and no others, so a test of every row would only cost time.
+    for test in list(parsed[-1].find_all(exp.EQ, exp.Between, exp.In)):
+        if test.sql("bigquery") in _OF_DAYS:
+            test.replace(exp.true())
     return tuple(statement.sql(dialect="duckdb") for statement in parsed), tables
 
 
@@ -305,8 +393,7 @@ def _read_file(path: Path, table: Table, schema: pa.Schema) -> pa.Table:
         def read() -> pa.Table:
             return as_contract(table, pq.ParquetFile(file).read(columns=schema.names, use_threads=False))
 
-        # Of the ledger, whoever could set back a file's time must not be believed.
-        return read() if table.name == "threshold_ledger" else _RECENT.get(file, table.name, read)
+        return _RECENT.get(file, table.name, read)
 
 
 _DUCKDB_TYPES = {

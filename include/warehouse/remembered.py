@@ -7,7 +7,7 @@ and slices that lie within what was read are taken from there.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -113,6 +113,11 @@ class Remembered(Warehouse):
         self.scans.append(Scan(name, time.monotonic() - began, self.warehouse.bytes_read - before))
         return found
 
+    def over_days(
+        self, name: str, days: Collection[date], parameters: Mapping[str, Parameter] | None = None
+    ) -> pd.DataFrame:
+        return self.warehouse.over_days(name, days, parameters)
+
     def fingerprint(self, table: str, day: date) -> str | None:
         return self.fingerprints(table, day, day).get(day)
 
@@ -126,6 +131,9 @@ class Remembered(Warehouse):
             day: content_hash(contract, checked_rows(contract, rows[rows["ds"] == day].drop(columns="ds")))
             for day in sorted(set(rows["ds"]))
         }
+
+    def usage(self, since: date) -> pd.DataFrame | None:
+        return self.warehouse.usage(since)
 
     def cancel(self) -> None:
         self.warehouse.cancel()

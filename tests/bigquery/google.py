@@ -18,16 +18,19 @@ import uuid
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.bigquery.statements import inlined, made_with_filter, reserved_name, unfiltered
+from tests.bigquery.statements import inlined, made_with_filter, reserved_name, tables_of, unfiltered
 from tests.waiting import HANG
 
 MOST_BYTES = 10 * 1024 * 1024
 RESULT_HOURS = 24
 UPDATES, UPDATE_SECONDS = 5, 10.0
+TRAVEL_DAYS = 7
+LEAST_BILLED = 10 * 1024 * 1024
 
 # https://cloud.google.com/bigquery/docs/error-messages
 STATUS = {
@@ -75,6 +78,7 @@ class Job:
     at: float = 0.0
     named: bool = False
     lost: int = 0
+    created: float = field(default_factory=time.time)
 
 
 def error(status: int, reason: str, message: str) -> tuple[int, dict[str, Any]]:
@@ -132,6 +136,8 @@ class Google:
             project, kind, job_id, cancel = found.groups()
             if method == "POST" and kind == "jobs" and job_id is None:
                 return self._insert(project, body)
+            if method == "GET" and kind == "jobs" and job_id is None:
+                return self._listed(asked)
             if method == "POST" and kind == "queries":
                 return self._query(project, body)
             if method == "GET" and job_id and job_id in self.jobs:
@@ -153,7 +159,7 @@ class Google:
         job_id = body.get("jobReference", {}).get("jobId") or f"job_{uuid.uuid4().hex}"
         if query is None:
             return self.emulator("POST", f"/bigquery/v2/projects/{project}/jobs", {}, json.dumps(body).encode())
-        refused = self._refused(query["query"])
+        refused = self._refused(query["query"]) or self._beyond_time_travel(project, query)
         if dry:
             return refused or _json(200, _weighed(project, configuration, self.weight))
         reference = {"projectId": project, "jobId": job_id, "location": "US"}
@@ -186,7 +192,7 @@ class Google:
     def _emulated(self, project: str, job_id: str, configuration: dict[str, Any]) -> Answer:
         """The emulator's answer; it has no results with names of their own, which `_results` makes up for."""
         query = dict(configuration["query"])
-        query["query"] = inlined(query["query"])
+        query["query"] = inlined(_at_the_moment(query))
         query.pop("destinationTable", None)
         query.pop("writeDisposition", None)
         body = {
@@ -233,6 +239,17 @@ class Google:
             status |= {"errorResult": job.failed, "errors": [job.failed]}
         return _json(200, job.resource | {"status": status})
 
+    def _listed(self, asked: Mapping[str, str]) -> Answer:
+        """The account's jobs, the newest first, with what each was billed."""
+        since = int(asked.get("minCreationTime", 0))
+        found = [
+            {key: job.resource[key] for key in ("jobReference", "configuration")}
+            | {"id": job_id, "state": "DONE", "status": {"state": "DONE"}, "statistics": _billed(job)}
+            for job_id, job in reversed(self.jobs.items())
+            if job.created * 1000 >= since
+        ]
+        return _json(200, {"kind": "bigquery#jobList", "jobs": found})
+
     def _results(self, method: str, address: str, job_id: str) -> Answer:
         job = self.jobs[job_id]
         if self.running and job.failed is None:
@@ -259,6 +276,24 @@ class Google:
                 f"Cannot query over table '{table}' without a filter over column(s) 'ds' that can be used for "
                 "partition elimination",
             )
+        return None
+
+    def _beyond_time_travel(self, project: str, query: dict[str, Any]) -> Answer | None:
+        """Of a statement that reads a table as it was: why it cannot."""
+        name = re.search(r"(\w+)`? FOR SYSTEM_TIME AS OF @(\w+)", query["query"])
+        if name is None:
+            return None
+        values = {one["name"]: one["parameterValue"].get("value") for one in query["queryParameters"]}
+        asked = datetime.fromisoformat(values[name[2]]).timestamp()
+        dataset = query["defaultDataset"]["datasetId"]
+        path = f"/bigquery/v2/projects/{project}/datasets/{dataset}/tables/{name[1]}"
+        if json.loads(self.emulator("GET", path, {}, b"")[2]).get("type") == "VIEW":
+            return refusal("invalidQuery", "FOR SYSTEM_TIME AS OF is not supported for views")
+        earliest = time.time() + 3600 * self.hours - 24 * 3600 * TRAVEL_DAYS
+        if asked < earliest:
+            table = f"{project}:{dataset}.{name[1]}"
+            told = f"Invalid snapshot time {asked * 1000:.0f} for table {table}@{asked * 1000:.0f}. "
+            return refusal("invalidQuery", f"{told}Cannot read before {earliest * 1000:.0f}")
         return None
 
     def _to_fail(self, statement: str) -> dict[str, str] | None:
@@ -434,14 +469,35 @@ class Google:
 _NOT_PASSED_ON = {"content-length", "content-encoding", "accept-encoding"}
 
 
+def _billed(job: Job) -> dict[str, Any]:
+    """A load is free; a query bills at least LEAST_BILLED for each table, one that failed nothing."""
+    made = {"creationTime": str(round(job.created * 1000))}
+    query = job.resource["configuration"].get("query")
+    if query is None or job.failed:
+        return made
+    tables = len(tables_of(query["query"]))
+    return made | {"query": {"totalBytesBilled": str(tables * LEAST_BILLED), "totalSlotMs": "1200"}}
+
+
+def _at_the_moment(query: Mapping[str, Any]) -> str:
+    """The statement with the moment of FOR SYSTEM_TIME AS OF in it: the emulator takes no parameter there."""
+    values = {one.get("name"): one["parameterValue"].get("value") for one in query.get("queryParameters", ())}
+
+    def literal(found: re.Match[str]) -> str:
+        return f"FOR SYSTEM_TIME AS OF TIMESTAMP '{values[found[1]]}'"
+
+    return re.sub(r"FOR SYSTEM_TIME AS OF @(\w+)", literal, query["query"])
+
+
 def _weighed(project: str, configuration: dict[str, Any], weight: int) -> dict[str, Any]:
     """A dry run's answer; the emulator's own takes as long as the query, and says 0 bytes."""
+    weighed = {"totalBytesProcessed": str(weight)}
     return {
         "kind": "bigquery#job",
         "jobReference": {"projectId": project, "location": "US"},
         "configuration": configuration,
         "status": {"state": "DONE"},
-        "statistics": {"totalBytesProcessed": str(weight), "query": {"totalBytesProcessed": str(weight)}},
+        "statistics": weighed | {"creationTime": str(int(time.time() * 1000)), "query": weighed},
     }
 
 

@@ -112,6 +112,37 @@ RULES = (
         f"{_DOCS}/reference/rest/v2/jobs/query",
     ),
     Rule(
+        "time_travel",
+        "FOR SYSTEM_TIME AS OF reads a table as it was up to seven days ago; before that, the query is refused with "
+        '"Invalid snapshot time".',
+        "documented",
+        f"{_DOCS}/time-travel",
+    ),
+    Rule(
+        "no_time_travel_of_views",
+        "FOR SYSTEM_TIME AS OF is refused for a view.",
+        "seen in a public thread",
+        "https://tellingbook.com/bigquery-time-travel-case-study/",
+    ),
+    Rule(
+        "parameter_in_time_travel",
+        "A query parameter may say the moment of FOR SYSTEM_TIME AS OF.",
+        "assumed",
+        f"{_DOCS}/reference/standard-sql/query-syntax#for_system_time_as_of",
+    ),
+    Rule(
+        "least_billed",
+        "A query is billed at least 10 MB for each table it reads; loads and reads of metadata are free.",
+        "documented",
+        "https://cloud.google.com/bigquery/pricing#on_demand_pricing",
+    ),
+    Rule(
+        "own_jobs_listed",
+        "jobs.list tells an account of its own jobs of the last six months, with their labels and what was billed.",
+        "documented",
+        f"{_DOCS}/reference/rest/v2/jobs/list",
+    ),
+    Rule(
         "storage_exhausted",
         "The Storage Read API answers RESOURCE_EXHAUSTED when too much is read at once.",
         "seen in a public thread",

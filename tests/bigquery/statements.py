@@ -37,6 +37,15 @@ def reserved_name(text: str) -> str | None:
     return None
 
 
+def tables_of(text: str) -> set[str]:
+    """The tables a statement reads or changes, names of its own aside."""
+    found: set[str] = set()
+    for statement in (one for one in _parsed(text) if not isinstance(one, exp.Create)):
+        named = {cte.alias for cte in statement.find_all(exp.CTE)}
+        found |= {table.name for table in statement.find_all(exp.Table)} - named - {""}
+    return found
+
+
 def unfiltered(text: str, requiring: Collection[str], column: str = "ds") -> str | None:
     """The first table among `requiring` (names without dataset) that is read or changed without a condition on its
     partition column.

@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 from include.contract.tables import TABLES
+from include.evidence.histograms import folded_histogram, histogram_by_period, histogram_of, removals_of
 from include.sampling.draw import draw_parameters
+from include.sampling.profile import score_profile
+from include.thresholds.usage import keep_usage
 from include.warehouse.base import MissingPartition, WarehouseRefused
 from include.warehouse.bigquery import BigQueryWarehouse
 from include.warehouse.bigquery_tables import fields, made
 from include.warehouse.duckdb import DuckDBWarehouse
 from include.warehouse.frames import checked_rows
 from include.warehouse.landing import write_frame
-from tests.bigquery.google import Failure
+from tests.bigquery.google import LEAST_BILLED, Failure, error
 from tests.bigquery.landing import deliver
 from tests.bigquery.proxy import Proxy
+from tests.evidence.test_histograms import CELLS, DAYS, LEVELS, STARTS, WANTED, histogram
 from tests.sampling.test_draw import PI, SALT, design
 from tests.warehouse.frames import DAY, rows_of, scores
 
@@ -150,6 +156,7 @@ def test_both_scans_give_what_the_embedded_engine_gives(opened: Opened, embedded
         found = []
         for engine in (warehouse, embedded):
             profile = engine.query("profile_and_histogram", {"ds": DAY, "id_mask": mask})
+            profile = profile.drop(columns="read_at")
             profile["checked_ids"] = [sorted([] if ids is None else ids) for ids in profile["checked_ids"]]
             found.append(profile.sort_values([*key, "bin"], ignore_index=True))
         pd.testing.assert_frame_equal(found[0], found[1], check_dtype=False, rtol=1e-12)
@@ -244,3 +251,103 @@ def test_a_table_that_differs_from_the_contract_is_refused_by_column(opened: Ope
         ["video_id", "wrong_type"],
         ["policy", "missing_column"],
     ]
+
+
+def test_histograms_are_added_up_alike(opened: Opened, embedded: DuckDBWarehouse):
+    engines = [SimpleNamespace(warehouse=opened()), SimpleNamespace(warehouse=embedded)]
+    for engine in engines:
+        for day in DAYS:
+            engine.warehouse.replace("score_histogram", day, histogram(day))
+    asked: list[Callable[[Any], pd.DataFrame]] = [
+        lambda project: histogram_of(
+            project, WANTED, pd.DataFrame(CELLS[:3], columns=["policy", "market", "model_version"])
+        ),
+        lambda project: histogram_of(project, [], pd.DataFrame(CELLS, columns=["policy", "market", "model_version"])),
+        lambda project: removals_of(project, WANTED, LEVELS, STARTS),
+        lambda project: folded_histogram(project, WANTED, LEVELS, STARTS),
+        lambda project: histogram_by_period(project, WANTED, "fraud", "v2", DAYS[4]),
+    ]
+    sizes = []
+    for ask in asked:
+        found, wanted = map(ask, engines)
+        pd.testing.assert_frame_equal(found, wanted)
+        sizes.append(len(found))
+    assert [size > 0 for size in sizes] == [True, False, True, True, True]
+
+
+def test_sums_of_a_table_that_is_not_there_are_empty(opened: Opened):
+    project: Any = SimpleNamespace(warehouse=opened())
+    assert removals_of(project, WANTED, LEVELS, STARTS).empty
+
+
+def test_the_draw_reads_the_scores_that_were_profiled(opened: Opened):
+    rows, warehouse = scores(3000), opened()
+    deliver(warehouse, "video_scores", DAY, rows)
+    warehouse.replace("sampling_design", DAY, design(PI))
+    bins = warehouse.query("profile_and_histogram", {"ds": DAY, "id_mask": 0})
+    read_at = score_profile(bins, 0)["read_at"].max().to_pydatetime()
+    again = opened().query("profile_and_histogram", {"ds": DAY, "id_mask": 0})
+    assert (again["read_at"] == read_at).all(), "the job was taken up again, and its moment with it"
+    asked = draw_parameters(design(PI), DAY, SALT)
+    before = warehouse.query("draw", {**asked, "as_of": read_at})
+    deliver(warehouse, "video_scores", DAY, rows.assign(video_id=rows["video_id"] + 1))
+    order = ["programme", "policy", "market", "video_id"]
+    drawn, now = (
+        opened(run).query("draw", {**asked, "as_of": as_of}).sort_values(order, ignore_index=True)
+        for run, as_of in (("another run", read_at), ("a third", None))
+    )
+    pd.testing.assert_frame_equal(drawn, before.sort_values(order, ignore_index=True))
+    assert not set(now["video_id"]) & set(drawn["video_id"])
+
+
+def test_a_state_that_is_gone_is_refused_by_name_and_what_to_do(opened: Opened, proxy: Proxy):
+    warehouse = opened()
+    deliver(warehouse, "video_scores", DAY, scores(50))
+    warehouse.replace("sampling_design", DAY, design(PI))
+    long_ago = datetime.now(UTC) - timedelta(days=8)
+    with pytest.raises(WarehouseRefused, match=r"Invalid snapshot time .* clear scan_scores of the day"):
+        warehouse.query("draw", {**draw_parameters(design(PI), DAY, SALT), "as_of": long_ago})
+
+
+def test_a_view_is_read_as_it_is(opened: Opened):
+    warehouse = opened()
+    columns = "video_id INT64, policy STRING, market STRING, model_version STRING, score FLOAT64, views INT64"
+    warehouse.jobs.run(f"CREATE TABLE theirs (day DATE, {columns})", {}, "theirs")
+    warehouse.jobs.run("INSERT INTO theirs VALUES (DATE '2026-11-01', 1, 'fraud', 'BR', 'v2', 0.5, 7)", {}, "theirs")
+    view = "CREATE VIEW video_scores AS SELECT day AS ds, * EXCEPT (day) FROM theirs"
+    warehouse.jobs.run(view, {}, "video_scores")
+    bins = warehouse.query("profile_and_histogram", {"ds": DAY, "id_mask": 0})
+    assert bins["read_at"].isna().all()
+    assert bins["n_videos"].tolist() == [1]
+    warehouse.replace("sampling_design", DAY, design(PI))
+    warehouse.query("draw", {**draw_parameters(design(PI), DAY, SALT), "as_of": datetime.now(UTC)})
+
+
+def test_what_was_billed_is_known_by_day_dag_and_task(opened: Opened, proxy: Proxy):
+    warehouse, sliced = opened(), TABLES["quality_results"]
+    today = datetime.now(UTC).date()
+    deliver(warehouse, "video_scores", DAY, scores(20))
+    warehouse.query("profile_and_histogram", {"ds": DAY, "id_mask": 0})
+    for gate in ("scores", "labels"):
+        warehouse.replace(sliced.name, DAY, rows_of(sliced, 2).assign(gate=gate), slice_value=gate)
+    warehouse.jobs._client.query("SELECT 1 AS n").result()  # somebody else's
+    sent = [job for job in proxy.jobs() if not job.get("dryRun") and job.get("labels")]
+    keep_usage(SimpleNamespace(warehouse=warehouse), today)  # type: ignore[arg-type]
+    (row,) = warehouse.read("warehouse_usage", today, today).to_dict("records")
+    assert (row["dag"], row["task"], row["about_day"]) == ("sample_for_review", "scan_scores", DAY)
+    assert row["jobs"] == len(sent) > 4
+    own = [job for job in proxy.google.jobs.values() if job.resource["configuration"].get("labels")]
+    ended = [job for job in own if "query" in job.resource["configuration"] and not job.failed][: row["jobs"]]
+    assert 3 <= len(ended) < row["jobs"], "loads are free, and so is what failed"
+    assert row["bytes_billed"] >= len(ended) * LEAST_BILLED
+    assert row["slot_ms"] == len(ended) * 1200
+    keep_usage(SimpleNamespace(warehouse=warehouse), today)  # type: ignore[arg-type]
+    assert warehouse.read("warehouse_usage", today, today)["jobs"].tolist() == [len(sent) + 2], "a load, and its table"
+
+
+def test_an_account_that_may_not_list_its_jobs_keeps_nothing(opened: Opened, proxy: Proxy, caplog):
+    proxy.fault = lambda method, path, _: (
+        error(403, "accessDenied", "no bigquery.jobs.list") if method == "GET" and "/jobs?" in path else None
+    )
+    assert opened().usage(DAY) is None
+    assert "bigquery.jobs.list" in caplog.text

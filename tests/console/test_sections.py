@@ -14,7 +14,7 @@ import pytest
 
 from include.config.load import DEFAULT_CONFIG, load_config
 from include.config.settings import PROJECT_ROOT
-from include.console import cells, days, findings, history, questions, state
+from include.console import cells, days, findings, history, questions, state, usage
 from include.console.past import past
 from include.console.people import DAILY_DAGS, Person
 from include.console.runs import DagRun, Question
@@ -373,3 +373,17 @@ def test_a_reason_why_a_cell_is_not_moved_is_a_sentence() -> None:
         "Shadow mode: it removes nothing until a threshold is certified. Needs about 40 more labels."
     )
     assert cells.why(None, pair) == "No scores of this cell have arrived."
+
+
+def test_what_was_billed_is_summed_up_by_day_with_its_largest_task() -> None:
+    rows = pd.DataFrame(
+        [(1, "scan_scores", 5, 600), (1, "draw_sample", 2, 700), (1, "scan_scores", 3, 300), (2, "", 1, 10)],
+        columns=["day", "task", "jobs", "bytes_billed"],
+    )
+    rows = rows.assign(ds=[date(2026, 11, day) for day in rows["day"]], slot_ms=100)
+    newest, before = usage.billed(rows, 14)
+    assert (newest.day, newest.most, newest.bytes_billed) == (date(2026, 11, 2), "", 10)
+    assert (before.jobs, before.bytes_billed, before.slot_ms) == (10, 1600, 300)
+    assert (before.most, before.most_bytes) == ("scan_scores", 900)
+    assert usage.billed(rows, 1) == [newest]
+    assert usage.billed(rows.iloc[:0], 14) == []

@@ -1,4 +1,4 @@
-"""docs/decisions/: each with a number of its own, all in one short form, and all in the list."""
+"""docs/decisions/: each with a number, all in one short form, and all in the list."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RECORDS = sorted(FOLDER.glob("[0-9]*.md"))
 LONGEST = 45
 
 
-def test_they_are_numbered_and_listed_with_their_titles() -> None:
+def test_each_has_a_number_of_its_own_and_all_are_listed_with_their_titles() -> None:
     assert len(RECORDS) > 15
     listed = re.findall(r"^\| (\d+) \| \[(.+)\]\((.+\.md)\) \|$", (FOLDER / "README.md").read_text(), re.MULTILINE)
     expected = []
@@ -21,6 +21,7 @@ def test_they_are_numbered_and_listed_with_their_titles() -> None:
         title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix(f"# {number}. ")
         expected.append((str(number), title, path.name))
     assert listed == expected
+    assert len({number for number, *_ in expected}) == len(expected)
 
 
 def test_each_says_in_short_what_was_asked_decided_and_measured() -> None:

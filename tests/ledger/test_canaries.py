@@ -35,6 +35,7 @@ from include.thresholds.request import Request
 from include.verification.decision import decision_problems
 from include.watch.canary_step import canary_finding
 from tests.ledger.publishing import BR, CONFIG, DAY, DE, LOADED, carry_out, in_force, project_in, proposal, rows_of
+from tests.warehouse.frames import profile_of
 from tests.warehouse.reference import permanent_hash
 from tests.watch.test_collect import drawn, passed
 
@@ -65,6 +66,7 @@ def label(project: Project, days_later: int, right: int, wrong: int) -> None:
     day = DAY + timedelta(days=days_later)
     histogram = pd.DataFrame([{**dict(zip(CELL, BR, strict=True)), "bin": 970, "n_videos": 100, "n_views": 100}])
     project.warehouse.replace("score_histogram", day, histogram)
+    project.warehouse.replace("score_profile", day, profile_of(histogram))
     passed(project, "scores", day)
     answers = drawn(project, days_later, right, wrong)
     before = project.warehouse.read("label_consensus", day - timedelta(days=1), day - timedelta(days=1))

@@ -261,7 +261,6 @@ def test_every_cell_of_the_window_has_its_rows_and_order_is_irrelevant():
         ("inclusion_probability", np.nan, "sample: inclusion_probability nan in row 5"),
         ("inclusion_probability", -0.2, "sample: inclusion_probability -0.2 in row 5"),
         ("score", -0.1, "sample: score -0.1 in row 5"),
-        ("sampled_on", dt.date(2026, 10, 1), "histogram: day 2026-10-01 of the sample is missing"),
     ],
 )
 def test_bad_rows_are_refused_by_name(column, value, message):

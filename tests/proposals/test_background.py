@@ -13,23 +13,19 @@ from include.contract.change import Change
 from include.contract.grid import ThresholdPair
 from include.contract.tables import CELL
 from include.forecasts.forecast import ContestedRemovals
-from include.proposals.background import certified_before, contested_removals, mean_removals, removals_at
+from include.proposals.background import certified_before, contested_removals, mean_removals
 
 ONE, OTHER, NEW = ("fraud", "BR", "v1"), ("fraud", "DE", "v1"), ("fraud", "IN", "v2")
 
 
-def histogram(**videos: int) -> pd.DataFrame:
-    """Bins 899, 900 and 999 of each market."""
-    cells = {"BR": ONE, "DE": OTHER, "IN": NEW}
-    rows = [(*cells[market], b, n) for market, n in videos.items() for b in (-1, 899, 900, 999)]
-    return pd.DataFrame(rows, columns=[*CELL, "bin", "n_videos"])
+def removals(*days: dict[tuple[str, str, str], int]) -> pd.DataFrame:
+    rows = [(*cell, n) for day in days for cell, n in day.items()]
+    return pd.DataFrame(rows, columns=[*CELL, "n_videos"]).astype({"n_videos": "int64"})
 
 
-def test_removals_of_the_week_are_counted_at_the_thresholds_in_force_today():
-    in_force = pd.DataFrame([(*ONE, 0.9), (*OTHER, 0.999), (*NEW, 1.0)], columns=[*CELL, "remove_at"])
-    days = [removals_at(histogram(BR=10, DE=5), in_force), removals_at(histogram(BR=30, IN=7), in_force)]
-    assert mean_removals(days) == {ONE: (20 + 60) / 2, OTHER: 5.0, NEW: 0.0}
-    assert mean_removals([]) == {}
+def test_a_cells_usual_removals_are_the_mean_of_the_days_that_have_it():
+    assert mean_removals(removals({ONE: 20, OTHER: 5}, {ONE: 60, NEW: 0})) == {ONE: 40.0, OTHER: 5.0, NEW: 0.0}
+    assert mean_removals(removals()) == {}
 
 
 CONFIG = load_config()
@@ -74,11 +70,11 @@ def test_what_was_taken_back_without_a_certificate_has_to_be_certified_anew(boun
 
 
 def test_overturned_appeals_are_counted_once_against_the_removals_of_their_policy():
-    cells = pd.MultiIndex.from_tuples([ONE, OTHER, ("spam", "DE", "v1"), ("hate", "DE", "v1")], names=CELL)
+    days = removals({ONE: 30, OTHER: 10, ("spam", "DE", "v1"): 8, ("hate", "DE", "v1"): 0}, {ONE: 5, OTHER: 1})
     appeals = pd.DataFrame(
         [(1, "fraud", "overturned"), (1, "fraud", "overturned"), (2, "fraud", "upheld"), (9, "spam", "overturned")],
         columns=["video_id", "policy", "outcome"],
     )
-    found = contested_removals([pd.Series([30, 10, 8, 0], cells), pd.Series([5, 1], cells[:2])], appeals)
+    found = contested_removals(days, appeals)
     assert found == {"fraud": ContestedRemovals(46, 1), "spam": ContestedRemovals(8, 1)}
-    assert contested_removals([], appeals) == {}
+    assert contested_removals(removals(), appeals) == {}

@@ -19,6 +19,7 @@ from include.report import collect
 from include.report.collect import certified_curves, report_data, sample_counts
 from include.thresholds import stage
 from tests.places import settings_in
+from tests.warehouse.frames import profile_of
 
 DAY = date(2026, 11, 20)
 SAMPLED = DAY - timedelta(days=5)
@@ -34,8 +35,9 @@ def project(tmp_path: Path) -> Project:
     drawn = pd.concat([draws(VIOLENCE, 0), draws(RETIRED, N)], ignore_index=True)
     _put(project, "review_sample", SAMPLED, drawn, "sample")
     _put(project, "label_consensus", DAY, consensus(drawn), "consensus")
-    _put(project, "score_histogram", SAMPLED, histogram(VIOLENCE, RETIRED), "scores")
-    _put(project, "score_histogram", DAY, histogram(VIOLENCE), "scores")
+    for day, cells in ((SAMPLED, (VIOLENCE, RETIRED)), (DAY, (VIOLENCE,))):
+        _put(project, "score_histogram", day, histogram(*cells), "scores")
+        _put(project, "score_profile", day, profile_of(histogram(*cells)), "scores")
     return project
 
 

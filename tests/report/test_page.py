@@ -1084,3 +1084,19 @@ def test_a_browser_shows_it_on_a_phone_and_fetches_nothing(html: str, tmp_path: 
             wait_for(lambda: tab.evaluate(fits), f"the page fits {width} px", every=0.2)
         assert problems == []
         assert requests == [path.as_uri()]
+
+
+def test_what_the_warehouse_billed_for_the_day_is_told_by_dag(data: ReportData, page: _Page):
+    assert "usage" not in page.text, "the embedded warehouse bills nothing"
+    rows = pd.DataFrame(
+        [
+            ("sample_for_review", "scan_scores", 3, 204 * 10**9, 7_200_000),
+            ("recalibrate_thresholds", "measure", 2, 0, 0),
+        ],
+        columns=["dag", "task", "jobs", "bytes_billed", "slot_ms"],
+    ).assign(about_day=DAY)
+    told = _Page(build_report(replace(data, usage=rows)))
+    assert told.row("usage", "sample_for_review")[1:] == ["3", "204 GB", "2.0 h"]
+    assert told.row("usage", "recalibrate_thresholds")[1:] == ["2", "0.00 GB", "0 s"]
+    assert "billed 204 GB for 5 jobs" in told.text["usage"]
+    assert "is not known yet" in _Page(build_report(replace(data, usage=rows.iloc[:0]))).text["usage"]

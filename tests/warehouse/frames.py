@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pandas as pd
 
-from include.contract.tables import Column, Table
+from include.contract.tables import CELL, TABLES, Column, Table
 
 DAY = date(2026, 11, 1)
 
@@ -45,3 +45,13 @@ def scores(n: int, seed: int = 1) -> pd.DataFrame:
             "views": random.integers(0, 1000, n),
         }
     )
+
+
+def profile_of(histogram: pd.DataFrame) -> pd.DataFrame:
+    """A faultless score_profile of the cells of a score_histogram."""
+    counts = histogram.groupby(list(CELL))[["n_videos", "n_views"]].sum().reset_index()
+    profile = counts.rename(columns={"n_videos": "n_rows", "n_views": "views"})
+    zeros = [name for name in TABLES["score_profile"].column_names if name not in profile]
+    profile = profile.assign(**dict.fromkeys(zeros, 0)).assign(checked_share=1.0)
+    profile["read_at"] = pd.NaT
+    return profile[list(TABLES["score_profile"].column_names)]

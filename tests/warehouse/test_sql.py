@@ -32,7 +32,8 @@ def parsed(name: str) -> list[exp.Expr]:
 
 
 def test_functions_are_functions_and_queries_one_query_each():
-    assert QUERIES == ["draw", "enforcement_counts", "profile_and_histogram", "scores_of_draws"]
+    sums = ["histogram_folded", "histogram_periods", "histogram_removals", "histogram_sums"]
+    assert ["draw", "enforcement_counts", *sums, "profile_and_histogram", "scores_of_draws"] == QUERIES
     assert all(isinstance(s, exp.Create) and s.kind == "FUNCTION" for s in parsed("functions"))
     for name in QUERIES:
         (statement,) = parsed(name)
@@ -41,17 +42,17 @@ def test_functions_are_functions_and_queries_one_query_each():
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_queries_name_only_tables_and_columns_of_the_contract_restricted_to_the_day(name):
+def test_queries_name_only_tables_and_columns_of_the_contract_restricted_to_their_days(name):
     (statement,) = parsed(name)
     for scope in traverse_scope(statement):
         tables = [s for s in scope.sources.values() if isinstance(s, exp.Table)]
         contract = [TABLES[table.name] for table in tables]
         if contract and isinstance(scope.expression, exp.Select):
-            assert "ds = @ds" in scope.expression.args["where"].sql("bigquery")
+            condition = scope.expression.args["where"].sql("bigquery")
+            assert "ds = @ds" in condition or "ds BETWEEN @first_day AND @last_day AND ds IN UNNEST(@days)" in condition
             known = {"ds", *(n for table in contract for n in table.column_names)}
-            known |= {
-                i.name for u in scope.expression.find_all(exp.Unnest) for i in u.args["alias"].find_all(exp.Identifier)
-            }
+            named = [u.args["alias"] for u in scope.expression.find_all(exp.Unnest) if u.args["alias"]]
+            known |= {identifier.name for alias in named for identifier in alias.find_all(exp.Identifier)}
             assert {column.name for column in scope.columns} <= known
 
 

@@ -1,6 +1,7 @@
 -- One row a cell and score bin: everything score_profile and score_histogram need, in one scan.
 -- NULL names become '' so that they form a cell of their own, which the scores gate refuses.
 -- Views outside the contract's bounds count as NULL does; with them inside, their sum fits into 64 bits.
+-- read_at: the moment whose state of video_scores was read, for the draw to read the same; NULL: the state it is in.
 -- checked_ids holds the ids checked for duplicate keys: all of them with @id_mask = 0, else about 1 in @id_mask + 1.
 WITH scores AS (
   SELECT
@@ -23,6 +24,7 @@ SELECT
   MIN(score) AS min_score,
   MAX(score) AS max_score,
   SUM(score) AS sum_score,
-  ARRAY_AGG(checked_id IGNORE NULLS) AS checked_ids
+  ARRAY_AGG(checked_id IGNORE NULLS) AS checked_ids,
+  CAST(@as_of AS TIMESTAMP) AS read_at
 FROM scores
 GROUP BY policy, market, model_version, bin
