@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-demo: install ## Run a simulated platform through 14 days of all daily Dags, and show the result
+demo: install ## Run a simulated platform through 21 days of all daily Dags, and show the result
 	@$(BIN)/python -m include.demo
 
 try: install ## Certify thresholds on your own files: SCORES=scores.csv VOTES=votes.csv, ARGS="--market country" for what is asked for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ from include.wording import percent
 if TYPE_CHECKING:
     from include.simulation.platform import Platform
 
+WIDTH = 118
+"""Characters of a line."""
+
 
 def print_story(project: Project, platform: Platform, last: date) -> None:
     """For each policy that was handed over: the recall that can be reached before, in and after the wave, and why."""
@@ -32,14 +36,20 @@ def print_story(project: Project, platform: Platform, last: date) -> None:
             phases += [("in the wave", asked_on, str(row["model_version"]))]
             phases += [("after it", last, str(taken["challenger"]))] if taken is not None else []
             _print_truth(project, platform, policy, waves[0].markets, phases)
-        print(f"Day {_number(platform, asked_on)}: {_decided(project, row)}.")
-        print(f"   {row['n_rows']:,} labelled videos were handed over to train the next version of")
-        print(f"   {registered_name(policy)}, as MLflow run {row['mlflow_run_id']}.")
+        _say(
+            f"Day {_number(platform, asked_on)}: retraining of {row['model_version']} was asked for: "
+            f"{_why(project, row)}. {row['n_rows']:,} labelled videos were handed over to train the next version of "
+            f"{registered_name(policy)}, as MLflow run {row['mlflow_run_id']}."
+        )
         if taken is None:
-            print("   No new version was accepted yet.")
+            _say("No new version was accepted yet.")
             continue
         day = _number(platform, pd.Timestamp(taken["ds"]).date())
-        print(f"Day {day}: {taken['challenger']}, which was trained on them, was accepted: {taken['reason']}.")
+        _say(f"Day {day}: {taken['challenger']}, which was trained on them, was accepted: {taken['reason']}.")
+
+
+def _say(text: str) -> None:
+    print(textwrap.fill(text, WIDTH, subsequent_indent="   ", break_on_hyphens=False))
 
 
 def _print_truth(
@@ -63,11 +73,12 @@ def _accepted(project: Project, policy: str) -> pd.Series | None:
     return None if found.empty else found.sort_values("ds").iloc[-1]
 
 
-def _decided(project: Project, snapshot: dict[str, object]) -> str:
+def _why(project: Project, snapshot: dict[str, object]) -> str:
+    """What the decision that led to the snapshot says."""
     day = pd.Timestamp(str(snapshot["ds"])).date()
     decisions = project.warehouse.read("retraining_decisions", day, day)
     asked = decisions[decisions["model_version"] == snapshot["model_version"]].iloc[0]
-    return f"retraining of {snapshot['model_version']} was asked for: {json.loads(asked['reasons'])['why']}"
+    return str(json.loads(asked["reasons"])["why"])
 
 
 def _number(platform: Platform, day: date) -> int:

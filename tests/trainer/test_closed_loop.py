@@ -39,8 +39,8 @@ class Fraud(History):
     @cached_property
     def project(self) -> Project:
         found = open_project(settings_in(self.home))
-        policies = {"fraud": found.config.policies["fraud"]}
-        soon = found.config.retraining.model_copy(update={"recent_days": 3})
+        policies = {"fraud": found.config.policies["fraud"].model_copy(update={"maturity_days": 2})}
+        soon = found.config.retraining.model_copy(update={"recent_days": 2})
         return replace(found, config=found.config.model_copy(update={"policies": policies, "retraining": soon}))
 
     @cached_property
