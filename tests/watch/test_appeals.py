@@ -101,13 +101,13 @@ def test_overturned_appeals_alone_raise_the_alarm_while_labels_are_fine(project)
     reason = found[-1]["reason"]
     assert "appeals overturned 125 of 600 removals, so precision is at most 0.792, 0.950 was promised" in reason
     assert "labels" not in reason
-    raised = alarms(project.warehouse.read("threshold_watch", day_of(4), day_of(4)))
+    raised = alarms(project.warehouse.read("threshold_watch", day_of(MATURITY + 1), day_of(MATURITY + 1)))
     assert raised == {BR: Alarm(reason, ThresholdPair(INITIAL.remove_at, INITIAL.review_at), by_itself=False)}
 
-    printed = project.warehouse.fingerprint("threshold_watch", day_of(4))
+    printed = project.warehouse.fingerprint("threshold_watch", day_of(MATURITY + 1))
     for later in (1, 2, 3):
-        run(project, 4, labels)
-        assert project.warehouse.fingerprint("threshold_watch", day_of(4)) == printed
+        run(project, MATURITY + 1, labels)
+        assert project.warehouse.fingerprint("threshold_watch", day_of(MATURITY + 1)) == printed
         forgotten = project.warehouse.read("threshold_watch", day_of(later), day_of(later)).drop(columns="ds").iloc[:0]
         project.warehouse.replace("threshold_watch", day_of(later), forgotten)
 
