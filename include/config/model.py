@@ -200,7 +200,7 @@ class Programmes(Strict):
 class SecondLook(Strict):
     """What goes to experts: "not violating" from `margin` below remove_at upwards, unsure, a `random_share` of all.
 
-    `settle_days`: how long certificates and the watch wait for experts once labels are final.
+    `settle_days`: how long the watch waits for experts once labels are final.
     """
 
     margin: Share = 0.05

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
-import numpy as np
 import pandas as pd
 
-from include.config.model import Config
 from include.contract.sample import ProbabilitySample
 from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, RANDOM
 from include.evidence.accepted import accepted, window_start
@@ -15,9 +13,6 @@ from include.evidence.clusters import distinct_content
 from include.evidence.golden import usable_golden
 from include.evidence.response import adjusted_for_response, mature_draws
 from include.project import Project
-
-MOST_FRESH = 0.2
-"""Share of the days with draws that may wait for experts."""
 
 _ITEM = ["policy", "video_id"]
 _DRAW = ["video_id", "policy", "sampled_on", "model_version"]
@@ -42,11 +37,10 @@ def certifying_sample(project: Project, day: date) -> ProbabilitySample:
     `consensus` is what reviewers said of a draw, `expert` what experts said, asked or unasked (1 or 0, NaN: nothing),
     and `p_violating` the latter, and elsewhere the former. A draw about which reviewers were only unsure, and experts
     said nothing, is kept and marked `undecided`, and so is what an emptied review queue left: it has a p_violating of
-    0, since no certificate may rest on the hope that it violates. The newest days, which experts had no time to settle,
-    are left out where others are enough (`settled_days`). Of copies of one video in a cell, where the platform says
-    which are, one draw is left (`include.evidence.clusters`).
+    0, since no certificate may rest on the hope that it violates. Of copies of one video in a cell, where the platform
+    says which are, one draw is left (`include.evidence.clusters`).
     """
-    rows = settled_days(_with_experts(project, day), project.config, day)
+    rows = _with_experts(project, day)
     known = usable_golden(project.warehouse.read("golden_labels", end=day), project.config)
     truth = known.set_index(["policy", "item"])["violating"].astype(float)
     unasked = truth.reindex(pd.MultiIndex.from_frame(rows[["policy", "video_id"]])).set_axis(rows.index)
@@ -56,30 +50,6 @@ def certifying_sample(project: Project, day: date) -> ProbabilitySample:
     certain = rows["settled"].fillna(rows["p_violating"]).mask(rows["undecided"], 0.0)
     rows = rows.assign(consensus=rows["p_violating"], p_violating=certain).drop(columns="settled")
     return distinct_content(_answered(rows), CELL)
-
-
-def settled_days(draws: pd.DataFrame, config: Config, day: date) -> pd.DataFrame:
-    """`draws` without the days that experts had no time to settle yet.
-
-    What is unsure, or was overlooked, on these days would count as wrong in full, and most of it is not. They are kept
-    where they are more than a fifth of the days that a policy in a market has, as then labels are what is short. Which
-    days are left out hangs on no answer.
-
-    Args:
-        draws: policy, market and sampled_on.
-    """
-    waits = {
-        pair: config.settled_through(pair[0], pair[1], day)
-        for pair in draws[["policy", "market"]].drop_duplicates().itertuples(index=False, name=None)
-        if pair[1] in config.markets
-    }
-    pairs = list(zip(draws["policy"], draws["market"], strict=True))
-    until = pd.Series([waits.get(pair, day) for pair in pairs], index=draws.index, dtype="object")
-    fresh = draws["sampled_on"] > until
-    days = draws.assign(fresh=fresh).drop_duplicates(["policy", "market", "sampled_on"])
-    share = days.groupby(["policy", "market"])["fresh"].mean().to_dict()
-    few = np.array([share[pair] <= MOST_FRESH for pair in pairs], dtype=bool)
-    return draws[~(fresh.to_numpy(bool) & few)]
 
 
 def _answered(rows: pd.DataFrame) -> ProbabilitySample:

@@ -19,7 +19,6 @@ from include.evidence.sample import (
     certifying_sample,
     labelled_sample,
     probability_sample,
-    settled_days,
     training_picks,
 )
 from include.ledger.in_force import thresholds_before
@@ -318,22 +317,3 @@ def test_what_experts_say_counts_under_the_guideline_in_force_where_they_agree(p
     landed_golden(project, back(-1), (5, True, "2026-1"))
     found = certifying_sample(project, DAY).set_index("video_id")["p_violating"]
     assert found.to_dict() == {1: 1.0, 2: 0.0, 4: 0.0, 5: 0.0, 6: 0.0, 7: 0.0}
-
-
-def test_certificates_wait_for_experts_where_other_days_are_enough(project: Project) -> None:
-    """Experts had no time yet for draws of three and four days ago: two ninths of nine days, a fifth of ten."""
-    config = project.config
-    assert config.settled_through("violence", "BR", DAY) == back(5)
-    without = config.markets["BR"].model_copy(update={"experts": None})
-    nobody = config.model_copy(update={"markets": {**config.markets, "BR": without}})
-    assert nobody.settled_through("violence", "BR", DAY) == back(3)
-
-    def kept(days: int, chosen: Any = config) -> list[int]:
-        draws = pd.DataFrame(
-            [{"policy": "violence", "market": "BR", "sampled_on": back(n)} for n in range(3, 3 + days)]
-        )
-        return [(DAY - on).days for on in settled_days(draws, chosen, DAY)["sampled_on"]]
-
-    assert kept(9) == list(range(3, 12))
-    assert kept(10) == list(range(5, 13))
-    assert kept(10, nobody) == list(range(3, 13))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from include.config.load import load_config
 from include.watch.e_values import Wealth, with_labels
 from include.watch.settled import answers, rely_on_experts
 
@@ -17,6 +20,15 @@ def draws(consensus: list[float], expert: list[float]) -> pd.DataFrame:
 
 NAN = float("nan")
 SOME = draws([1.0, 0.0, 0.0, NAN, 1.0], [NAN, 0.0, NAN, NAN, 0.0])
+
+
+def test_the_watch_waits_for_experts_where_there_are_some() -> None:
+    config, day = load_config(), date(2026, 11, 20)
+    without = config.markets["BR"].model_copy(update={"experts": None})
+    nobody = config.model_copy(update={"markets": {**config.markets, "BR": without}})
+    final = config.policies["violence"].final_through(day)
+    assert nobody.settled_through("violence", "BR", day) == final
+    assert config.settled_through("violence", "BR", day) == final - timedelta(days=2)
 
 
 def test_only_what_experts_settled_counts_as_wrong() -> None:
