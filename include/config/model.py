@@ -198,10 +198,14 @@ class Programmes(Strict):
 
 
 class SecondLook(Strict):
-    """What goes to experts: "not violating" from `margin` below remove_at upwards, unsure, a `random_share` of all."""
+    """What goes to experts: "not violating" from `margin` below remove_at upwards, unsure, a `random_share` of all.
+
+    `settle_days`: how long the watch waits for experts once labels are final.
+    """
 
     margin: Share = 0.05
     random_share: Share = 0.05
+    settle_days: Annotated[int, Field(ge=0, le=30)] = 2
 
 
 class QueueDecisions(Strict):
@@ -453,6 +457,11 @@ class Config(Strict):
             if policy.retired_after is None or day <= policy.retired_after
         }
         return self.model_copy(update={"policies": there})
+
+    def settled_through(self, policy: str, market: str, day: date) -> date:
+        """The last day of samples which experts had time to settle as of `day`; where there are none, that is final."""
+        waits = self.sampling.second_look.settle_days if self.markets[market].experts else 0
+        return self.policies[policy].final_through(day) - timedelta(days=waits)
 
     @model_validator(mode="after")
     def _some_days_to_compare_with(self) -> Self:

@@ -16,7 +16,10 @@ Row = dict[str, Any]
 """A table's row by column; None where a value is missing."""
 
 NO_DRAWS = pd.DataFrame(
-    columns=["sample_id", "score", "views", "inclusion_probability", "p_violating", "sampled_on"], dtype=float
+    columns=[
+        *("sample_id", "score", "views", "inclusion_probability", "p_violating", "consensus", "expert", "sampled_on")
+    ],
+    dtype=float,
 )
 """The labelled draws of a cell that has none."""
 

@@ -737,9 +737,15 @@ _OWNED = (
             Column("through", "DATE", "Last day whose draws are counted"),
             _probability("share", "Share of the cell's videos it acts on; below 1: a canary"),
             _probability("remove_at", "The remove_at watched"),
-            _probability("limit", "Precision promised, as reviewers' labels show it"),
+            _probability(
+                "limit", "Precision promised; without experts who settle what is passed, as reviewers' labels show it"
+            ),
             _count("n", "Labels at or above remove_at counted"),
-            _probability("estimate", "Precision among them", nullable=True),
+            _probability(
+                "estimate",
+                "Precision among them; with experts, all counts as right that they did not settle otherwise",
+                nullable=True,
+            ),
             Column("e_value", "FLOAT64", "Evidence of labels that the promise is broken; 1: none", minimum=0),
             Column("highest_e_value", "FLOAT64", "Its highest on any day so far", minimum=1),
             Column("state", "STRING", "JSON: what the next day's labels go on from"),

@@ -34,11 +34,11 @@ def labelled_sample(project: Project, day: date, *, queue_decisions: bool = True
 def certifying_sample(project: Project, day: date) -> ProbabilitySample:
     """What certificates rest on: `labelled_sample`, with what experts settled in the place of the consensus.
 
-    `consensus` is what reviewers said of a draw, `p_violating` what experts said, asked or unasked, and elsewhere the
-    same. A draw about which reviewers were only unsure, and experts said nothing, is kept and marked `undecided`, and
-    so is what an emptied review queue left: it has a p_violating of 0, since no certificate may rest on the hope that
-    it violates. Of copies of one video in a
-    cell, where the platform says which are, one draw is left (`include.evidence.clusters`).
+    `consensus` is what reviewers said of a draw, `expert` what experts said, asked or unasked (1 or 0, NaN: nothing),
+    and `p_violating` the latter, and elsewhere the former. A draw about which reviewers were only unsure, and experts
+    said nothing, is kept and marked `undecided`, and so is what an emptied review queue left: it has a p_violating of
+    0, since no certificate may rest on the hope that it violates. Of copies of one video in a cell, where the platform
+    says which are, one draw is left (`include.evidence.clusters`).
     """
     rows = _with_experts(project, day)
     known = usable_golden(project.warehouse.read("golden_labels", end=day), project.config)
@@ -46,6 +46,7 @@ def certifying_sample(project: Project, day: date) -> ProbabilitySample:
     unasked = truth.reindex(pd.MultiIndex.from_frame(rows[["policy", "video_id"]])).set_axis(rows.index)
     rows["settled"] = rows["settled"].fillna(unasked).where(rows["p_violating"].notna() | rows["undecided"])
     rows["undecided"] &= rows["settled"].isna()
+    rows["expert"] = rows["settled"]
     certain = rows["settled"].fillna(rows["p_violating"]).mask(rows["undecided"], 0.0)
     rows = rows.assign(consensus=rows["p_violating"], p_violating=certain).drop(columns="settled")
     return distinct_content(_answered(rows), CELL)

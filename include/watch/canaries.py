@@ -19,6 +19,7 @@ from include.ledger.canaries import Canary, canaries, end_change, step_change
 from include.project import Project
 from include.proposals.populations import aim_of
 from include.watch.canary_step import Finding, canary_finding
+from include.watch.settled import answers, rely_on_experts
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +59,18 @@ def canary_changes(project: Project, chain: Sequence[Row], day: date) -> list[Ch
 
 def _found(canary: Canary, draws: pd.DataFrame, golden: pd.DataFrame, config: Config, day: date) -> Finding:
     policy, acts_from = config.policies[canary.cell[0]], day + timedelta(days=1)
-    through = policy.final_through(day)
-    since = (draws["sampled_on"] > canary.began) & (draws["sampled_on"] <= through)
+    through = config.settled_through(*canary.cell[:2], day)
+    draws = draws[reaches(draws["score"].to_numpy(float), canary.change.new.remove_at)]
+    before = draws[draws["sampled_on"] <= canary.began]
+    experts = config.markets[canary.cell[1]].experts is not None and rely_on_experts(before)
+    aim = aim_of(golden, config, canary.cell, canary.change.promised_precision)
+    draws = draws.assign(p_violating=answers(draws, experts=experts))
     found = canary_finding(
         canary,
-        draws[since & reaches(draws["score"].to_numpy(float), canary.change.new.remove_at)],
+        draws[(draws["sampled_on"] > canary.began) & (draws["sampled_on"] <= through)],
         config.canary,
         through=through,
-        limit=aim_of(golden, config, canary.cell, canary.change.promised_precision).refuted_below,
+        limit=aim.target if experts else aim.refuted_below,
         confidence=policy.confidence,
         min_labels=config.guardrails.min_labels,
         by_views=canary.change.promised_by_views,

@@ -22,6 +22,7 @@ from include.proposals.guardrails import Alarm
 from include.proposals.populations import aim_of
 from include.watch.appeals import Known, WatchedAppeals, appeals_counted
 from include.watch.e_values import Wealth, alarm_at, with_labels
+from include.watch.settled import answers, rely_on_experts
 from include.watch.watched import WatchedChange, safer, watched_changes
 
 _TABLE = TABLES["threshold_watch"]
@@ -48,10 +49,15 @@ def watch_rows(project: Project, day: date, in_force: pd.DataFrame) -> pd.DataFr
         policy = project.config.policies[item.cell[0]]
         promised = item.target or policy.target_precision
         start = _start(item, earlier)
-        limit = aim_of(golden, project.config, item.cell, promised).refuted_below
-        final = policy.final_through(day)
-        since = _labels(start, draws.get(item.cell, NO_DRAWS), limit=limit, final=final, by_views=item.by_views)
-        rows.append({**since, "promised": promised})
+        above = draws.get(item.cell, NO_DRAWS)
+        above = above[reaches(above["score"].to_numpy(float), item.remove_at)]
+        above = above.assign(weight=weights(above, by_views=item.by_views))
+        experts = project.config.markets[item.cell[1]].experts is not None
+        experts = experts and rely_on_experts(above[above["sampled_on"] <= start["through"]])
+        limit = promised if experts else aim_of(golden, project.config, item.cell, promised).refuted_below
+        above = above.assign(answer=answers(above, experts=experts))[above["weight"] > 0]
+        final = project.config.settled_through(*item.cell[:2], day)
+        rows.append({**_labels(start, above, limit=limit, final=final), "promised": promised})
         known.append(Known(item, start["appeals"], promised))
     rows = [
         row | {"appeals": found} for row, found in zip(rows, appeals_counted(project, chain, known, day), strict=True)
@@ -96,17 +102,12 @@ def _start(item: WatchedChange, earlier: Rows) -> dict[str, Any]:
     return shared | {"through": item.rests_on, "wealth": Wealth(), "appeals": None}
 
 
-def _labels(
-    row: Mapping[str, Any], draws: pd.DataFrame, *, limit: float, final: date, by_views: bool
-) -> dict[str, Any]:
-    """`row` with the draws of the days after `through`, up to `final`."""
-    wealth, above = row["wealth"], draws[reaches(draws["score"].to_numpy(float), row["remove_at"])]
-    above = above.assign(weight=weights(above, by_views=by_views))
-    above = above[above["weight"] > 0]
-    heaviest = float(above["weight"].max())
+def _labels(row: Mapping[str, Any], above: pd.DataFrame, *, limit: float, final: date) -> dict[str, Any]:
+    """`row` with the draws of the days after `through`, up to `final`; `above`: with weight and answer."""
+    wealth, heaviest = row["wealth"], float(above["weight"].max())
     fresh = above[(above["sampled_on"] > row["through"]) & (above["sampled_on"] <= final)]
     for _, some in fresh.groupby("sampled_on"):
-        wealth = with_labels(wealth, some["p_violating"], some["weight"], target=limit, heaviest=heaviest)
+        wealth = with_labels(wealth, some["answer"], some["weight"], target=limit, heaviest=heaviest)
     return {**row, "wealth": wealth, "limit": limit, "through": max(row["through"], final)}
 
 

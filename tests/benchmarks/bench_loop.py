@@ -18,7 +18,9 @@ counted on the day's own videos, the quality of removal and review once more on 
 two model versions score, each is counted by itself. **Loosenings** are published changes that lower remove_at; one
 misses if the true precision at the new one is below target on the first day it acts. **Asked twice** are the minutes
 that the sample takes for videos which serving sent to review as well; the overlap, which is there to compare the
-answers of the review queue with blind ones, is counted apart.
+answers of the review queue with blind ones, is counted apart. Of **forecasts** the 95 % intervals of published changes
+are held against the truth of the population on the first day they act: the precision of removal, and the share of the
+videos between the old and the new remove_at that is wrongly removed.
 
 Fails if, where nothing shifts, the share of cell-days below target among the cells with a certified remove_at exceeds
 1 - confidence beyond Monte-Carlo error. Thresholds stand for days and windows overlap, so the days of one window count
@@ -53,6 +55,7 @@ from include.certificates.certify import Goal
 from include.config.model import Config
 from include.config.settings import QUEUE_FILE
 from include.contract.cell import cell_of, records
+from include.contract.change import changes_of
 from include.contract.tables import CELL, N_BINS
 from include.evidence.sample import labelled_sample
 from include.labels import stage as labels
@@ -184,12 +187,14 @@ class Life:
         days: a row a cell, day and way to set thresholds; see `_effect`.
         refused: what the gate that failed said, by day.
         twice: minutes asked twice, a row a day; see `asked_twice`.
+        forecasts: what published forecasts said beside the truth; see `forecasts_and_truth`.
     """
 
     world: World
     days: pd.DataFrame
     refused: dict[date, str]
     twice: pd.DataFrame
+    forecasts: pd.DataFrame
 
 
 def live(history: History, days: int, *, population: int, progress: bool = False) -> Life:
@@ -210,7 +215,7 @@ def live(history: History, days: int, *, population: int, progress: bool = False
         load_scenario(history.scenario, videos_per_day=population),
     )
     twice = pd.DataFrame([asked_twice(project, history.day(index)) for index in range(days)])
-    return Life(world, measured(project, world, days), refused, twice)
+    return Life(world, measured(project, world, days), refused, twice, forecasts_and_truth(project, world))
 
 
 def asked_twice(project: Project, day: date) -> dict[str, float]:
@@ -231,6 +236,42 @@ def asked_twice(project: Project, day: date) -> dict[str, float]:
     drawn = project.warehouse.read("review_sample", day, day).merge(design.loc[design["reason"] == OVERLAP, stratum])
     by_overlap = pd.MultiIndex.from_frame(again[item]).isin(pd.MultiIndex.from_frame(drawn[item]))
     return {"overlap": again.loc[by_overlap, "minutes"].sum(), "others": again.loc[~by_overlap, "minutes"].sum()}
+
+
+def forecasts_and_truth(project: Project, world: World) -> pd.DataFrame:
+    """Whether the 95 % intervals of published forecasts hold the truth of the population on the first day they act.
+
+    Returns:
+        A row a change that removes something and has an interval: measure (precision of removal, or the share of the
+        videos between the old and the new remove_at that are wrongly removed), low, high, true and covered.
+    """
+    rows: list[dict[str, object]] = []
+    for version in in_order(project.warehouse.read("threshold_ledger")):
+        acts = (version["ds"] - START).days + 1
+        for change in changes_of(version):
+            if change.forecast is None or change.cell not in (truth := world.truth(acts)):
+                continue
+            true, said = truth[change.cell], change.forecast
+            precision = said["precision"]["after"]
+            found = [("precision", precision["low"], precision["high"], true.precision(change.new.remove_at))]
+            if (videos := said["band"]["videos"]) and said["wrongful_removals_change"]["estimate"] is not None:
+                first, last = sorted(_edge(pair.remove_at) for pair in (change.old, change.new))
+                ends = sorted(abs(said["wrongful_removals_change"][name]) / videos for name in ("low", "high"))
+                there = true.videos[first] - true.videos[last] * (last < N_BINS)
+                right = true.violating[first] - true.violating[last] * (last < N_BINS)
+                found.append(("wrong in between", *ends, 1 - right / there if there else float("nan")))
+            rows += [
+                {"measure": measure, "low": low, "high": high, "true": value, "covered": low <= value <= high}
+                for measure, low, high, value in found
+                if low is not None and not np.isnan(value)
+            ]
+    return pd.DataFrame(rows, columns=["measure", "low", "high", "true", "covered"])
+
+
+def coverage(forecasts: pd.DataFrame, measure: str) -> str:
+    """Of so many intervals, how many hold the truth."""
+    some = forecasts[forecasts["measure"] == measure]
+    return f"{some['covered'].mean():.0%} of {len(some)}" if len(some) else "none"
 
 
 def measured(project: Project, world: World, days: int) -> pd.DataFrame:
@@ -436,6 +477,9 @@ def table(name: str, life: Life, config: Config) -> tuple[list[list[str]], bool]
                 f"{life.twice['others'].mean():,.0f} + {life.twice['overlap'].mean():,.0f}" if way == OURS else "",
                 f"{moved:,}",
                 loosened(own),
+                f"{coverage(life.forecasts, 'precision')}, {coverage(life.forecasts, 'wrong in between')}"
+                if way == OURS
+                else "",
                 recovery(own, first, concerned),
             ]
         )
@@ -467,6 +511,7 @@ HEADER: Final = [
     "minutes asked twice a day, and overlap",
     "changes",
     "loosenings that miss",
+    "95 % intervals of forecasts that hold the truth: precision, wrong in between",
     "days to recover",
 ]
 
@@ -481,7 +526,6 @@ DOCUMENTED: Final = {
     f"with review from day {SETTLED} on": f"with review from day {SETTLED} on",
     "violative views left a day": "violative views left a day, thousands",
     "review minutes a day": "review minutes a day",
-    "minutes asked twice a day, and overlap": "asked twice, and overlap",
     "changes": "changes",
     "loosenings that miss": "loosenings that miss",
 }
@@ -492,7 +536,6 @@ def documented_row(rows: Sequence[Sequence[str]]) -> list[str]:
     """The row of docs/measured.md of a scenario's rows: Plumbline / oracle / fixed / notebook."""
     columns = {name: list(cells) for name, cells in zip(HEADER, zip(*rows, strict=True), strict=True)}
     columns["cell-days below target"] = [cell.removesuffix("%") for cell in columns["cell-days below target"]]
-    columns["minutes asked twice a day, and overlap"] = columns["minutes asked twice a day, and overlap"][:1]
     for name in ("of certified cell-days", "loosenings that miss"):
         columns[name] = [columns[name][0].partition(" of ")[0]]
     views = columns["violative views left a day"]

@@ -184,8 +184,8 @@ def test_a_mistake_in_the_defaults_is_named_once_and_there(tmp_path: Path, raw: 
     raw["defaults"] |= {"consensus": "loudest", "initial": {"remove_at": 0.9, "review_at": 0.95}}
     assert refusal(tmp_path, raw).splitlines() == [
         "2 value(s) cannot be used",
-        "  defaults.consensus (line 10): Input should be 'majority', 'one_coin' or 'dawid_skene' (found 'loudest')",
-        "  defaults.initial.review_at (line 21): review_at 0.95 is above remove_at 0.9",
+        "  defaults.consensus (line 11): Input should be 'majority', 'one_coin' or 'dawid_skene' (found 'loudest')",
+        "  defaults.initial.review_at (line 22): review_at 0.95 is above remove_at 0.9",
     ]
 
 

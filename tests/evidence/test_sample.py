@@ -15,7 +15,12 @@ from include.config.load import load_config
 from include.contract.tables import TABLES
 from include.evidence.accepted import accepted, passed_days, window_start
 from include.evidence.fingerprints import config_digest, fingerprints
-from include.evidence.sample import certifying_sample, labelled_sample, probability_sample, training_picks
+from include.evidence.sample import (
+    certifying_sample,
+    labelled_sample,
+    probability_sample,
+    training_picks,
+)
 from include.ledger.in_force import thresholds_before
 from include.ledger.publication import Act, publish
 from include.project import Project, open_project
