@@ -25,7 +25,7 @@ from include.contract.change import changes_of
 from include.contract.tables import ALL_MARKETS, CELL
 from include.evidence.accepted import passed_days
 from include.evidence.enforcement import enforced_removals
-from include.evidence.histograms import folded_histogram
+from include.evidence.histograms import folded_histogram, scored_policies
 from include.evidence.sample import labelled_sample
 from include.files import write_whole
 from include.ledger.chain import LedgerError, verify
@@ -83,8 +83,7 @@ def account(project: Project, first: date, last: date) -> Account:
         raise PeriodError(f"no day from {first} to {last} has scores that passed their gate")
     levels = removal_levels(ledger, scored, project.config)
     population = folded_histogram(project, scored, levels, starting_bins(project.config))
-    gone = set(population.loc[population["bin"].isna(), "policy"])
-    population = population[population["bin"].notna()].astype({"bin": "int64"})
+    gone = scored_policies(project, scored) - project.config.policies.keys()
     sample = _final_labels(project, first, last)
     kept = sample[sample["sampled_on"].isin(scored) & ~sample["policy"].isin(gone)]
     in_force = [

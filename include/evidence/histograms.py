@@ -13,6 +13,8 @@ from include.files import canonical_json
 from include.project import Project
 from include.warehouse.base import Parameter
 
+MOST_CELLS = 1_000
+"""So many are added up at once: a million sums fit into what the embedded engine may use, five million do not."""
 MOST_LEVELS = 50_000
 """So many go into one request, which BigQuery limits to 10 MB; for more, the days are asked about in parts."""
 
@@ -23,8 +25,12 @@ def histogram_of(project: Project, days: Collection[date], cells: pd.DataFrame) 
     Args:
         cells: policy, market, model_version.
     """
-    asked = canonical_json(cells[list(CELL)].drop_duplicates().to_numpy().tolist())
-    return project.warehouse.over_days("histogram_sums", days, {"cells": asked})
+    wanted = sorted(set(cells[list(CELL)].itertuples(index=False, name=None)))
+    parts = [
+        project.warehouse.over_days("histogram_sums", days, {"cells": canonical_json(wanted[at : at + MOST_CELLS])})
+        for at in range(0, max(len(wanted), 1), MOST_CELLS)
+    ]
+    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
 
 
 def removals_of(
@@ -47,14 +53,21 @@ def folded_histogram(
     """policy, market, model_version, bin, n_videos, n_views, all days together, after bins were moved.
 
     What was removed lies in the upper half of the bins, all else in the lower one: bin b becomes b // 2, and
-    N_BINS / 2 + b // 2 if it was removed. Of policies that `starts` does not name, the bin is missing.
+    N_BINS / 2 + b // 2 if it was removed. Policies that `starts` does not name are left out.
     """
-    halves = {"half": N_BINS // 2}
-    parts = list(_levelled(project, "histogram_folded", days, levels, starts, **halves))
-    if len(parts) == 1:
-        return parts[0]
-    together = pd.concat(parts, ignore_index=True)
-    return together.groupby([*CELL, "bin"], as_index=False, dropna=False)[["n_videos", "n_views"]].sum()
+    found = []
+    for policy, start in sorted(starts.items()):
+        own = [level for level in levels if level.policy == policy]
+        more: dict[str, Parameter] = {"policy": policy, "half": N_BINS // 2}
+        parts = list(_levelled(project, "histogram_folded", days, own, {policy: start}, more=more))
+        together = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+        found.append(together.groupby([*CELL, "bin"], as_index=False)[["n_videos", "n_views"]].sum())
+    return pd.concat(found, ignore_index=True)
+
+
+def scored_policies(project: Project, days: Collection[date]) -> set[str]:
+    """The policies that have scores on some of the days."""
+    return set(project.warehouse.over_days("histogram_policies", days)["policy"])
 
 
 def histogram_by_period(
@@ -74,12 +87,13 @@ def _levelled(
     days: Collection[date],
     levels: Sequence[RemovalLevel],
     starts: Mapping[str, int],
-    **more: int,
+    *,
+    more: Mapping[str, Parameter] | None = None,
 ) -> Iterator[pd.DataFrame]:
     first = canonical_json(sorted(starts.items()))
     for part, here in _parts(sorted(days), levels):
         said = canonical_json([[*level[:3], str(level.since), str(level.until), level.remove_bin] for level in here])
-        yield project.warehouse.over_days(name, part, {"levels": said, "starts": first, **more})
+        yield project.warehouse.over_days(name, part, {"levels": said, "starts": first, **(more or {})})
 
 
 def _parts(

@@ -14,7 +14,13 @@ import pytest
 from include.contract.grid import RemovalLevel
 from include.contract.tables import CELL
 from include.evidence import histograms
-from include.evidence.histograms import folded_histogram, histogram_by_period, histogram_of, removals_of
+from include.evidence.histograms import (
+    folded_histogram,
+    histogram_by_period,
+    histogram_of,
+    removals_of,
+    scored_policies,
+)
 from include.warehouse.base import UnreadablePartition
 from include.warehouse.duckdb import DuckDBWarehouse
 
@@ -64,12 +70,17 @@ LEVEL = [level(row) for row in ALL[[*CELL, "ds"]].itertuples(index=False)]
 BY_HAND = ALL.assign(remove_bin=pd.Series(LEVEL, dtype=float))
 
 
-def test_videos_and_views_of_the_cells_asked_for_are_added_up_over_the_days_asked_for(project: Any) -> None:
+def test_videos_and_views_of_the_cells_asked_for_are_added_up_over_the_days_asked_for(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cells = pd.DataFrame([*CELLS[:3], ("none", "BR", "v1")], columns=list(CELL))
     found = histogram_of(project, WANTED, cells)
     wanted = ALL.merge(cells).groupby([*CELL, "bin"], as_index=False)[BINS].sum()
     pd.testing.assert_frame_equal(found, wanted)
+    monkeypatch.setattr(histograms, "MOST_CELLS", 1)  # asked in parts
+    pd.testing.assert_frame_equal(histogram_of(project, WANTED, cells), wanted)
     assert histogram_of(project, [], cells).empty
+    assert scored_policies(project, WANTED) == {"fraud", "hate", "spam"}
     assert histogram_of(project, [START - timedelta(days=1)], cells).empty
 
 
@@ -85,9 +96,10 @@ def test_removals_follow_the_level_of_their_day_and_else_the_policys_start(proje
 
 
 def test_what_was_removed_is_folded_into_the_upper_half(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    half = BY_HAND["bin"] // 2 + 500 * (BY_HAND["bin"] >= BY_HAND["remove_bin"])
-    moved = BY_HAND.assign(bin=half.where(BY_HAND["bin"] >= 0, -1).where(BY_HAND["remove_bin"].notna()))
-    wanted = moved.groupby([*CELL, "bin"], as_index=False, dropna=False)[BINS].sum()
+    known = BY_HAND.dropna(subset="remove_bin")
+    half = known["bin"] // 2 + 500 * (known["bin"] >= known["remove_bin"])
+    moved = known.assign(bin=half.where(known["bin"] >= 0, -1))
+    wanted = moved.groupby([*CELL, "bin"], as_index=False)[BINS].sum()
     found = folded_histogram(project, WANTED, LEVELS, STARTS)
     pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
     monkeypatch.setattr(histograms, "MOST_LEVELS", 1)  # asked in parts

@@ -1,6 +1,6 @@
 -- Videos and views, one row a cell and bin, added up over days after their bins were moved: what was removed on a day
 -- lies in the upper half, in the order it had, all else in the lower one (include.accountability.period).
--- @levels and @starts are those of histogram_removals; a cell that neither is about has the bin NULL.
+-- Of one policy; @levels and @starts are those of histogram_removals.
 WITH levels AS (
   SELECT
     JSON_VALUE(level, '$[0]') AS policy,
@@ -20,7 +20,7 @@ starts AS (
 counted AS (
   SELECT ds, policy, market, model_version, bin, n_videos, n_views
   FROM score_histogram
-  WHERE ds BETWEEN @first_day AND @last_day AND ds IN UNNEST(@days)
+  WHERE ds BETWEEN @first_day AND @last_day AND ds IN UNNEST(@days) AND policy = @policy
 ),
 levelled AS (
   SELECT
@@ -36,12 +36,12 @@ moved AS (
   SELECT
     policy, market, model_version, n_videos, n_views,
     CASE
-      WHEN remove_bin IS NULL THEN NULL
       WHEN bin < 0 THEN bin
       WHEN bin >= remove_bin THEN DIV(bin, 2) + @half
       ELSE DIV(bin, 2)
     END AS bin
   FROM levelled
+  WHERE remove_bin IS NOT NULL
 )
 SELECT
   policy, market, model_version, bin,
