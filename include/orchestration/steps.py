@@ -54,7 +54,8 @@ class Step(StopsItsQuery, BaseOperator):
         from include.observability.tasks import tell
 
         for asset in self.outlets:
-            extra = announced(project, day, asset.uri.removeprefix(OWN), page_link)
+            table = asset.uri.removeprefix(OWN).rstrip("/")  # Airflow puts a slash at the end of an address
+            extra = announced(project, day, table, page_link)
             context["outlet_events"][asset].extra = extra
         tell(project)
 

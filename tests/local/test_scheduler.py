@@ -232,6 +232,12 @@ def test_a_scheduled_day_flows_through_all_dags_by_asset_events(airflow: tuple[A
         assert day in history.project.warehouse.days(table), table
     assert served(history)["version"] == len(versions(history))
     assert (history.project.settings.reports / f"{day}.html").exists()
+    announced = api.get("/api/v2/assets/events?limit=100")["asset_events"]
+    carried = {event["uri"].strip("/"): event["extra"] for event in announced if event["partition_key"] == key}
+    assert {uri for uri, extra in carried.items() if extra["counts"] and extra["day"] == key} == {
+        f"plumbline://{table}"
+        for table in ("review_sample", "label_consensus", "threshold_proposals", "retraining_decisions")
+    }
 
 
 def test_the_daily_changes_are_approved_through_the_api(airflow: tuple[Api, History], approver: Api) -> None:
