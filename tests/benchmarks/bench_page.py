@@ -245,7 +245,9 @@ def _evidence(project: Project, frame: pd.DataFrame, rng: np.random.Generator) -
 
 
 def _write(project: Project, table: str, day: date, rows: pd.DataFrame, *, slice_value: str | None = None) -> None:
-    project.warehouse.replace(table, day, rows[list(TABLES[table].column_names)], slice_value=slice_value)
+    lacking = {c.name: None for c in TABLES[table].columns if c.nullable and c.name not in rows}
+    names = list(TABLES[table].column_names)
+    project.warehouse.replace(table, day, rows.assign(**lacking)[names], slice_value=slice_value)
 
 
 if __name__ == "__main__":
