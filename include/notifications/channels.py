@@ -117,7 +117,7 @@ def _mail(connection: Connection) -> Iterator[Channel]:
     from airflow.sdk.exceptions import AirflowException
 
     class TriedOnce(SmtpHook):
-        """What is tried again is tried by the next run: a message sent twice is worse than one that comes later."""
+        """What is tried again is tried by the next run, which first reads what was sent."""
 
         smtp_retry_limit = 0
 
