@@ -7,8 +7,9 @@ from pathlib import Path
 
 from include.config.settings import DEFAULT_CONFIG, MlflowPlace, Settings
 
-MOVES_SOON = {"  loosen_days: 3 ": "  loosen_days: 1 "}
-"""What of policies.yaml lets thresholds move within a few days: the certificate of a single one is enough."""
+MOVES_SOON = {"  loosen_days: 3 ": "  loosen_days: 1 ", "    settle_days: 2 ": "    settle_days: 0 "}
+"""What of policies.yaml lets thresholds move, and alarms come, within a few days: a single day's certificate is enough,
+and nobody waits for experts."""
 TELLS = {"  routes: [] ": "  routes: [{channel: smtp, connection: plumbline_mail, to: [ana@example.com]}] "}
 """Ana is told of everything, by a mail server that a test may start."""
 STARTS_REMOVING = {"  uncertified: review_else_allow ": "  uncertified: remove "}

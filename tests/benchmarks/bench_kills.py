@@ -40,6 +40,7 @@ from include.labels.push import pushed
 from include.labels.stage import drop_folder, land, missed
 from include.local.environment import enter_airflow
 from include.local.runs import DAILY_DAGS, load_dags
+from include.orchestration.ending import ForAPerson
 from include.project import Project
 from include.proposals.approval import Answer
 from include.proposals.questions import first_shown
@@ -131,6 +132,7 @@ class Homes:
             self.run("land_pushed_labels", day, rate)
             for dag_id in DAILY_DAGS[1:]:
                 assert self.run(dag_id, day, rate), f"{dag_id} of {day} failed its gate"
+            self.run("send_notifications", day, rate)
             if index:  # there are final labels
                 self.run("recalibrate_ad_hoc", request(day, "propose" if index % 2 else "what_if"), rate)
             versions = len(self.calm.project.warehouse.read("threshold_ledger"))
@@ -196,6 +198,8 @@ class Attempt:
             result = task_of(task)(self.home.project, self.about, given)
         except GateFailed as error:
             self.stopped = str(error)
+        except ForAPerson as error:  # an alarm about the days that were lived in short; nothing hangs on it
+            result = str(error)
         self.results[task.task_id] = result
         return result, self.stopped
 
@@ -203,8 +207,11 @@ class Attempt:
 def task_of(task: Any) -> Task:
     """What the task of a Dag does, given the project, its day or form, and what earlier tasks returned."""
     from include.orchestration.ask import AskAPerson
-    from include.orchestration.steps import Step
+    from include.orchestration.steps import ClockStep, Step
 
+    if isinstance(task, ClockStep):
+        look = getattr(import_module(f"include.{task.module}"), task.function)
+        return lambda project, about, given: look(project, noon_after(about), *given)
     if isinstance(task, Step):
         function = getattr(import_module(f"include.{task.module}"), task.function)
         return lambda project, about, given: function(project, about, *given)
@@ -293,10 +300,16 @@ def retraining_asked() -> Iterator[None]:
         yield
 
 
+def noon_after(day: date | FormRun) -> datetime:
+    """Noon of the day after, UTC."""
+    assert isinstance(day, date)
+    return datetime(day.year, day.month, day.day, 12, tzinfo=UTC) + timedelta(days=1)
+
+
 @contextmanager
 def clock_of(day: date) -> Iterator[None]:
     """Within, the ledger's clock stands at noon of the day after."""
-    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC) + timedelta(days=1)
+    noon = noon_after(day)
 
     class Clock(datetime):
         @classmethod
@@ -324,7 +337,10 @@ def differences(calm: History, other: History) -> list[str]:
 
 
 def files(home: History) -> dict[str, object]:
-    """Every file and folder of the home that a step may write, by its path; an id of MLflow's as whether it has it."""
+    """Every file and folder of the home that a step may write, by its path; an id of MLflow's as whether it has it.
+
+    What is kept of inputs stands for their files, and holds their inodes and times: there, and no more, is compared.
+    """
     settings = home.project.settings
     assert isinstance(settings.warehouse, Path)
     roots = (settings.warehouse, settings.output, settings.landing / "reviewer_labels")
@@ -333,6 +349,8 @@ def files(home: History) -> dict[str, object]:
         name = path.relative_to(home.home).as_posix()
         if path.is_dir():
             found[name] = "folder"
+        elif "/.kept/" in name:
+            found[name] = "kept"
         elif "training_snapshots/ds=" in name and path.parents[2] == settings.warehouse:
             rows = pd.read_parquet(path)
             known = run_ids(home.home / "mlflow" / "mlflow.db")
