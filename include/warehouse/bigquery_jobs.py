@@ -264,14 +264,16 @@ class Jobs:
 
         with self._named(name):
             try:
-                return self._client.get_table(f"{self.dataset}.{name}", retry=self._retry)
+                found = self._client.get_table(f"{self.dataset}.{name}", retry=self._retry)
             except NotFound:
                 if (
                     in_dataset and not self._dataset_seen
-                ):  # which of the two is missing, the message does not always tell
+                ):  # the message does not always tell which of the two is missing
                     self._client.get_dataset(self.dataset, retry=self._retry)
                     self._dataset_seen = True
                 return None
+            self._dataset_seen = True
+            return found
 
     def create(self, table: bigquery.Table) -> None:
         """Makes the table, unless another was faster."""
@@ -415,6 +417,7 @@ class Jobs:
             session = storage.create_read_session(
                 parent=f"projects/{project}", read_session=asked, max_stream_count=1, timeout=self._place.retry_seconds
             )
+            self._dataset_seen = True
             if not session.streams:
                 schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
                 return schema.empty_table()
