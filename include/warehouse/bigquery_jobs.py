@@ -266,9 +266,7 @@ class Jobs:
             try:
                 found = self._client.get_table(f"{self.dataset}.{name}", retry=self._retry)
             except NotFound:
-                if (
-                    in_dataset and not self._dataset_seen
-                ):  # the message does not always tell which of the two is missing
+                if in_dataset and not self._dataset_seen:  # the message does not tell which of the two is missing
                     self._client.get_dataset(self.dataset, retry=self._retry)
                     self._dataset_seen = True
                 return None

@@ -324,7 +324,7 @@ def test_a_view_is_read_as_it_is(opened: Opened):
 
 
 def test_what_was_billed_is_known_by_day_dag_and_task(opened: Opened, proxy: Proxy):
-    warehouse, sliced = opened(), TABLES["quality_results"]
+    warehouse, sliced, before = opened(), TABLES["quality_results"], set(proxy.google.jobs)
     today = datetime.now(UTC).date()
     deliver(warehouse, "video_scores", DAY, scores(20))
     warehouse.query("profile_and_histogram", {"ds": DAY, "id_mask": 0})
@@ -332,12 +332,13 @@ def test_what_was_billed_is_known_by_day_dag_and_task(opened: Opened, proxy: Pro
         warehouse.replace(sliced.name, DAY, rows_of(sliced, 2).assign(gate=gate), slice_value=gate)
     warehouse.jobs._client.query("SELECT 1 AS n").result()  # somebody else's
     sent = [job for job in proxy.jobs() if not job.get("dryRun") and job.get("labels")]
+    own = [job for name, job in proxy.google.jobs.items() if name not in before]
+    own = [job for job in own if job.resource["configuration"].get("labels")]
+    ended = [job for job in own if "query" in job.resource["configuration"] and not job.failed]
     keep_usage(SimpleNamespace(warehouse=warehouse), today)  # type: ignore[arg-type]
     (row,) = warehouse.read("warehouse_usage", today, today).to_dict("records")
     assert (row["dag"], row["task"], row["about_day"]) == ("sample_for_review", "scan_scores", DAY)
     assert row["jobs"] == len(sent) > 4
-    own = [job for job in proxy.google.jobs.values() if job.resource["configuration"].get("labels")]
-    ended = [job for job in own if "query" in job.resource["configuration"] and not job.failed][: row["jobs"]]
     assert 3 <= len(ended) < row["jobs"], "loads are free, and so is what failed"
     assert row["bytes_billed"] >= len(ended) * LEAST_BILLED
     assert row["slot_ms"] == len(ended) * 1200
