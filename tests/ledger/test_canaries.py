@@ -51,7 +51,10 @@ def project(tmp_path: Path) -> Project:
     """A ledger whose version 2 began a canary in BR, and set DE at once."""
     made = project_in(tmp_path)
     at_once = CONFIG.guardrails.model_copy(update={"loosen_days": 1})
-    project = replace(made, config=CONFIG.model_copy(update={"canary": STEPS, "guardrails": at_once}))
+    at_hand = CONFIG.sampling.second_look.model_copy(update={"settle_days": 0})  # nobody waits for experts
+    sampling = CONFIG.sampling.model_copy(update={"second_look": at_hand})
+    changed = {"canary": STEPS, "guardrails": at_once, "sampling": sampling}
+    project = replace(made, config=CONFIG.model_copy(update=changed))
     carry_out(project, [proposal("p1", canary_share=0.01), proposal("p2", DE)])
     return project
 
