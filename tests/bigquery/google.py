@@ -18,7 +18,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -161,7 +161,8 @@ class Google:
             return self.emulator("POST", f"/bigquery/v2/projects/{project}/jobs", {}, json.dumps(body).encode())
         refused = self._refused(query["query"]) or self._beyond_time_travel(project, query)
         if dry:
-            return refused or _json(200, _weighed(project, configuration, self.weight))
+            now = time.time() + 3600 * self.hours
+            return refused or _json(200, _weighed(project, configuration, self.weight, now))
         reference = {"projectId": project, "jobId": job_id, "location": "US"}
         resource = {"kind": "bigquery#job", "jobReference": reference, "configuration": configuration}
         with self.lock:
@@ -484,20 +485,21 @@ def _at_the_moment(query: Mapping[str, Any]) -> str:
     values = {one.get("name"): one["parameterValue"].get("value") for one in query.get("queryParameters", ())}
 
     def literal(found: re.Match[str]) -> str:
-        return f"FOR SYSTEM_TIME AS OF TIMESTAMP '{values[found[1]]}'"
+        moment = min(datetime.fromisoformat(values[found[1]]), datetime.now(UTC))  # its clock is not set forward
+        return f"FOR SYSTEM_TIME AS OF TIMESTAMP '{moment.isoformat()}'"
 
     return re.sub(r"FOR SYSTEM_TIME AS OF @(\w+)", literal, query["query"])
 
 
-def _weighed(project: str, configuration: dict[str, Any], weight: int) -> dict[str, Any]:
-    """A dry run's answer; the emulator's own takes as long as the query, and says 0 bytes."""
+def _weighed(project: str, configuration: dict[str, Any], weight: int, now: float) -> dict[str, Any]:
+    """A dry run's answer at `now`, in seconds; the emulator's own takes as long as the query, and says 0 bytes."""
     weighed = {"totalBytesProcessed": str(weight)}
     return {
         "kind": "bigquery#job",
         "jobReference": {"projectId": project, "location": "US"},
         "configuration": configuration,
         "status": {"state": "DONE"},
-        "statistics": weighed | {"creationTime": str(int(time.time() * 1000)), "query": weighed},
+        "statistics": weighed | {"creationTime": str(int(now * 1000)), "query": weighed},
     }
 
 

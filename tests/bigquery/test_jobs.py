@@ -87,13 +87,16 @@ def on_scan(answer: tuple[int, dict[str, Any]]) -> Fault:
     return fault
 
 
-def test_every_job_is_labelled_and_limited_and_its_values_are_typed_parameters(delivered: Opened, proxy: Proxy):
+def test_every_job_is_labelled_and_limited_and_its_values_are_typed_parameters(
+    delivered: Opened, proxy: Proxy, place: BigQueryPlace
+):
     scan(delivered())
     delivered().read("score_histogram", DAY, DAY)
     jobs = proxy.queries()
     for job in jobs:
         assert job["labels"] == {
             "product": "plumbline",
+            "dataset": place.dataset,
             "dag": "sample_for_review",
             "task": "scan_scores",
             "day": "2026-11-01",
@@ -101,7 +104,11 @@ def test_every_job_is_labelled_and_limited_and_its_values_are_typed_parameters(d
         assert job["maximumBytesBilled"] == str(10**9)
         assert str(DAY) not in job["query"]
     (job,) = sent(proxy)
-    assert {p["name"]: p["parameterType"]["type"] for p in job["queryParameters"]} == {"ds": "DATE", "id_mask": "INT64"}
+    assert {p["name"]: p["parameterType"]["type"] for p in job["queryParameters"]} == {
+        "ds": "DATE",
+        "id_mask": "INT64",
+        "as_of": "TIMESTAMP",
+    }
 
 
 def test_a_scan_is_weighed_first_and_refused_above_the_limit(delivered: Opened, proxy: Proxy, caplog):
