@@ -908,7 +908,7 @@ _OWNED = (
         (
             Column("dag", "STRING", "Dag whose jobs they were; empty: a command's"),
             Column("task", "STRING", "Its task"),
-            Column("about_day", "DATE", "The day of data they were about", nullable=True),
+            Column("about_day", "DATE", "The day of data they were about; of none: that on which they were sent"),
             _count("jobs", "Jobs sent"),
             _count("bytes_billed", "Bytes billed, the smallest bills of small queries included"),
             _count("slot_ms", "Slot time taken, in milliseconds"),

@@ -312,7 +312,7 @@ class BigQueryWarehouse(Warehouse):
             return None
         table = TABLES["warehouse_usage"]
         rows = pd.DataFrame([vars(job) for job in jobs], columns=["ds", *table.column_names])
-        return rows.groupby(["ds", *table.key], as_index=False, dropna=False).sum()
+        return rows.groupby(["ds", *table.key], as_index=False).sum()
 
     def cancel(self) -> None:
         self.jobs.cancel()

@@ -68,7 +68,7 @@ class SentJob:
     ds: date
     dag: str
     task: str
-    about_day: date | None
+    about_day: date
     jobs: int
     bytes_billed: int
     slot_ms: int
@@ -242,12 +242,12 @@ class Jobs:
                 labels = job.labels or {}
                 if any(labels.get(name) != mine[name] for name in ("product", "dataset")):
                     continue
-                about = labels.get("day", "")
+                about, sent_on = labels.get("day", ""), job.created.astimezone(UTC).date()
                 yield SentJob(
-                    ds=job.created.astimezone(UTC).date(),
+                    ds=sent_on,
                     dag=labels.get("dag", ""),
                     task=labels.get("task", ""),
-                    about_day=date.fromisoformat(about) if about else None,
+                    about_day=date.fromisoformat(about) if about else sent_on,
                     jobs=1,
                     bytes_billed=getattr(job, "total_bytes_billed", None) or 0,
                     slot_ms=getattr(job, "slot_millis", None) or 0,
