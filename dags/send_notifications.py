@@ -21,7 +21,8 @@ Writes: `notifications`.
 | `send_messages` | a message could not be sent three times in a row, or never will be | mend what the message names: the connection in Airflow, the provider that is not installed, or the person in `policies.yaml`; what waits is sent by the next run, for two days |
 
 Where Airflow sends metrics, `emit_metrics` sends those of Plumbline (docs/monitoring.md).
-What was sent, to whom, and what was not, stands in `notifications`. Nothing is sent twice, also by a cleared task.
+What was sent, to whom, and what was not, stands in `notifications`. A cleared task sends nothing
+twice; a process that is killed right after sending sends that one message again, with the same Message-ID.
 """
 
 from __future__ import annotations

@@ -70,8 +70,8 @@ def _run_days(state: State, days: int) -> None:
             day, began, answers = state.day(index), time.monotonic(), list[str]()
 
             def manager(subject: str, body: str, answers: list[str] = answers) -> str:
-                del subject
-                answers.append(f"scripted manager approves {plural(body.count(chr(10) + '| '), 'change')}")
+                changes = plural(body.count("\n| "), "change")
+                answers.append(f"scripted manager approves {changes if subject.startswith('Threshold') else subject!r}")
                 return "Approve"
 
             landed = platform.land_day(day)
@@ -83,8 +83,7 @@ def _run_days(state: State, days: int) -> None:
                 except RunFailed as error:
                     console.say(f"{day}: {error}")
                     sys.exit(f"See {shown_path(LOG)}. Once mended, `make demo` goes on with {day}.")
-            new = model_team.answer(project, platform, day)
-            trained = [f"the model team trained {one.model_version}" for one in new]
+            trained = model_team.answer(project, platform, day)
             state.done = index + 1
             state.save()
             what = [describe_day(day, landed.rows["video_scores"]), *trained, *answers]

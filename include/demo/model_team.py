@@ -10,7 +10,8 @@ from include.retraining.registry import challenged
 from include.simulation.deployed import deploy
 from include.simulation.platform import Platform
 from include.simulation.scenario import Scenario
-from include.trainer.answer import NewModel, answer_hand_overs, register_in_service
+from include.trainer.answer import answer_hand_overs, register_in_service
+from include.trainer.train import NotTrainable
 
 
 def register_models(project: Project, scenario: Scenario) -> None:
@@ -22,17 +23,23 @@ def register_models(project: Project, scenario: Scenario) -> None:
                 register_in_service(project.settings.mlflow, policy, version, spec.model_dump())
 
 
-def answer(project: Project, platform: Platform, day: date) -> list[NewModel]:
-    """Trains on what was handed over on `day`; the platform scores with the new versions from the next day on."""
-    trained = []
-    for policy, settings in sorted(project.config.policies.items()):
-        model = answer_hand_overs(
-            project.settings.mlflow, policy, settings.challengers, platform.features, MODELS / "trained"
-        )
+def answer(project: Project, platform: Platform, day: date) -> list[str]:
+    """Trains on what was handed over on `day`; the platform scores with the new versions from the next day on.
+
+    Returns what came of it, a line a policy. Said twice for a day, it is the same.
+    """
+    said, place = [], project.settings.mlflow
+    for policy in sorted(set(project.warehouse.read("training_snapshots", day, day)["policy"])):
+        names = project.config.policies[policy].challengers
+        try:
+            model = answer_hand_overs(place, policy, names, platform.features, MODELS / "trained")
+        except NotTrainable as error:
+            said.append(f"the model team trained nothing: {error}")
+            continue
         if model is not None:
             deploy(MODELS, policy, model.model_version, model.file, day + timedelta(days=1))
-            trained.append(model)
-    return trained
+            said.append(f"the model team trained {model.model_version}")
+    return said
 
 
 def challenger_waits(project: Project) -> bool:

@@ -29,7 +29,7 @@ def print_story(project: Project, platform: Platform, last: date) -> None:
     handed = project.warehouse.read("training_snapshots")
     for row in records(handed.sort_values("ds")):
         policy, asked_on = str(row["policy"]), pd.Timestamp(row["ds"]).date()
-        taken = _accepted(project, policy)
+        taken = _accepted(project, policy, asked_on)
         waves = [event for event in platform.scenario.events if isinstance(event, Evasion) and policy in event.policies]
         if waves:
             phases = [("before the wave", platform.day_of(waves[0].from_day - 1), str(row["model_version"]))]
@@ -67,10 +67,11 @@ def _print_truth(
         print(f"  {f'day {_number(platform, day)}, {what}':<28}{figures}   {version}")
 
 
-def _accepted(project: Project, policy: str) -> pd.Series | None:
-    found = project.warehouse.read("model_comparisons")
+def _accepted(project: Project, policy: str, since: date) -> pd.Series | None:
+    """The first acceptance after that day; None: there is none yet."""
+    found = project.warehouse.read("model_comparisons", start=since)
     found = found[(found["policy"] == policy) & (found["status"] == AcceptanceStatus.ACCEPTED)]
-    return None if found.empty else found.sort_values("ds").iloc[-1]
+    return None if found.empty else found.sort_values("ds").iloc[0]
 
 
 def _why(project: Project, snapshot: dict[str, object]) -> str:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
+from include.local.environment import OWNER_ONLY
+
 HOST = "127.0.0.1"
 STOP_SECONDS = 30
+PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,51 @@ class Server:
             return process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
+
+
+def started(
+    command: Sequence[str],
+    *,
+    name: str,
+    port: int,
+    folder: Path,
+    environment: Mapping[str, str],
+    log: Path,
+    ready: Callable[[Server], bool],
+    seconds: float,
+) -> Server:
+    """The server that `command` starts in `folder`, in a process group of its own, once it is `ready`.
+
+    Args:
+        name: of the server, for people.
+        port: that the command has it listen on.
+        environment: beside this process's own.
+        log: what it prints goes there, for its owner to read.
+        seconds: that it may take.
+
+    Raises RuntimeError, with the end of `log`, if it ends or is not ready in time; nothing is left running then.
+    """
+    with log.open("wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            umask=OWNER_ONLY,
+        )
+    server = Server(process.pid, psutil.Process(process.pid).create_time(), port)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        if ready(server):
+            return server
+        time.sleep(PAUSE_SECONDS)
+    stop(server)
+    tail = log.read_text(errors="replace")[-3000:]
+    raise RuntimeError(f"{name} did not become healthy within {seconds:.0f} s. The end of {log}:\n{tail}")
 
 
 def stop(server: Server) -> None:

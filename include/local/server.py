@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import psutil
-
 from include.config.declared import declared_settings
 from include.config.settings import MLFLOW_CONNECTION_ID, PROJECT_ROOT
 from include.files import write_whole
 from include.local import mlflow_ui
 from include.local.console import quiet
-from include.local.environment import AIRFLOW_HOME, OWNER_ONLY, airflow_environment, enter_airflow, passwords
-from include.local.processes import HOST, Server, free_port, stop
+from include.local.environment import AIRFLOW_HOME, airflow_environment, enter_airflow, passwords
+from include.local.processes import HOST, Server, free_port, started, stop
 from include.retraining.tracking import shown
 
 FIRST_PORT = 8080
@@ -31,40 +26,27 @@ START_SECONDS = 240
 def start(home: Path, log: Path, extra: Mapping[str, str] | None = None) -> Server:
     """Starts Airflow with its metadata in `home`, which must be migrated, and waits until it is healthy.
 
-    Raises RuntimeError, with the end of `log`, if it ends or is not healthy in time; nothing is left running then.
+    Raises RuntimeError, as `started`.
     """
     port = free_port(FIRST_PORT)
     passwords(home)  # before Airflow would make and log some
-    environment = {
-        **os.environ,
-        **airflow_environment(home),
-        "AIRFLOW__API__HOST": HOST,
-        "AIRFLOW__API__PORT": str(port),
-        "AIRFLOW__API__BASE_URL": f"http://{HOST}:{port}",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{port}/execution/",
-        **(extra or {}),
-    }
-    with log.open("wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "include.local.components", f"http://{HOST}:{port}"],
-            cwd=PROJECT_ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            umask=OWNER_ONLY,
-        )
-    server = Server(process.pid, psutil.Process(process.pid).create_time(), port)
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        if healthy(server):
-            return server
-        time.sleep(1)
-    stop(server)
-    tail = log.read_text(errors="replace")[-3000:]
-    raise RuntimeError(f"Airflow did not become healthy within {START_SECONDS} s. The end of {log}:\n{tail}")
+    return started(
+        [sys.executable, "-m", "include.local.components", f"http://{HOST}:{port}"],
+        name="Airflow",
+        port=port,
+        folder=PROJECT_ROOT,
+        environment={
+            **airflow_environment(home),
+            "AIRFLOW__API__HOST": HOST,
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API__BASE_URL": f"http://{HOST}:{port}",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{port}/execution/",
+            **(extra or {}),
+        },
+        log=log,
+        ready=healthy,
+        seconds=START_SECONDS,
+    )
 
 
 def healthy(server: Server) -> bool:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 SCHEMA = "plumbline/training-manifest/1"
 """What docs/retraining.md publishes."""
 SNAPSHOT_FILE, MANIFEST_FILE, PICTURE_FILE = "snapshot.parquet", "manifest.json", "champion.png"
-_ID, _DIGEST, _MODEL = "plumbline.snapshot_id", "plumbline.digest", "plumbline.model_version"
+SNAPSHOT_TAG = "plumbline.snapshot_id"
+"""Of a hand-over's run: which snapshot it holds."""
+_DIGEST, _MODEL = "plumbline.digest", "plumbline.model_version"
 
 
 class ManifestError(ValueError):
@@ -125,11 +127,16 @@ def hand_over_to(place: MlflowPlace, given: HandOver) -> str:
     with connected(place) as client:
         experiment = experiment_of(client, place, given.policy)
         registered_model(client, given.policy)
-        found = client.search_runs([experiment], f"tags.`{_ID}` = '{given.identity}'")
+        found = client.search_runs([experiment], f"tags.`{SNAPSHOT_TAG}` = '{given.identity}'")
         digest = str(given.manifest["digest"])
         if found and found[0].info.status == "FINISHED" and found[0].data.tags.get(_DIGEST) == digest:
             return str(found[0].info.run_id)
-        tags = {_ID: given.identity, _DIGEST: digest, _MODEL: given.model_version, "mlflow.runName": given.identity}
+        tags = {
+            SNAPSHOT_TAG: given.identity,
+            _DIGEST: digest,
+            _MODEL: given.model_version,
+            "mlflow.runName": given.identity,
+        }
         run = found[0] if found else client.create_run(experiment, tags=tags)
         run_id = str(run.info.run_id)
         _fill(client, run, given)

@@ -41,7 +41,7 @@ def deployed(folder: Path, policy: str, day: date) -> dict[str, Path]:
 def scores_by(
     model: Any, scenario: Scenario, videos: Videos, truth: Content, *, policy: str, model_version: str
 ) -> Scores:
-    """The model's scores of all videos: the probability that it gives to *violates*."""
+    """The model's scores of all videos: what it gives to *violates*, in [0, 1]."""
     known = features(scenario, videos, policy, truth)[[*FEATURES, "market"]]
     rng = generator(scenario.seed, videos.day, "score", policy, model_version)
     missing = rng.random(len(known), dtype=np.float32) < _MISSING_SHARE

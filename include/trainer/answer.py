@@ -19,7 +19,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from include.config.settings import MlflowPlace
-from include.retraining.handoff import MANIFEST_FILE, SNAPSHOT_FILE, check_data, read_manifest
+from include.files import write_whole
+from include.retraining.handoff import MANIFEST_FILE, SNAPSHOT_FILE, SNAPSHOT_TAG, check_data, read_manifest
 from include.retraining.registry import (
     CHALLENGER,
     CHAMPION,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_TRAINED_ON, _SNAPSHOT = "plumbline.trained_on", "plumbline.snapshot_id"
+_TRAINED_ON = "plumbline.trained_on"
 
 Features = Callable[[str, NDArray[np.int64]], pd.DataFrame]
 """What is known of videos, given the policy and their ids: one row each, in the same order."""
@@ -52,20 +53,19 @@ class NewModel:
     number: str
     file: Path
     snapshot_id: str
-    metrics: dict[str, float]
 
 
 def answer_hand_overs(
     place: MlflowPlace, policy: str, names: Sequence[str], features: Features, folder: Path
 ) -> NewModel | None:
-    """Trains on the newest hand-over of the policy that nobody answered, and registers the version as a challenger.
+    """Trains on the newest hand-over of the policy, and registers the version as a challenger; once for each.
 
     Args:
         names: model versions of the policy, of which the first that is not registered yet is the new version's name.
         folder: where the new model's file is put.
 
     Returns:
-        None: nothing was handed over that has no answer yet.
+        The version that was trained on it, now or before. None: nothing was handed over.
 
     Raises:
         ManifestError: the manifest or the snapshot is not what was handed over.
@@ -80,10 +80,16 @@ def answer_hand_overs(
         handed = client.search_runs(
             [found.experiment_id], "attributes.status = 'FINISHED'", order_by=["attributes.start_time DESC"]
         )
-        handed = [run for run in handed if _SNAPSHOT in run.data.tags]
-        versions = client.search_model_versions(f"name = '{name}'")
-        if not handed or handed[0].data.tags[_SNAPSHOT] in {one.tags.get(_TRAINED_ON) for one in versions}:
+        handed = [run for run in handed if SNAPSHOT_TAG in run.data.tags]
+        if not handed:
             return None
+        snapshot, versions = handed[0].data.tags[SNAPSHOT_TAG], client.search_model_versions(f"name = '{name}'")
+        for one in versions:
+            if one.tags.get(_TRAINED_ON) == snapshot:
+                version = one.tags[MODEL_VERSION_TAG]
+                if str(one.version) not in map(str, client.get_registered_model(name).aliases.values()):
+                    client.set_registered_model_alias(name, CHALLENGER, one.version)  # a kill came before it
+                return NewModel(policy, version, str(one.version), _file(folder, version), snapshot)
         taken = {one.tags.get(MODEL_VERSION_TAG) for one in versions}
         free = [one for one in names if one not in taken]
         if not free:
@@ -137,8 +143,6 @@ def _registered(
     trained: Trained,
     folder: Path,
 ) -> NewModel:
-    import shutil
-
     from mlflow.models import ModelSignature
     from mlflow.sklearn import save_model
     from mlflow.types import ColSpec, Schema
@@ -159,9 +163,7 @@ def _registered(
             pip_requirements=[f"scikit-learn=={_version('scikit-learn')}", f"skops=={_version('skops')}"],
         )
         client.log_artifacts(run_id, str(saved), "model")
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"{model_version}.skops"
-        shutil.copyfile(saved / "model.skops", file)
+        write_whole(_file(folder, model_version), (saved / "model.skops").read_bytes())
     for metric, value in trained.metrics.items():
         client.log_metric(run_id, metric, value)
     client.log_dict(run_id, {"manifest": manifest["digest"], "data": manifest["data"]}, "trained_on.json")
@@ -170,7 +172,11 @@ def _registered(
     version = client.create_model_version(name, f"{run.info.artifact_uri}/model", run_id=run_id, tags=tags)
     client.set_registered_model_alias(name, CHALLENGER, version.version)
     log.info("Trained %s, version %s of %s, on %s", model_version, version.version, name, snapshot)
-    return NewModel(policy, model_version, str(version.version), file, snapshot, trained.metrics)
+    return NewModel(policy, model_version, str(version.version), _file(folder, model_version), snapshot)
+
+
+def _file(folder: Path, model_version: str) -> Path:
+    return folder / f"{model_version}.skops"
 
 
 def _version(distribution: str) -> str:

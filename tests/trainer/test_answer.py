@@ -87,7 +87,10 @@ def test_a_hand_over_is_answered_once_and_the_platform_scores_with_the_answer(
     new = answer_hand_overs(place, "fraud", NAMES, platform.features, tmp_path)
     assert new is not None
     assert (new.model_version, new.number, new.snapshot_id) == ("fraud-v3", "2", given.identity)
-    assert answer_hand_overs(place, "fraud", NAMES, platform.features, tmp_path) is None
+    assert answer_hand_overs(place, "fraud", NAMES, platform.features, tmp_path) == new, "it is answered once"
+    with connected(place) as client:
+        client.delete_registered_model_alias("plumbline.fraud", "challenger")  # as if killed before it was set
+    assert answer_hand_overs(place, "fraud", NAMES, platform.features, tmp_path) == new
 
     both = meeting(place, "fraud")
     assert (both.champion.model_version, both.challenger.model_version) == ("fraud-v2", "fraud-v3")
