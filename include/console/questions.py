@@ -17,6 +17,7 @@ from include.contract.people import may_be_one
 from include.contract.terms import APPROVE, ProposalStatus, Ruling
 from include.project import Project
 from include.proposals.approval import Answer, effect_in_words, may_answer
+from include.proposals.questions import TABLE, asked_by_task
 from include.report.places import address_of, page_of
 from include.thresholds.request import UNDO
 from include.thresholds.roll_back import effects, removes_more, rolled_back
@@ -70,15 +71,8 @@ def _asked(project: Project, question: Question, chain: Sequence[Row], person: P
     address = None
     if question.dag_id == ROLL_BACK_DAG:
         lines, effect = _roll_back(project, question, chain)
-    elif question.dag_id == RETRAINING_DAG:
-        lines, effect = [], "Training data would leave for the model team; thresholds stay as they are."
-        address = f"days/{question.day}"
-    elif _undoes(question):
-        lines = []
-        effect = (
-            "The version that was the champion before gets its place back, and the cells of the newer one the "
-            "thresholds that they had before it was accepted."
-        )
+    elif question.dag_id == RETRAINING_DAG or _undoes(question):  # no proposals wait for it
+        lines, (effect, address) = [], _recorded(project, question)
     else:
         found = project.warehouse.read(
             "threshold_proposals", question.day, question.day, slice_value=origin_of(question)
@@ -112,6 +106,13 @@ def offer(question: Question, person: Person, config: Config) -> tuple[tuple[str
     if own and not _undoes(question) and (APPROVE in question.options or question.task_id == RISKIER_TASK):
         return (), "You asked for this, so somebody else has to answer."
     return question.options, ""
+
+
+def _recorded(project: Project, question: Question) -> tuple[str, str | None]:
+    """What yes would do and where the evidence is, as the run that asks has recorded it beside the question."""
+    asked_in = asked_by_task(question.dag_id, question.run_id, question.task_id)
+    found = records(project.warehouse.read(TABLE, question.day, question.day, slice_value=asked_in))
+    return (found[-1]["effect"] or "", found[-1]["address"]) if found else ("", None)
 
 
 def _undoes(question: Question) -> bool:

@@ -44,8 +44,9 @@ _OUTDATED = (
 
 
 def _asked_in(context: Context) -> str:
-    """Names run and task of Airflow."""
-    return f"{context['dag_run'].dag_id}/{context['dag_run'].run_id}/{context['ti'].task_id}"
+    from include.proposals.questions import asked_by_task
+
+    return asked_by_task(context["dag_run"].dag_id, context["dag_run"].run_id, context["ti"].task_id)
 
 
 class AskAPerson(StopsItsQuery, HITLOperator):

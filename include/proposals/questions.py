@@ -42,6 +42,11 @@ class Asks(Protocol):
         """Carries the answer out; what it came to, in words. Called once for each question."""
 
 
+def asked_by_task(dag_id: str, run_id: str, task_id: str) -> str:
+    """What a question is recorded under: names run and task of Airflow."""
+    return f"{dag_id}/{run_id}/{task_id}"
+
+
 def first_shown(asks: Asks, question: Question, asked_in: str, answer_by: datetime) -> str:
     """The digest of the question that this task of Airflow showed first; `question` is recorded if that is the one.
 

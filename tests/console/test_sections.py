@@ -24,8 +24,11 @@ from include.contract.terms import APPROVE, CONFIRM, REJECT, EventKind
 from include.files import write_whole
 from include.notifications.events import Event
 from include.orchestration.runbook import TASK_OF_GATE, Advice, advice
+from include.proposals.approval import Question as Asked
+from include.proposals.questions import asked_by_task, first_shown
 from include.report import written
 from include.report.versions import newcomers
+from include.retraining.approval import approval
 from tests.loop import LAST, Loop
 
 NOW = datetime(2026, 11, 7, 9, tzinfo=UTC)
@@ -156,17 +159,17 @@ def test_who_may_answer_is_offered_it_and_nobody_else() -> None:
 
 
 @pytest.mark.airflow
-def test_questions_about_models_say_what_yes_would_do(ended: Loop) -> None:
-    project = standing(ended.project).project
+def test_questions_about_models_say_what_yes_would_do_as_the_run_recorded_it(ended: Loop) -> None:
+    project, day = ended.project, ended.day(LAST)
     ana = Person("ana", "1", answers=frozenset({"accept_model", "hand_off_retraining"}))
-    leaves = replace(question("hand_off_retraining", None, APPROVE, REJECT), day=ended.day(LAST))
-    (shown,) = questions.asked(project, [leaves], [], ana)
-    assert "Training data would leave" in shown.effect
-    assert (list(shown.lines), shown.address) == ([], f"days/{ended.day(LAST)}")
+    leaves = replace(question("hand_off_retraining", None, APPROVE, REJECT), day=day)
     undo = replace(question("accept_model", "ana", APPROVE, REJECT), form={"policy": "fraud", "mode": "undo"})
-    (shown,) = questions.asked(project, [undo], [], ana)
-    assert "gets its place back" in shown.effect
-    assert shown.offered == (APPROVE, REJECT), "who asked may take an acceptance back"
+    for asks, effect in ((leaves, "1 training snapshot would leave."), (undo, "v2 gets its place back.")):
+        asked_in = asked_by_task(asks.dag_id, asks.run_id, asks.task_id)
+        first_shown(approval(project, day), Asked(asks.subject, "text", "digest", effect), asked_in, NOW)
+        (found,) = questions.asked(project, [asks], [], ana)
+        assert (found.effect, found.address, list(found.lines)) == (effect, f"days/{day}", [])
+        assert found.offered == (APPROVE, REJECT), "who asked may take an acceptance back"
     accept = replace(undo, form={"policy": "fraud", "mode": "accept"})
     assert questions.offer(accept, ana, CONFIG)[0] == ()
 
