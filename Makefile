@@ -22,7 +22,7 @@ demo: install ## Run a simulated platform through 21 days of all daily Dags, and
 try: install ## Certify thresholds on your own files: SCORES=scores.csv VOTES=votes.csv, ARGS="--market country" for what is asked for
 	@$(BIN)/python -m include.importing --run --scores "$(SCORES)" --votes "$(VOTES)" $(ARGS)
 
-up: install ## Open the Airflow UI over the demo's data, on this machine only
+up: install ## Open the Airflow UI and MLflow's over the demo's data, on this machine only
 	@$(BIN)/python -m include.demo.upcoming
 	@$(BIN)/python -m include.local.server up
 

@@ -46,7 +46,7 @@ def main() -> None:
     from include.demo.summary import print_summary
 
     print_summary(platform_of(state, videos_per_day=1_000_000), state.day(state.done - 1))
-    print("\n`make up` opens the Airflow UI over the same data.")
+    print("\n`make up` opens the Airflow UI and MLflow's over the same data.")
 
 
 def _run_days(state: State, days: int) -> None:
