@@ -23,19 +23,21 @@ _MISSING_SHARE = 0.01
 
 
 def deploy(folder: Path, policy: str, model_version: str, model: Path, first_day: date) -> None:
-    """Has the platform score with `model`, a file of skops, from `first_day` on. Said twice, it is the same."""
+    """Has the platform score with `model`, a file of skops, from `first_day` on.
+
+    Said again of a version, the earliest of the first days stands: what scored already goes on to.
+    """
     where = folder / policy / model_version
     write_whole(where / "model.skops", model.read_bytes())
-    write_whole(where / "service.json", json.dumps({"first_day": first_day.isoformat()}).encode())
+    service = where / "service.json"
+    if not service.exists() or first_day < _first_day(service):
+        write_whole(service, json.dumps({"first_day": first_day.isoformat()}).encode())
 
 
 def deployed(folder: Path, policy: str, day: date) -> dict[str, Path]:
     """The model files that score the policy's videos on `day`, by model version."""
-    found = {}
-    for service in sorted((folder / policy).glob("*/service.json")):
-        if date.fromisoformat(json.loads(service.read_text(encoding="utf-8"))["first_day"]) <= day:
-            found[service.parent.name] = service.with_name("model.skops")
-    return found
+    services = sorted((folder / policy).glob("*/service.json"))
+    return {one.parent.name: one.with_name("model.skops") for one in services if _first_day(one) <= day}
 
 
 def scores_by(
@@ -47,6 +49,10 @@ def scores_by(
     missing = rng.random(len(known), dtype=np.float32) < _MISSING_SHARE
     score = model.predict_proba(known)[:, 1]
     return rows_of(scenario, videos, policy=policy, model_version=model_version, score=score, missing=missing)
+
+
+def _first_day(service: Path) -> date:
+    return date.fromisoformat(json.loads(service.read_text(encoding="utf-8"))["first_day"])
 
 
 def load_model(file: Path) -> Any:

@@ -300,7 +300,7 @@ def test_it_is_in_the_navigation_and_its_links_leave_the_frame(served: Site) -> 
         tab.locator("button[type=submit]").click()
         tab.wait_for_url(f"**{BASE_PATH}{PAGE}")
         tab.goto(f"{served.url}/")
-        tab.get_by_role("link", name="Plumbline").click()
+        tab.get_by_role("link", name="Plumbline", exact=True).click()
         frame = tab.frame_locator("iframe")
         frame.get_by_role("heading", name="State").wait_for()
         frame.get_by_role("link", name="Thresholds").first.click()

@@ -113,6 +113,7 @@ def test_a_hand_over_is_answered_once_and_the_platform_scores_with_the_answer(
 
     models = tmp_path / "models"
     deploy(models, "fraud", new.model_version, new.file, platform.day_of(7))
+    deploy(models, "fraud", new.model_version, new.file, platform.day_of(9))  # said again: it goes on to score
     scores = tmp_path / "landing" / "video_scores"
     platform.land_day(platform.day_of(6))
     assert not (scores / f"ds={platform.day_of(6)}" / "fraud-v3.parquet").exists(), "it was not in service yet"
