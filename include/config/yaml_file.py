@@ -9,11 +9,16 @@ are refused: each lets a value differ from what stands where one looks for it.
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.composer import Composer
+from yaml.constructor import SafeConstructor
+from yaml.cyaml import CParser
+from yaml.resolver import Resolver
 
 MOST_BYTES = 1_000_000
 MOST_DEPTH = 20
@@ -96,7 +101,7 @@ def read_yaml(path: Path) -> YamlFile:
         where = "" if mark is None else f"line {mark.line + 1}: "
         raise YamlRefused(f"{path}: {where}not valid YAML: {error.problem or error.context}") from error
     except yaml.reader.ReaderError as error:
-        line = raw.decode("utf-8-sig")[: error.position].count("\n") + 1
+        line = raw.removeprefix(BOM_UTF8)[: error.position].count(b"\n") + 1
         raise YamlRefused(f"{path}: line {line}: not valid YAML: {error.reason}") from error
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
@@ -116,9 +121,17 @@ class _Refusal(Exception):
         self.line = mark.line + 1
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(Composer, CParser, SafeConstructor, Resolver):
+    """PyYAML's safe loader with libyaml's parser, some five times as fast as the one in Python."""
+
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  (PyYAML's own attribute)
     depth = 0
+
+    def __init__(self, text: str) -> None:
+        CParser.__init__(self, text)
+        Composer.__init__(self)
+        SafeConstructor.__init__(self)
+        Resolver.__init__(self)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()
