@@ -339,7 +339,13 @@ def _translated(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     for test in list(parsed[-1].find_all(exp.EQ, exp.Between, exp.In)):
         if test.sql("bigquery") in _OF_DAYS:
             test.replace(exp.true())
-    return tuple(statement.sql(dialect="duckdb") for statement in parsed), tables
+    # A function that calls others costs the engine more to define than a small query: those that none calls are left.
+    kept = parsed[-1:]
+    for definition in reversed(parsed[:-1]):
+        defined = definition.this.this.name
+        if any(call.name == defined for one in kept for call in one.find_all(exp.Anonymous)):
+            kept.insert(0, definition)
+    return tuple(statement.sql(dialect="duckdb") for statement in kept), tables
 
 
 def _by_types(table: Table, footers: Sequence[Footer]) -> list[list[Footer]]:
