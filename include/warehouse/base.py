@@ -52,6 +52,10 @@ class TableDiffers(WarehouseRefused):
     """A table is not there, or lacks columns of the contract."""
 
 
+class TableMissing(TableDiffers):
+    """A table is not there; its dataset is."""
+
+
 @dataclass(frozen=True)
 class RunningJob:
     """A job of a remote warehouse, and the place where it runs, as JSON holds it."""

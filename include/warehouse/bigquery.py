@@ -25,6 +25,7 @@ from include.warehouse.base import (
     MissingPartition,
     Parameter,
     TableDiffers,
+    TableMissing,
     Warehouse,
     WarehouseRefused,
     WarehouseUnavailable,
@@ -106,6 +107,8 @@ class BigQueryWarehouse(Warehouse):
         if table.owner == "plumbline":
             try:
                 stored = self.jobs.stored_rows(table.name, names, start or date.min, end or date.max)
+            except TableMissing:
+                return _none(table)
             except TableDiffers:
                 if self.jobs.table(table.name) is None:
                     return _none(table)

@@ -35,6 +35,7 @@ from include.warehouse.base import (
     RunningJob,
     StillRunning,
     TableDiffers,
+    TableMissing,
     WarehouseRefused,
     WarehouseUnavailable,
 )
@@ -392,7 +393,8 @@ class Jobs:
     def stored_rows(self, table: str, columns: Sequence[str], start: date, end: date) -> pa.Table | None:
         """Rows of a table of the dataset from day `start` to day `end`, by the Storage Read API: it takes no job.
 
-        None: it is not there, or not allowed. Raises TableDiffers if the table is not there, or lacks a column.
+        None: it is not there, or not allowed. Raises TableMissing if the dataset was seen and the table is not there,
+        and TableDiffers if it may not be there, or lacks a column.
         """
         from google.api_core import exceptions
 
@@ -430,7 +432,8 @@ class Jobs:
             except exceptions.ResourceExhausted as error:
                 log.warning("%s: read by a query: %s", table, said(error))
             except (exceptions.NotFound, exceptions.BadRequest) as error:
-                raise TableDiffers(f"{self.dataset}.{table}: {said(error)}") from error
+                missing = self._dataset_seen and isinstance(error, exceptions.NotFound)
+                raise (TableMissing if missing else TableDiffers)(f"{self.dataset}.{table}: {said(error)}") from error
         return None
 
     @cached_property
