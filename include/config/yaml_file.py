@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml._yaml import CParser
 from yaml.composer import Composer
 from yaml.constructor import SafeConstructor
-from yaml.cyaml import CParser
 from yaml.resolver import Resolver
 
 MOST_BYTES = 1_000_000
@@ -134,7 +134,7 @@ class _Loader(Composer, CParser, SafeConstructor, Resolver):
         Resolver.__init__(self)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()
+        event: Any = self.peek_event()
         mark = event.start_mark
         if isinstance(event, yaml.AliasEvent):
             raise _Refusal(mark, f"alias *{event.anchor}: write the value out")
@@ -168,7 +168,7 @@ class _Dumper(yaml.SafeDumper):
 for _name, _pattern in _SCALARS.items():
     _Loader.add_implicit_resolver(_TAG + _name, re.compile(f"(?:{_pattern})\\Z"), None)
     _Dumper.add_implicit_resolver(_TAG + _name, re.compile(f"(?:{_pattern})\\Z"), None)
-_Loader.add_constructor(_TAG + "timestamp", _Loader.construct_yaml_timestamp)
+_Loader.add_constructor(_TAG + "timestamp", _Loader.construct_yaml_timestamp)  # type: ignore[type-var]
 
 
 def _check_keys(node: yaml.MappingNode) -> None:
