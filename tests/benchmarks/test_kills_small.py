@@ -23,13 +23,13 @@ def lived(dags: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Hom
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLUMBLINE_CONFIG", str(folder / "policies.yaml"))
         found.begin(DAYS_BEFORE)
-        found.live(DAYS_BEFORE, rate=0.19)
+        found.live(DAYS_BEFORE, rate=0.04)
     return found
 
 
-def test_a_hundred_kills_over_all_dags_leave_what_an_undisturbed_day_leaves(lived: Homes) -> None:
+def test_kills_over_all_dags_leave_what_an_undisturbed_day_leaves(lived: Homes) -> None:
     assert lived.found.differences == []
-    assert len(lived.found.kills) >= 100, printed(lived.found, 0)
+    assert len(lived.found.kills) >= 60, printed(lived.found, 0)
 
 
 def test_every_task_of_every_dag_was_among_those_killed(lived: Homes, dags: dict[str, Any]) -> None:

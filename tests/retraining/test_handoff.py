@@ -257,7 +257,7 @@ def test_a_hand_over_killed_anywhere_is_one_run(tmp_path: Path) -> None:
     in_a_process(undisturbed)
     assert ("fraud-v2-1", "FINISHED") in content(calm / "mlflow.db")["runs"]
     count = int((tmp_path / "operations").read_text())
-    for at in range(0, count + 1, max(count // 8, 1)):
+    for at in range(0, count + 1, max(count // 4, 1)):
         home = tmp_path / str(at)
         shutil.copytree(before, home)
         what = killed(partial(once, home), home, at)
