@@ -22,6 +22,7 @@ from include.contract.grid import bin_of
 from include.contract.sample import sampling_minutes
 from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, TABLES, Column, Table
 from include.contract.terms import HARMLESS, Reason
+from include.quality.chance import fewer_than_chance, more_than_chance, shares_beyond_chance
 from include.quality.checks import (
     Check,
     Judged,
@@ -35,7 +36,7 @@ from include.quality.checks import (
     unique,
 )
 
-NO_ROWS = "no rows"
+NO_ROWS_OR_CHANCE = "no rows, or no more than chance"
 
 ROUNDING = 1e-9
 """Relative rounding error allowed where a sum of floats is held against a limit."""
@@ -80,18 +81,20 @@ def scores(profile: pd.DataFrame, history: pd.DataFrame, config: Config) -> list
 
     `profile` holds the day's rows of score_profile, `history` those of the trailing week (without the day; may be
     empty). A cell of the trailing week that is configured and has no row today has vanished: its volume is 0. Cells
-    whose every row has a NULL in its key are judged by the day's share of such rows alone.
+    whose every row has a NULL in its key are judged by the day's share of such rows alone. What chance alone may have
+    done, with as many cells as there are, is no failure (include.quality.chance); invalid rows are a warning even so.
     """
     gates = config.gates
     named = profile[profile["null_keys"] < profile["n_rows"]]
     n_rows, null_keys = int(profile["n_rows"].sum()), int(profile["null_keys"].sum())
-    day = pd.DataFrame({"n_rows": [n_rows], "null_keys": [null_keys], "null_key_share": [_share(null_keys, n_rows)]})
+    whole = pd.DataFrame({"n_rows": [n_rows], "null_keys": [null_keys]})
+    day = _within_chance(whole, "null_key_share", "null_keys", whole["n_rows"], gates.max_invalid_share)
     key = ", ".join(TABLES["video_scores"].key)
     all_keys = f"{key}, market"
     volume: dict[str, Any] = {
         "about": "n_rows",
         "evidence": ("n_rows", "usual_rows"),
-        "not_applicable": "no score_profile of the cell in the trailing week",
+        "not_applicable": "no score_profile of the cell in the trailing week, or no more than chance",
     }
     day_checks = (
         between("n_rows", 1, description="the day's partition is there and not empty"),
@@ -120,7 +123,7 @@ def scores(profile: pd.DataFrame, history: pd.DataFrame, config: Config) -> list
             about="score",
             evidence=("null_scores", "n_rows"),
             description=f"at most {gates.max_null_score_share:g} of a cell's scores are NULL",
-            not_applicable=NO_ROWS,
+            not_applicable=NO_ROWS_OR_CHANCE,
         ),
         *_tolerated(
             "out_of_range_share",
@@ -615,13 +618,23 @@ def _bounds(column: Column) -> Check:
 
 
 def _tolerated(column: str, count: str, about: str, what: str, gates: Gates) -> list[Check]:
-    """A share above max_invalid_share is critical, a smaller one above 0 a warning."""
+    """A share above max_invalid_share is critical, unless chance explains it; any count above 0 is a warning."""
     tolerance = gates.max_invalid_share
-    shared: dict[str, Any] = {"about": about, "evidence": (count, "n_rows"), "not_applicable": NO_ROWS}
+    shared: dict[str, Any] = {"about": about, "evidence": (count, "n_rows"), "not_applicable": NO_ROWS_OR_CHANCE}
     checks = [between(column, maximum=tolerance, description=f"at most {tolerance:g} {what}", **shared)]
     if tolerance > 0:
-        checks.append(between(column, maximum=0, severity="warning", description=f"none {what}", **shared))
+        said = f"none {what}"
+        checks.append(
+            between(count, maximum=0, severity="warning", description=said, about=about, evidence=("n_rows",))
+        )
     return checks
+
+
+def _within_chance(frame: pd.DataFrame, column: str, count: str, wholes: pd.Series, limit: float) -> pd.DataFrame:
+    """`frame` with the share of `count` in `wholes`; NULL without a whole, or if chance may put it above `limit`."""
+    share = frame[count] / wholes.where(wholes > 0)
+    beyond = shares_beyond_chance(frame[count], wholes, limit)
+    return frame.assign(**{column: share.where(beyond | (share <= limit))})
 
 
 def _cells(named: pd.DataFrame, history: pd.DataFrame, config: Config) -> pd.DataFrame:
@@ -632,17 +645,29 @@ def _cells(named: pd.DataFrame, history: pd.DataFrame, config: Config) -> pd.Dat
     cells = named.merge(usual, how="outer", on=list(CELL)).sort_values(list(CELL), ignore_index=True)
     counts = ["n_rows", "null_scores", "out_of_range_scores", "negative_views", "null_keys", "duplicate_keys"]
     cells[counts] = cells[counts].fillna(0).astype("int64")
-    rows = cells["n_rows"].where(cells["n_rows"] > 0).astype("float64")
+    gates, rows = config.gates, cells["n_rows"].astype("float64")
+    for share, count, whole, limit in (
+        ("null_score_share", "null_scores", rows, gates.max_null_score_share),
+        ("out_of_range_share", "out_of_range_scores", rows, gates.max_invalid_share),
+        ("negative_views_share", "negative_views", rows, gates.max_invalid_share),
+        ("null_key_share", "null_keys", rows, gates.max_invalid_share),
+        (
+            "duplicate_key_share",
+            "duplicate_keys",
+            rows * cells["checked_share"].astype("float64"),
+            gates.max_invalid_share,
+        ),
+    ):
+        cells = _within_chance(cells, share, count, whole, limit)
+    ratio, usual_rows = cells["n_rows"] / cells["usual_rows"], cells["usual_rows"].to_numpy("float64")
+    fewer = fewer_than_chance(rows, usual_rows * gates.min_volume_ratio)
+    more = more_than_chance(rows, usual_rows * gates.max_volume_ratio)
+    within = (ratio >= gates.min_volume_ratio) & (ratio <= gates.max_volume_ratio)
     unknown = cells["policy"].isin(list(config.policies)) & ~_is_in(cells, configured)
     return cells.assign(
         cell=cells["policy"].str.cat(cells[["market", "model_version"]], sep="/"),
         unknown_model=cells["model_version"].where(unknown),
-        volume_ratio=cells["n_rows"] / cells["usual_rows"],
-        null_score_share=cells["null_scores"] / rows,
-        out_of_range_share=cells["out_of_range_scores"] / rows,
-        negative_views_share=cells["negative_views"] / rows,
-        null_key_share=cells["null_keys"] / rows,
-        duplicate_key_share=cells["duplicate_keys"] / (rows * cells["checked_share"]),
+        volume_ratio=ratio.where(within | fewer | more),
     )
 
 
