@@ -6,9 +6,10 @@ minutes, draws it, and exports the queues of reviewers and of experts (docs/revi
 for the day before; its partition is that day.
 
 Reads: `gate_failures`, `golden_labels`, `label_consensus`, `label_events`, `quality_results`, `review_sample`,
-`sampling_design`, `score_histogram`, `score_profile`, `threshold_ledger`, `video_scores`.
+`sampling_design`, `score_histogram`, `score_panel`, `score_profile`, `threshold_ledger`, `video_scores`.
 
-Writes: `gate_failures`, `quality_results`, `review_sample`, `sampling_design`, `score_histogram`, `score_profile`.
+Writes: `gate_failures`, `quality_results`, `review_sample`, `sampling_design`, `score_histogram`, `score_panel`,
+`score_profile`.
 
 ### When a task fails
 

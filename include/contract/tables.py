@@ -35,6 +35,8 @@ class Column:
 
     `minimum`, `maximum` are inclusive bounds, `above` an exclusive lower bound, `allowed` the possible strings.
     `optional` (of nullable columns of inputs): the platform may leave the column out, which then reads as NULL.
+    `later` (of nullable columns of Plumbline's): it came after partitions were published. Where it is NULL throughout,
+    a partition's fingerprint leaves it out, so that those partitions keep the one they were published with.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Column:
     above: float | None = None
     allowed: tuple[str, ...] = ()
     optional: bool = False
+    later: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ REVIEW_QUEUE = "review_queue"
 PROGRAMMES = ("audit", "prevalence", "golden", "training", "second_look", REVIEW_QUEUE)
 ESTIMATING_PROGRAMMES = ("audit", "prevalence")
 """Those whose draws are asked blindly; `inclusion_probability` in review_sample is that of their union."""
+BY_VIDEO_AND_POLICY = "video_and_policy"
+"""The numbering of a design that draws by a number for each video and policy, the same for its model versions."""
 RANDOM, DECISIVE = "random", "decisive"
 """Strata of the programme second_look: draws settled whatever reviewers said, and those settled for what they said."""
 _REGIONS = ("no_score", "allow", "review", "remove", "any", REVIEW_QUEUE)
@@ -264,6 +269,19 @@ _OWNED = (
         large=True,
     ),
     Table(
+        "score_panel",
+        "plumbline",
+        "A share of the day's videos, chosen by their ids alone, with their bins under every model version",
+        (
+            _VIDEO,
+            *_CELL_COLUMNS,
+            Column("bin", "INT64", "As in score_histogram", minimum=-1, maximum=999),
+            _VIEWS,
+        ),
+        key=("video_id", *CELL),
+        large=True,
+    ),
+    Table(
         "sampling_design",
         "plumbline",
         "One stratum of one sampling programme: what was planned, and why",
@@ -301,8 +319,22 @@ _OWNED = (
                 "Labels expected; by views an upper bound, reached if no video is sure to be drawn",
                 minimum=0,
             ),
-            Column("expected_minutes", "FLOAT64", "Reviewer minutes they cost, overlap included", minimum=0),
+            Column(
+                "expected_minutes",
+                "FLOAT64",
+                "Reviewer minutes they cost, overlap included; draws asked in one question share its minutes",
+                minimum=0,
+            ),
             Column("reason", "STRING", "What fixed the inclusion probability"),
+            Column(
+                "numbering",
+                "STRING",
+                "What has a permanent random number of its own: each video and policy; NULL, in designs before 28 "
+                "November 2026: each video, for all policies",
+                nullable=True,
+                allowed=(BY_VIDEO_AND_POLICY,),
+                later=True,
+            ),
         ),
         key=("programme", *CELL, "stratum"),
     ),

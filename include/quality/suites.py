@@ -20,7 +20,7 @@ import pandas as pd
 from include.config.model import Config, Gates
 from include.contract.grid import bin_of
 from include.contract.sample import sampling_minutes
-from include.contract.tables import CELL, ESTIMATING_PROGRAMMES, TABLES, Column, Table
+from include.contract.tables import BY_VIDEO_AND_POLICY, CELL, ESTIMATING_PROGRAMMES, TABLES, Column, Table
 from include.contract.terms import HARMLESS, Reason
 from include.quality.chance import fewer_than_chance, more_than_chance, shares_beyond_chance
 from include.quality.checks import (
@@ -154,8 +154,13 @@ def sample(drawn: pd.DataFrame, design: pd.DataFrame, config: Config) -> list[Ju
 
     Each programme's realised size is held against the design's expectation, `sample_deviation` standard deviations (SD)
     wide. Draws are independent within a cell, with variance sum pi (1 - pi) over its videos (Poisson sampling). Between
-    the cells of a market they are not: a video has one permanent random number for all its policies. A sum's SD never
-    exceeds the sum of the SDs, so cells add up by SD, and markets and programmes, which share no number, by variance.
+    a policy's model versions they are not: they share a video's permanent random number. A sum's SD never exceeds the
+    sum of the SDs, so versions add up by SD, and policies, markets and programmes, which share no number, by variance.
+    In designs of the old numbering a market's policies shared the numbers, too, and add up by SD.
+
+    Where few draws are expected, more of them come by chance than a normal distribution has them. So a gap counts as
+    the normal SDs that are as unlikely by Bennett's inequality (Journal of the American Statistical Association 57,
+    1962), which holds for sums of any bounded numbers: for large samples that is the gap in SDs, for small ones less.
     """
     design_contract = contract(
         TABLES["sampling_design"], design, min_rows(1, description="the design has at least one stratum")
@@ -744,19 +749,43 @@ def _sizes(drawn: pd.DataFrame, design: pd.DataFrame) -> pd.DataFrame:
     )
     cells = strata.groupby(["programme", *CELL], as_index=False)[["expected", "variance"]].sum()
     cells["sd"] = np.sqrt(cells["variance"].clip(lower=0))
-    sizes = cells.groupby(["programme", "market"], as_index=False)[["expected", "sd"]].sum()
+    by_policy = bool(design["numbering"].eq(BY_VIDEO_AND_POLICY).all())
+    cells["numbers"] = cells["policy"] if by_policy else "all"  # who shares them
+    shared = cells.groupby(["programme", "market", "numbers"], as_index=False).agg(
+        expected=("expected", "sum"), sd=("sd", "sum"), most=("sd", "size")
+    )
+    shared["variance"] = shared["sd"] ** 2
+    sizes = shared.groupby(["programme", "market"], as_index=False).agg(
+        expected=("expected", "sum"), variance=("variance", "sum"), most=("most", "max")
+    )
     counted = drawn.groupby(["programme", "market"]).size().rename("drawn").reset_index()
-    sizes = sizes.merge(counted, how="outer", on=["programme", "market"]).fillna({"expected": 0, "sd": 0, "drawn": 0})
+    sizes = sizes.merge(counted, how="outer", on=["programme", "market"])
+    sizes = sizes.fillna({"expected": 0, "variance": 0, "most": 1, "drawn": 0})
     sizes["total"] = sizes["programme"] + "/" + sizes["market"]
-    whole = {"total": "all", "drawn": sizes["drawn"].sum(), "expected": sizes["expected"].sum()}
-    whole["sd"] = np.sqrt((sizes["sd"] ** 2).sum())
+    whole = {"total": "all", "most": sizes["most"].max(), **sizes[["drawn", "expected", "variance"]].sum()}
     sizes = pd.concat([sizes, pd.DataFrame([whole])], ignore_index=True)
     gap = (sizes["drawn"] - sizes["expected"]).to_numpy("float64")
-    sd = sizes["sd"].to_numpy("float64")
-    rounding = np.abs(gap) <= ROUNDING * np.maximum(sizes["expected"].to_numpy("float64"), 1)
-    # Where everything is drawn with certainty the SD is 0, and any gap infinitely many of them.
-    deviation = np.where(rounding, 0.0, np.divide(gap, sd, out=np.copysign(np.inf, gap), where=(sd > 0) & ~rounding))
-    return sizes.assign(deviation=deviation)
+    gap = np.where(np.abs(gap) <= ROUNDING * np.maximum(sizes["expected"].to_numpy("float64"), 1), 0.0, gap)
+    most = sizes["most"].to_numpy("float64") if by_policy else np.zeros(len(sizes))
+    return sizes.assign(deviation=_normal_deviations(gap, sizes["variance"].to_numpy("float64"), most))
+
+
+def _normal_deviations(
+    gap: npt.NDArray[np.float64], variance: npt.NDArray[np.float64], most: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """The normal deviation z for which exp(-z^2 / 2) is the bound on a sum's `gap` from its mean, with the gap's sign.
+
+    `variance`: at most, of the sum. `most`: what one independent part of it differs from its mean by, at most; 0: the
+    gap in SDs. All of shape (sums,). Bennett: exp(-v / m^2 h(m |gap| / v)) with h(x) = (1 + x) log(1 + x) - x. Where
+    the variance is 0 any gap is infinitely many deviations.
+    """
+    size = np.abs(gap)
+    safe = np.where(variance > 0, variance, 1.0)
+    x = most * size / safe
+    # h(x) / x^2 is 1/2 at 0, and loses its digits there.
+    shape = np.where(x > 1e-4, ((1 + x) * np.log1p(x) - x) / np.maximum(x, 1e-4) ** 2, 0.5 - x / 6)
+    deviation = np.copysign(np.sqrt(2 * shape) * size / np.sqrt(safe), gap)
+    return np.where(size == 0, 0.0, np.where(variance > 0, deviation, np.copysign(np.inf, gap)))
 
 
 def _minutes(design: pd.DataFrame, config: Config) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -57,6 +58,42 @@ def share_out(wanted: Array, weight: Array, budget: float) -> Array:
         return np.minimum(wanted, level * weight)
 
     return at(_largest(lambda level: float(at(level).sum()), budget, float((wanted / weight).max())))
+
+
+class Search:
+    """The largest x in (0, most] that was tried whose f(x) does not exceed `goal`, for an increasing f with f(x) <= x,
+    which is expensive and about concave: it asks for a few values, one after the other. `ended` within TOLERANCE.
+
+    `at`: where the value is asked for next; `all_of_it`: begin with `most`, else with x = `goal`, which is low enough.
+    Steps are along the chord through the last two points, on a logarithmic scale, to just below the goal: where f is
+    concave they stay below it.
+    """
+
+    def __init__(self, goal: float, *, most: float, all_of_it: bool) -> None:
+        self.goal, self.most = goal, most
+        self.at = most if all_of_it else min(goal, most)
+        self.ended = False
+        self._last: tuple[float, float] | None = None
+        self._best = -1.0
+
+    def found(self, value: float) -> bool:
+        """Takes f(`at`), and says whether it is the best so far; the first always is."""
+        best = self._best < value <= self.goal * (1 + 1e-9) or self._best < 0
+        self._best = value if best else self._best
+        filled = self.goal * (1 - TOLERANCE) <= value <= self.goal * (1 + 1e-9)
+        self.ended = filled or value <= 0 or (self.at == self.most and value <= self.goal)
+        if not self.ended:
+            slope = 1.0
+            if self._last is not None and self._last[0] != self.at:
+                slope = math.log(value / self._last[1]) / math.log(self.at / self._last[0])
+            self._last = (self.at, value)
+            aim = self.goal * (1 - TOLERANCE / 2)
+            self.at = min(self.most, self.at * (aim / value) ** (1 / min(max(slope, 0.1), 1.0)))
+        return best
+
+
+TOLERANCE = 0.01
+"""How far below the goal a search may end, as a share of it."""
 
 
 def _largest(total: Callable[[float], float], goal: float, upper: float) -> float:

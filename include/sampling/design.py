@@ -12,8 +12,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -21,13 +21,18 @@ import pandas as pd
 
 from include.config.model import Config
 from include.contract.cell import Cell
-from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN, REVIEW_QUEUE, TABLES
-from include.sampling.allocation import share_out
+from include.contract.schema import empty_frame
+from include.contract.tables import BY_VIDEO_AND_POLICY, CELL, N_BINS, NO_SCORE_BIN, REVIEW_QUEUE, TABLES
+from include.sampling.allocation import Search, share_out
 from include.sampling.audit import audit
 from include.sampling.cells import NO_SCORE, CellPopulation, Queued, Stratum, read_cells
 from include.sampling.prevalence import prevalence
+from include.sampling.questions import Expected, Group, Panel, asked_shares, expected_draws
 from include.sampling.review_queue import asked_blindly, outside, overlap, queue_strata, unasked
 from include.sampling.training import training
+
+ROUNDS = 10
+"""Designs tried at most until a policy's questions in a market fill its budget; most take 2 or 3."""
 
 
 def design(
@@ -36,6 +41,8 @@ def design(
     calibration: pd.DataFrame,
     config: Config,
     queues: Mapping[Cell, Queued] | None = None,
+    *,
+    panel: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """The day's design of audit, prevalence, training and review queue: rows of table `sampling_design`, sorted by
     cell, programme and first bin.
@@ -46,26 +53,30 @@ def design(
     cover is expected to be violating as often as its score says, and one without score as often as the cell's mean.
     `queues`: what serving sent to review, by cell, where its queue's answers are delivered (`review_queue.py`); None:
     nowhere.
+    `panel`: the day's score_panel, which says how often draws fall together (`questions.py`); None: never.
 
     A market's minutes (reviewer_minutes x minutes_share x the programmes' shares) are shared max-min fairly: every
     policy with videos that day gets the same number, its model versions equal parts of it, and what one cannot use goes
-    to the others. Where the minutes suffice for every video the audit draws them all. Expected minutes never exceed the
-    budget. What it cannot afford is said in `reason`. A bin that a threshold cuts in two belongs to the region below.
+    to the others. They pay for questions: a video drawn twice for a policy is asked once, and a stratum's expected
+    minutes are its part of that. Where the minutes suffice for every video the audit draws them all. Expected minutes
+    never exceed the budget. What it cannot afford is said in `reason`. A bin that a threshold cuts in two belongs to
+    the region below.
 
     Raises ValueError naming what is missing or wrong: a column, a cell's thresholds, a policy or market that is not
     configured, a bin twice, a bin, count, threshold or probability out of range.
     """
     cells = read_cells(histogram, thresholds, calibration, config, queues)
+    plans = _plans(cells, config, Panel(empty_frame(TABLES["score_panel"]) if panel is None else panel))
     rows = [
-        _row(cell, programme, stratum)
-        for cell, labels in zip(cells, _labels(cells, config), strict=True)
-        for programme, strata in _programmes(cell, labels, config).items()
+        _row(cell, programme, stratum, plan.asked)
+        for cell, plan in zip(cells, plans, strict=True)
+        for programme, strata in plan.programmes.items()
         for stratum in strata
     ]
     return identified(pd.DataFrame(rows, columns=[*_COLUMNS]))
 
 
-_COLUMNS = tuple(name for name in TABLES["sampling_design"].column_names if name != "design_id")
+_COLUMNS = tuple(name for name in TABLES["sampling_design"].column_names if name not in {"design_id", "numbering"})
 
 
 WHOLE_CELL: Final[dict[str, Any]] = {
@@ -80,26 +91,76 @@ WHOLE_CELL: Final[dict[str, Any]] = {
 
 
 def identified(strata: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `sampling_design` with their design_id, a hash of them all."""
-    strata = strata.astype({"inclusion_probability": "float64", "probability_per_view": "float64"})
-    identity = hashlib.sha256(strata[[*_COLUMNS]].to_csv(index=False).encode()).hexdigest()[:16]
+    """Rows of `sampling_design` with their numbering and design_id, a hash of them all."""
+    strata = strata.assign(numbering=BY_VIDEO_AND_POLICY).astype(
+        {"inclusion_probability": "float64", "probability_per_view": "float64"}
+    )
+    identity = hashlib.sha256(strata[[*_COLUMNS, "numbering"]].to_csv(index=False).encode()).hexdigest()[:16]
     return strata.assign(design_id=identity)[list(TABLES["sampling_design"].column_names)]
 
 
-def _labels(cells: list[CellPopulation], config: Config) -> list[float]:
-    """The expected number of labels each cell may have, over the programmes that draw from the day's videos."""
-    labels = [0.0] * len(cells)
+@dataclass(frozen=True)
+class _Plan:
+    """A cell's strata by programme; `asked`: questions a draw, since draws that fall together are asked once."""
+
+    programmes: dict[str, list[Stratum]]
+    asked: float = 1.0
+
+
+def _plans(cells: list[CellPopulation], config: Config, panel: Panel) -> list[_Plan]:
+    """The plan of each cell, so that the questions of a policy and market take the minutes it is given."""
+    groups: dict[Group, list[int]] = {}
+    for i, cell in enumerate(cells):
+        if cell.videos.sum() > 0:
+            groups.setdefault(cell.key[:2], []).append(i)
+    shares = config.sampling.programmes
+    # With so many labels the audit, which has its share of them, asks about every video.
+    enough = (shares.audit + shares.prevalence + shares.training) / shares.audit
+    videos = {group: np.array([asked_blindly(cells[i], config) for i in members]) for group, members in groups.items()}
+    distinct = {
+        group: float(videos[group].sum()) * panel.distinct(group, [cells[i] for i in members])
+        for group, members in groups.items()
+    }
+    wanted = _questions(cells, config, groups, distinct)
+    search = {
+        group: Search(goal, most=enough * float(videos[group].sum()), all_of_it=goal >= distinct[group] * (1 - 1e-9))
+        for group, goal in wanted.items()
+    }
+    kept: dict[Group, dict[int, _Plan]] = {}
+    expected: dict[Group, Expected] = {}
+    for _ in range(ROUNDS):
+        tried = {}
+        for group in (group for group, of_group in search.items() if not of_group.ended):
+            labels = share_out(enough * videos[group], np.ones(len(videos[group])), search[group].at)
+            tried[group] = {
+                i: _programmes(cells[i], float(of_cell), config)
+                for i, of_cell in zip(groups[group], labels, strict=True)
+            }
+            expected[group] = panel.expected(group, [(cells[i], of_cell) for i, of_cell in tried[group].items()])
+        asked = asked_shares(expected)
+        for group, found in tried.items():
+            if search[group].found(asked[group] * expected[group].draws):
+                kept[group] = {i: _Plan(programmes, asked[group]) for i, programmes in found.items()}
+    plans = {i: plan for of_group in kept.values() for i, plan in of_group.items()}
+    return [plans.get(i, _Plan({"audit": []})) for i in range(len(cells))]
+
+
+def _questions(
+    cells: list[CellPopulation], config: Config, groups: Mapping[Group, list[int]], videos: Mapping[Group, float]
+) -> dict[Group, float]:
+    """The expected number of questions each policy may ask in a market, over the programmes that draw from the day's
+    videos. `videos`: what it could ask at most.
+    """
     shares = config.sampling.programmes
     share = config.sampling.minutes_share * (shares.audit + shares.prevalence + shares.training)
-    for market in sorted({cell.key[1] for cell in cells}):
-        members = [i for i, cell in enumerate(cells) if cell.key[1] == market and cell.videos.sum() > 0]
-        versions = Counter(cells[i].key[0] for i in members)
-        wanted = np.array([asked_blindly(cells[i], config) * cells[i].minutes for i in members])
-        weight = np.array([1 / versions[cells[i].key[0]] for i in members])
-        minutes = share_out(wanted, weight, config.markets[market].reviewer_minutes * share)
-        for i, spent in zip(members, minutes, strict=True):
-            labels[i] = float(spent) / cells[i].minutes
-    return labels
+    found: dict[Group, float] = {}
+    for market in sorted({group[1] for group in groups}):
+        members = [group for group in groups if group[1] == market]
+        each = np.array([cells[groups[group][0]].minutes for group in members])
+        wanted = np.array([videos[group] for group in members]) * each
+        minutes = share_out(wanted, np.ones(len(members)), config.markets[market].reviewer_minutes * share)
+        found |= {group: float(n) for group, n in zip(members, minutes / each, strict=True)}
+    return found
 
 
 def _programmes(cell: CellPopulation, labels: float, config: Config) -> dict[str, list[Stratum]]:
@@ -120,7 +181,7 @@ def _blind(cell: CellPopulation, labels: float, config: Config) -> dict[str, lis
         return {"audit": []}
     shares = config.sampling.programmes
     each = labels / (shares.audit + shares.prevalence + shares.training)
-    if labels >= cell.videos.sum() * (1 - 1e-9):  # nothing is left for the others
+    if shares.audit * each >= cell.videos.sum() * (1 - 1e-9):  # nothing is left for the others
         return {"audit": audit(cell, labels, labels, config)}
     by_views = prevalence(cell, shares.prevalence * each, config) if shares.prevalence else []
     picked = training(cell, shares.training * each) if shares.training else []
@@ -132,15 +193,12 @@ def _blind(cell: CellPopulation, labels: float, config: Config) -> dict[str, lis
     }
 
 
-def _row(cell: CellPopulation, programme: str, stratum: Stratum) -> dict[str, object]:
-    """The row of a stratum without design_id."""
+def _row(cell: CellPopulation, programme: str, stratum: Stratum, asked: float) -> dict[str, object]:
+    """The row of a stratum without design_id and numbering; `asked`: questions a draw."""
     bins, scored = stratum.bins, stratum.bins != NO_SCORE
     region = REVIEW_QUEUE if programme == REVIEW_QUEUE else cell.region(bins)
     population, views = cell.total(cell.videos, bins), cell.total(cell.views, bins)
-    if stratum.per_view is None:
-        labels = population * (stratum.probability or 0.0)
-    else:
-        labels = min(population, views * stratum.per_view)
+    labels = expected_draws(cell, stratum)
     return {
         "programme": programme,
         **dict(zip(CELL, cell.key, strict=True)),
@@ -155,6 +213,7 @@ def _row(cell: CellPopulation, programme: str, stratum: Stratum) -> dict[str, ob
         "inclusion_probability": stratum.probability,
         "probability_per_view": stratum.per_view,
         "expected_labels": labels,
-        "expected_minutes": labels * (cell.policy.minutes_per_label if programme == REVIEW_QUEUE else cell.minutes),
+        "expected_minutes": labels
+        * (cell.policy.minutes_per_label if programme == REVIEW_QUEUE else cell.minutes * asked),
         "reason": stratum.reason,
     }

@@ -7,7 +7,7 @@ from datetime import date
 import pandas as pd
 
 from include.contract.salts import salt_of
-from include.contract.tables import REVIEW_QUEUE, TABLES
+from include.contract.tables import BY_VIDEO_AND_POLICY, REVIEW_QUEUE, TABLES
 from include.sampling.queue import sample_ids
 from include.warehouse.base import Parameter
 
@@ -22,6 +22,7 @@ def draw_parameters(strata: pd.DataFrame, day: date, salt: int) -> dict[str, Par
     of_queue = strata[strata["programme"] == REVIEW_QUEUE]
     return {
         "ds": day,
+        "number_by_policy": int(numbers_by_policy(strata)),
         "audit_salt": salt_of(salt, "audit"),
         "prevalence_salt": salt_of(salt, "prevalence"),
         "training_salt": salt_of(salt, "training"),
@@ -31,6 +32,17 @@ def draw_parameters(strata: pd.DataFrame, day: date, salt: int) -> dict[str, Par
         "queued_from": float(of_queue["score_low"].min()) if of_queue["score_low"].notna().any() else 2.0,
         "unscored_queued": int(of_queue["score_low"].isna().any()),
     }
+
+
+def numbers_by_policy(strata: pd.DataFrame) -> bool:
+    """Whether the design of these `strata` draws by a number for each video and policy; else all policies share one.
+
+    Raises ValueError where some of them say so and others do not.
+    """
+    found = strata["numbering"].eq(BY_VIDEO_AND_POLICY).unique()
+    if len(found) > 1:
+        raise ValueError("sampling_design: its strata differ in numbering")
+    return bool(found.any())
 
 
 def sample_rows(drawn: pd.DataFrame, day: date) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from include.contract.tables import CELL, TABLES
 from include.evidence.golden import usable_golden
 from include.sampling.allocation import share_out
 from include.sampling.design import WHOLE_CELL, identified
+from include.sampling.draw import numbers_by_policy
 
 LOOKBACK_DAYS = 90
 """Draws older than this are not asked again."""
@@ -86,6 +87,9 @@ def draw_golden(pool: pd.DataFrame, strata: pd.DataFrame, config: Config, day: d
     rows = pool.merge(strata.loc[strata["programme"] == "golden", columns], on=list(CELL)).rename(
         columns={"inclusion_probability": "programme_probability"}
     )
-    rows["permanent_random"] = [hash32(salt, video) / 2**32 for video in rows["video_id"]]
+    item = ["policy", "video_id"] if numbers_by_policy(strata) else ["video_id"]
+    rows["permanent_random"] = [
+        hash32(salt, *parts) / 2**32 for parts in zip(*(rows[name] for name in item), strict=True)
+    ]
     drawn = rows[rows["permanent_random"] < rows["programme_probability"]].assign(inclusion_probability=np.nan)
     return drawn[[name for name in TABLES["review_sample"].column_names if name != "sample_id"]]

@@ -60,16 +60,31 @@ def score_profile(bins: pd.DataFrame, mask: int) -> pd.DataFrame:
     return profile[list(TABLES["score_profile"].column_names)].sort_values(cell, ignore_index=True)
 
 
+def score_panel(bins: pd.DataFrame) -> pd.DataFrame:
+    """The rows of table `score_panel`, from those of profile_and_histogram.sql: a video once a cell, without those of
+    a cell that has no name.
+    """
+    rows = _checked(bins[(bins[list(CELL)] != "").all(axis=1)])
+    order = [*CELL, "video_id", "bin", "views"]
+    rows = rows.assign(bin=rows["bin"].clip(lower=NO_SCORE_BIN)).sort_values(order, ignore_index=True)
+    rows = rows.drop_duplicates([*CELL, "video_id"], ignore_index=True)
+    return rows[list(TABLES["score_panel"].column_names)]
+
+
+def _checked(bins: pd.DataFrame) -> pd.DataFrame:
+    """A row a checked key, with its cell and bin, by cell and bin: video_id, views."""
+    bins = bins[bins["checked_videos"].notna()].sort_values([*CELL, "bin"], ignore_index=True)
+    sizes = bins["checked_videos"].map(len).to_numpy(np.int64)
+    videos = [video for of_bin in bins["checked_videos"] for video in of_bin]
+    rows = bins.loc[np.repeat(np.arange(len(bins)), sizes), [*CELL, "bin"]].reset_index(drop=True)
+    return rows.assign(
+        video_id=np.fromiter((video["video_id"] for video in videos), np.int64, len(videos)),
+        views=np.fromiter((video["views"] for video in videos), np.int64, len(videos)),
+    )
+
+
 def _duplicates(bins: pd.DataFrame) -> pd.DataFrame:
     """Rows beyond the first of their key (video, policy, model version), counted in the cell of the later row."""
-    bins = bins[bins["checked_ids"].notna()].sort_values([*CELL, "bin"], ignore_index=True)
-    sizes = bins["checked_ids"].map(len).to_numpy()
-    if not sizes.sum():
-        return pd.DataFrame({**{name: [] for name in CELL}, "duplicate_keys": []}).astype(dict.fromkeys(CELL, "str"))
-    row = np.repeat(np.arange(len(bins)), sizes)
-    group = bins.groupby(["policy", "model_version"]).ngroup().to_numpy()[row]
-    ids = np.concatenate([np.asarray(ids, dtype=np.int64) for ids in bins["checked_ids"]])
-    order = np.lexsort((row, ids, group))
-    repeated = (np.diff(ids[order]) == 0) & (np.diff(group[order]) == 0)
-    counts = np.bincount(row[order][1:][repeated], minlength=len(bins))
-    return bins.assign(duplicate_keys=counts).groupby(list(CELL))["duplicate_keys"].sum().reset_index()
+    rows = _checked(bins)
+    again = rows.duplicated(["video_id", "policy", "model_version"])
+    return again.groupby([rows[name] for name in CELL]).sum().rename("duplicate_keys").reset_index()

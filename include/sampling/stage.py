@@ -28,7 +28,7 @@ from include.sampling.design import design
 from include.sampling.draw import draw_parameters, sample_rows
 from include.sampling.golden import LOOKBACK_DAYS, draw_golden, golden_design, golden_pool
 from include.sampling.label_studio import labelling_configuration, tasks
-from include.sampling.profile import id_mask, score_histogram, score_profile
+from include.sampling.profile import id_mask, score_histogram, score_panel, score_profile
 from include.sampling.queue import expert_queue, review_queue
 from include.sampling.review_queue import not_expected_to_answer, queued_bins
 from include.sampling.second_look import draw_second_look, second_look_design, second_look_pool
@@ -44,7 +44,10 @@ def gate_scores_input(project: Project, day: date) -> None:
 
 
 def scan_scores(project: Project, day: date) -> None:
-    """The first scan: score_profile and score_histogram. The day counts for nobody until gate_scores passes it."""
+    """The first scan: score_profile, score_histogram and score_panel.
+
+    The day counts for nobody until gate_scores passes it.
+    """
     rows = project.warehouse.row_count("video_scores", day)
     mask = id_mask(rows)
     log.info("Scanning %d rows of video_scores for %s", rows, day)
@@ -53,6 +56,7 @@ def scan_scores(project: Project, day: date) -> None:
     profile = score_profile(bins, mask)
     project.warehouse.replace("score_profile", day, profile)
     project.warehouse.replace("score_histogram", day, score_histogram(bins))
+    project.warehouse.replace("score_panel", day, score_panel(bins))
     log.info("Profiled %d cells, %d videos scored", len(profile), profile["n_rows"].sum())
 
 
@@ -71,7 +75,9 @@ def design_sample(project: Project, day: date) -> None:
     calibration = calibrate(labelled_sample(project, day - timedelta(days=1)), cells)
     in_force = thresholds_before(project, day, cells)
     queues = _queues(project, day, histogram, in_force)
-    strata = design(histogram, _with_shadows(in_force, project.config), calibration, project.config, queues)
+    panel = project.warehouse.read("score_panel", day, day)
+    levels = _with_shadows(in_force, project.config)
+    strata = design(histogram, levels, calibration, project.config, queues, panel=panel)
     golden = golden_design(_golden_pool(project, day), project.config)
     looks = second_look_design(_second_look_pool(project, day), project.config)
     strata = pd.concat([strata, *(part for part in (golden, looks) if len(part))], ignore_index=True)

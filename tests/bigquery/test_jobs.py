@@ -62,7 +62,7 @@ def submitted_only(warehouse: BigQueryWarehouse, monkeypatch: pytest.MonkeyPatch
 
 def sent(proxy: Proxy) -> list[dict[str, Any]]:
     """The scans that were sent to be run, not only weighed."""
-    return [query for query in proxy.queries() if "checked_ids" in query["query"] and not query["dryRun"]]
+    return [query for query in proxy.queries() if "checked_videos" in query["query"] and not query["dryRun"]]
 
 
 def once(fault: Fault) -> Fault:
@@ -81,7 +81,7 @@ def once(fault: Fault) -> Fault:
 def on_scan(answer: tuple[int, dict[str, Any]]) -> Fault:
     def fault(method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
         job = body.get("configuration", {})
-        is_scan = "checked_ids" in job.get("query", {}).get("query", "")
+        is_scan = "checked_videos" in job.get("query", {}).get("query", "")
         return answer if is_scan and not job.get("dryRun") else None
 
     return fault
@@ -179,7 +179,7 @@ def test_a_passing_error_is_not_noticed(delivered: Opened, proxy: Proxy, fault):
 
 def failing(reason: str, times: int, message: str = "killed half-way") -> Failure:
     """The first `times` scans fail half-way, as a job, after they were accepted."""
-    return Failure("checked_ids", reason, message, times)
+    return Failure("checked_videos", reason, message, times)
 
 
 def test_a_job_killed_half_way_is_sent_again_under_the_next_id(delivered: Opened, proxy: Proxy, caplog):

@@ -258,7 +258,7 @@ def test_a_scans_rows_are_there_after_a_weekend_and_paid_again_after_they_expire
         return int(found["n_videos"].sum())
 
     def paid() -> int:
-        return len([q for q in proxy.queries() if "checked_ids" in q["query"] and not q["dryRun"]])
+        return len([q for q in proxy.queries() if "checked_videos" in q["query"] and not q["dryRun"]])
 
     assert scan() == 50
     proxy.google.hours += 72
@@ -270,7 +270,7 @@ def test_a_scans_rows_are_there_after_a_weekend_and_paid_again_after_they_expire
 def test_a_stopped_or_lost_scan_is_another_job_of_the_next_try(opened: Opened, proxy: Proxy) -> None:
     deliver(opened(), "video_scores", DAY, scores(50))
     parameters: dict[str, Parameter] = {"ds": DAY, "id_mask": 0}
-    proxy.google.failures.append(Failure("checked_ids", "stopped", "Job execution was cancelled"))
+    proxy.google.failures.append(Failure("checked_videos", "stopped", "Job execution was cancelled"))
     with pytest.raises(WarehouseUnavailable, match="somebody stopped the job"):
         opened().query("profile_and_histogram", parameters)
     assert opened().query("profile_and_histogram", parameters)["n_videos"].sum() == 50

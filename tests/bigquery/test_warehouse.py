@@ -157,7 +157,9 @@ def test_both_scans_give_what_the_embedded_engine_gives(opened: Opened, embedded
         for engine in (warehouse, embedded):
             profile = engine.query("profile_and_histogram", {"ds": DAY, "id_mask": mask})
             profile = profile.drop(columns="read_at")
-            profile["checked_ids"] = [sorted([] if ids is None else ids) for ids in profile["checked_ids"]]
+            profile["checked_videos"] = profile["checked_videos"].map(
+                lambda some: sorted((video["video_id"], video["views"]) for video in ([] if some is None else some))
+            )
             found.append(profile.sort_values([*key, "bin"], ignore_index=True))
         pd.testing.assert_frame_equal(found[0], found[1], check_dtype=False, rtol=1e-12)
     drawn = []

@@ -92,7 +92,7 @@ def test_a_scan_is_told_with_its_seconds_and_bytes(listener: socket.socket, ende
     assert isinstance(warehouse, Remembered)
     assert len(list(of_scans(warehouse.scans))) == 2 * len(warehouse.scans) > 0
     assert "video_scores" in warehouse.tables_read
-    assert warehouse.tables_written == {"score_profile", "score_histogram", "quality_results"}
+    assert warehouse.tables_written == {"score_profile", "score_histogram", "score_panel", "quality_results"}
 
 
 @pytest.mark.parametrize("table", COUNTED)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from include.config.load import load_config
 from include.contract.schema import empty_frame
-from include.contract.tables import CELL, TABLES
+from include.contract.tables import BY_VIDEO_AND_POLICY, CELL, TABLES
 
 DAY = date(2026, 11, 3)
 CONFIG = load_config()
@@ -55,21 +55,22 @@ def design() -> pd.DataFrame:
                 | {"population": population, "population_views": 5 * population, "inclusion_probability": pi}
                 | {"probability_per_view": None}
                 | {"expected_labels": population * pi, "expected_minutes": population * pi * minutes, "reason": "test"}
+                | {"numbering": BY_VIDEO_AND_POLICY}
             )
     return frame("sampling_design", rows)
 
 
 def review_sample() -> pd.DataFrame:
-    """A Poisson draw under `design()`; one permanent random number a video, shared by the cells of its market."""
+    """A Poisson draw under `design()`; one permanent random number a video and policy, shared by the model versions."""
     rng = np.random.default_rng(1)
     offset = {market: 10**6 * number for number, market in enumerate(CONFIG.markets)}
-    random = {market: rng.random(10_000) for market in CONFIG.markets}
+    random = {(policy, market): rng.random(10_000) for policy in CONFIG.policies for market in CONFIG.markets}
     rows = []
     for policy, market, version in CELLS:
         first_video = 0
         for stratum, first, last, population, pi in STRATA:
             for video in range(first_video, first_video + population):
-                u = float(random[market][video])
+                u = float(random[policy, market][video])
                 if u < pi:
                     rows.append(
                         {"sample_id": f"{policy}-{version}-{market}-{video}", "design_id": "d1", "programme": "audit"}

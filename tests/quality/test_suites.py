@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from include.contract.tables import CELL, TABLES, Table
 from include.contract.terms import Reason
@@ -327,15 +328,36 @@ def test_sample_size_is_judged_by_market_and_overall():
     one_failure(lost_market.failures, "1 of 4 totals", "total=audit/DE", "drawn=0")
 
 
-def test_sample_size_limit_is_the_sum_of_the_cells_standard_deviations():
-    """Independent count: 4 cells of a market, each with variance sum N pi (1 - pi)."""
-    variance = sum(n * pi * (1 - pi) for _, _, _, n, pi in frames.STRATA)
+def test_sample_sizes_add_up_by_sd_where_they_share_numbers_and_else_by_variance():
+    """Independent count: a market's cells, each with variance sum N pi (1 - pi); fraud has two versions."""
+    cell = sum(n * pi * (1 - pi) for _, _, _, n, pi in frames.STRATA)
     expected = sum(n * pi for _, _, _, n, pi in frames.STRATA)
     sizes = suites._sizes(frames.review_sample(), frames.design()).set_index("total")
+    assert sizes.loc["audit/DE", "variance"] == pytest.approx(2 * cell + 4 * cell)
+    assert sizes.loc["all", "variance"] == pytest.approx(3 * 6 * cell)
+    old = suites._sizes(frames.review_sample(), frames.design().assign(numbering=None)).set_index("total")
     drawn = (frames.review_sample()["market"] == "DE").sum()
-    assert sizes.loc["audit/DE", "deviation"] == pytest.approx((drawn - 4 * expected) / (4 * np.sqrt(variance)))
-    total = (len(frames.review_sample()) - 12 * expected) / (4 * np.sqrt(3 * variance))
-    assert sizes.loc["all", "deviation"] == pytest.approx(total)
+    assert old.loc["audit/DE", "deviation"] == pytest.approx((drawn - 4 * expected) / (4 * np.sqrt(cell)))
+    total = (len(frames.review_sample()) - 12 * expected) / (4 * np.sqrt(3 * cell))
+    assert old.loc["all", "deviation"] == pytest.approx(total)
+
+
+def test_chance_alone_hardly_ever_stops_a_small_sample_and_a_gap_in_a_large_one_does():
+    """The share of Poisson samples beyond 5 deviations, against Bennett's bound and against plain SDs."""
+    one = np.ones(1)
+    limit = 2 * np.exp(-(5.0**2) / 2)
+    for mean in (0.02, 0.5, 7.0, 400.0):
+        counts = np.arange(0, int(mean + 40 * np.sqrt(mean) + 40), dtype=float)
+        variance = np.full(len(counts), mean)
+        beyond = np.abs(suites._normal_deviations(counts - mean, variance, np.ones(len(counts)))) > 5
+        assert stats.poisson.pmf(counts[beyond], mean).sum() < limit
+    assert stats.poisson.sf(1, 0.02) > 10 * limit, "two draws of .02 expected are more than 5 plain SDs, and no fault"
+    assert suites._normal_deviations(199 - 7 * one, 7 * one, 2 * one) > 5
+    assert suites._normal_deviations(-7 * one, 7 * one, one) > -5
+    assert suites._normal_deviations(-100 * one, 100 * one, one) < -5
+    tiny = suites._normal_deviations(3e-6 * np.array([-1.0, 1.0]), np.ones(2), np.array([1.0, 0.0]))
+    assert tiny == pytest.approx([-3e-6, 3e-6], rel=1e-5)
+    assert suites._normal_deviations(np.array([0.0, 1.0]), np.zeros(2), np.ones(2)).tolist() == [0.0, np.inf]
 
 
 def test_a_stratum_drawn_with_certainty_must_be_complete():

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
 from include.contract.salts import salt_of
-from include.contract.tables import CELL
+from include.contract.tables import BY_VIDEO_AND_POLICY, CELL, TABLES
 from include.sampling.draw import draw_parameters
 from include.warehouse.duckdb import DuckDBWarehouse
+from include.warehouse.frames import checked_rows, content_hash
 from tests.sampling.test_profile import faulty, land
 from tests.warehouse.frames import DAY, scores
 from tests.warehouse.reference import programme_random
@@ -29,7 +32,12 @@ PICKS = {"allow": 0.01, "remove": 0.4}
 KEY = ["video_id", "policy", "model_version"]
 
 
-def design(pi: dict[str, float], *, programmes: tuple[str, ...] = ("audit", "prevalence", "training")) -> pd.DataFrame:
+def design(
+    pi: dict[str, float],
+    *,
+    programmes: tuple[str, ...] = ("audit", "prevalence", "training"),
+    numbering: str | None = BY_VIDEO_AND_POLICY,
+) -> pd.DataFrame:
     cells = scores(1000)[list(CELL)].drop_duplicates(ignore_index=True)
     numbers = dict.fromkeys(("population", "population_views", "expected_labels", "expected_minutes"), 1)
     strata = [
@@ -51,6 +59,7 @@ def design(pi: dict[str, float], *, programmes: tuple[str, ...] = ("audit", "pre
                 inclusion_probability=probability,
                 probability_per_view=per_view,
                 reason="all",
+                numbering=numbering,
                 **numbers,
             )
             for programme, name, (first, last), probability, per_view in strata
@@ -87,14 +96,20 @@ def oracle(rows: pd.DataFrame, strata: pd.DataFrame, salt: int = SALT) -> pd.Dat
         chance[row["programme"]] = np.where(inside, pi, chance[row["programme"]])
         found[row["programme"]] = np.where(inside, row["stratum"], found[row["programme"]])
     union = chance["audit"] + chance["prevalence"] - chance["audit"] * chance["prevalence"]
+    by_policy = strata["numbering"].notna().all()
     drawn = []
     for name in salts:
+        numbers = np.zeros(len(rows))
+        for policy in rows["policy"].unique():
+            of_policy = (rows["policy"] == policy).to_numpy()
+            ids = rows.loc[of_policy, "video_id"].to_numpy("int64")
+            numbers[of_policy] = programme_random(ids, policy if by_policy else None, salts, name)
         part = rows.assign(
             programme=name,
             stratum=found[name],
             programme_probability=chance[name],
             inclusion_probability=np.nan if name == "training" else union,
-            permanent_random=programme_random(rows["video_id"].to_numpy("int64"), salts, name),
+            permanent_random=numbers,
         )
         drawn.append(part[part["permanent_random"] < part["programme_probability"]])
     return pd.concat(drawn, ignore_index=True)
@@ -107,15 +122,43 @@ def clean() -> pd.DataFrame:
     return rows.assign(null_score=rows["score"].isna(), cluster_id=copies)
 
 
-@pytest.mark.parametrize("salt", [SALT, 0, 2**31 - 1])
-def test_the_drawn_rows_are_exactly_those_the_rule_names(tmp_path: Path, clean: pd.DataFrame, salt: int):
-    drawn = draw(land(tmp_path, clean, files=2), design(PI), salt)
-    wanted = oracle(clean, design(PI), salt).sort_values(["programme", *KEY], ignore_index=True)
+@pytest.mark.parametrize(
+    ("salt", "numbering"),
+    [(SALT, BY_VIDEO_AND_POLICY), (0, BY_VIDEO_AND_POLICY), (2**31 - 1, BY_VIDEO_AND_POLICY), (SALT, None)],
+)
+def test_the_drawn_rows_are_exactly_those_the_rule_names(
+    tmp_path: Path, clean: pd.DataFrame, salt: int, numbering: str | None
+):
+    strata = design(PI, numbering=numbering)
+    drawn = draw(land(tmp_path, clean, files=2), strata, salt)
+    wanted = oracle(clean, strata, salt).sort_values(["programme", *KEY], ignore_index=True)
     columns = ["programme", "video_id", *CELL, "stratum", "score", "views", "programme_probability"]
     columns += ["inclusion_probability", "permanent_random", "cluster_id"]
     pd.testing.assert_frame_equal(drawn[columns], wanted[columns], check_dtype=False, rtol=0, atol=0)
     assert set(drawn["design_id"]) == {"d"}
     assert drawn["programme"].value_counts().min() > 30
+
+
+def test_a_design_from_before_keeps_its_fingerprint_and_is_drawn_by_its_own_numbering(
+    tmp_path: Path, clean: pd.DataFrame
+):
+    warehouse, table = land(tmp_path, clean, files=1), TABLES["sampling_design"]
+    before = replace(table, columns=tuple(column for column in table.columns if not column.later))
+    content = checked_rows(before, design(PI).drop(columns="numbering"))
+    partition = warehouse.root / table.name / f"ds={DAY}"
+    partition.mkdir(parents=True)
+    pq.write_table(content, partition / "part.parquet")
+    strata = warehouse.read(table.name, DAY, DAY).drop(columns="ds")
+    assert warehouse.fingerprint(table.name, DAY) == content_hash(before, content)
+    drawn = warehouse.query("draw", draw_parameters(strata, DAY, SALT))
+    wanted = oracle(clean, design(PI, numbering=None))
+    key = ["programme", *KEY]
+    assert set(map(tuple, drawn[key].to_numpy())) == set(map(tuple, wanted[key].to_numpy()))
+    warehouse.replace(table.name, DAY, design(PI))
+    assert warehouse.fingerprint(table.name, DAY) != content_hash(before, content)
+    mixed = pd.concat([design(PI), design(PI, numbering=None)])
+    with pytest.raises(ValueError, match="sampling_design: its strata differ in numbering"):
+        draw_parameters(mixed, DAY, SALT)
 
 
 def test_faulty_rows_are_drawn_once_a_key_and_never_without_a_key(tmp_path: Path):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.contract.tables import CELL, TABLES
-from include.sampling.profile import MAX_CHECKED_KEYS, id_mask, score_histogram, score_profile
+from include.sampling.profile import MAX_CHECKED_KEYS, id_mask, score_histogram, score_panel, score_profile
 from include.warehouse.duckdb import DuckDBWarehouse
 from tests.warehouse.frames import DAY, scores
 
@@ -105,6 +105,21 @@ def oracle(rows: pd.DataFrame, mask: int = 0) -> tuple[pd.DataFrame, pd.DataFram
     return profile.assign(checked_share=1 / (mask + 1)), histogram
 
 
+def panel_of(rows: pd.DataFrame, mask: int) -> pd.DataFrame:
+    """The checked rows that have a whole key; of a video that came twice in a cell the one of the lowest bin."""
+    score = rows["score"].to_numpy("float64")
+    usable = ~rows["null_score"].to_numpy() & (score >= 0) & (score <= 1)
+    rows = rows.assign(
+        bin=np.where(usable, np.minimum(np.floor(np.where(usable, score, 0) * 1000), 999), -1).astype("int64"),
+        views=rows["views"].fillna(0).clip(lower=0).astype("int64"),
+    ).dropna(subset=["video_id", *CELL])
+    ids = rows["video_id"].astype("int64")
+    kept = rows[((ids ^ (ids // 2**22)) & mask) == 0]
+    kept = kept.sort_values([*CELL, "video_id", "bin", "views"], ignore_index=True)
+    kept = kept.drop_duplicates([*CELL, "video_id"]).reset_index(drop=True)
+    return kept[list(TABLES["score_panel"].column_names)]
+
+
 @pytest.mark.parametrize("mask", [0, 3])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_profile_and_histogram_are_those_of_plain_pandas(tmp_path, seed, mask):
@@ -115,6 +130,7 @@ def test_profile_and_histogram_are_those_of_plain_pandas(tmp_path, seed, mask):
     histogram, profile = score_histogram(bins), score_profile(bins, mask)
     pd.testing.assert_frame_equal(histogram, wanted_histogram, check_dtype=False)
     pd.testing.assert_frame_equal(profile, wanted_profile[list(profile.columns)], check_dtype=False, rtol=1e-12)
+    pd.testing.assert_frame_equal(score_panel(bins), panel_of(rows, mask), check_dtype=False)
     assert profile["duplicate_keys"].sum() > 20
     assert (profile[["null_scores", "out_of_range_scores", "null_keys", "negative_views"]].sum() > 20).all()
     warehouse.replace("score_profile", DAY, profile)
@@ -137,7 +153,9 @@ def test_the_same_day_gives_the_same_bytes(tmp_path):
         bins = warehouse.query("profile_and_histogram", {"ds": DAY, "id_mask": 0})
         warehouse.replace("score_profile", DAY, score_profile(bins, 0))
         warehouse.replace("score_histogram", DAY, score_histogram(bins))
-        prints.add((warehouse.fingerprint("score_profile", DAY), warehouse.fingerprint("score_histogram", DAY)))
+        warehouse.replace("score_panel", DAY, score_panel(bins))
+        tables = ("score_profile", "score_histogram", "score_panel")
+        prints.add(tuple(warehouse.fingerprint(table, DAY) for table in tables))
     assert len(prints) == 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,7 +45,17 @@ def rehashed(h: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
     return ((x ^ (x >> np.uint64(15))) * np.uint64(1540483477)) & np.uint64(_LOW)
 
 
-def programme_random(video_id: NDArray[np.int64], salts: dict[str, int], programme: str) -> NDArray[np.float64]:
-    """A video's permanent random number in the programme, in [0, 1); `salts` by programme; shape as given."""
-    h = permanent_hashes(video_id, salts["audit"])
+def policy_key(policy: str) -> int:
+    """In [0, 2^60)."""
+    return int(hashlib.md5(policy.encode(), usedforsecurity=False).hexdigest()[:15], 16)
+
+
+def programme_random(
+    video_id: NDArray[np.int64], policy: str | None, salts: dict[str, int], programme: str
+) -> NDArray[np.float64]:
+    """Permanent random numbers of a policy's videos in the programme, in [0, 1); shape as given.
+
+    `policy`: None, one number for all policies, as before 28 November 2026. `salts`: by programme.
+    """
+    h = permanent_hashes(video_id ^ np.int64(0 if policy is None else policy_key(policy)), salts["audit"])
     return (h if programme == "audit" else rehashed(h, salts[programme])) / 2.0**32

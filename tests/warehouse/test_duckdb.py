@@ -278,7 +278,8 @@ def _design() -> pd.DataFrame:
     numbers = dict.fromkeys(("population", "population_views", "expected_labels", "expected_minutes"), 1)
     return cells.assign(
         design_id="d", programme="audit", stratum="all", region="allow", first_bin=-1, last_bin=999,
-        score_low=None, score_high=None, inclusion_probability=1.0, probability_per_view=None, reason="all", **numbers,
+        score_low=None, score_high=None, inclusion_probability=1.0, probability_per_view=None, reason="all",
+        numbering=None, **numbers,
     )  # fmt: skip
 
 

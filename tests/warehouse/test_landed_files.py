@@ -106,7 +106,7 @@ def test_files_of_one_day_may_differ_in_type_and_the_order_of_their_names_does_n
         expected = Counter(-1 if score is None else int(score * 1000) for score in scores)
         assert dict(zip(found["bin"], found["n_videos"], strict=True)) == expected
         ids = [int(i) for i in given.get("video_id", pa.array([1, 2, 3])).to_pylist()]
-        assert sorted(i for part in found["checked_ids"] for i in part) == sorted(ids)
+        assert sorted(video["video_id"] for part in found["checked_videos"] for video in part) == sorted(ids)
         assert found["n_views"].sum() == 6
 
 

@@ -11,7 +11,7 @@ from sqlglot.optimizer.scope import traverse_scope
 
 from include.contract.tables import TABLES
 from include.warehouse.base import SQL_FOLDER
-from tests.warehouse.reference import permanent_hash, permanent_hashes, permanent_random
+from tests.warehouse.reference import permanent_hash, permanent_hashes, permanent_random, policy_key
 
 QUERIES = sorted(path.stem for path in SQL_FOLDER.glob("*.sql") if path.stem != "functions")
 N = 1 << 18
@@ -87,13 +87,17 @@ def test_sql_python_and_numpy_agree_on_every_permanent_random_number():
             expected = [permanent_hash(int(i), salt) for i in ids]
             assert [row[0] for row in rows.fetchall()] == expected
             assert permanent_hashes(ids, salt).tolist() == expected
+        for name in ("fraud", "", "größer 日本"):
+            assert connection.execute("SELECT policy_key(?)", [name]).fetchone() == (policy_key(name),)
 
 
 @pytest.mark.parametrize("ids", IDS.values(), ids=IDS.keys())
 def test_permanent_random_numbers_look_uniform_and_independent(ids):
     """Each bound is passed by truly random numbers in all but about 1 of 100,000 trials."""
     a, b = permanent_random(ids, 20261101), permanent_random(ids, 20261102)
-    for u in (a, b, permanent_random(ids, 1)):
+    of_policy = permanent_random(ids ^ np.int64(policy_key("fraud")), 20261101)
+    other = permanent_random(ids ^ np.int64(policy_key("violence")), 20261101)
+    for u in (a, b, of_policy, permanent_random(ids, 1)):
         assert u.min() >= 0
         assert u.max() < 1
         assert abs(u.mean() - 0.5) * np.sqrt(12 * N) < 4.5
@@ -101,7 +105,7 @@ def test_permanent_random_numbers_look_uniform_and_independent(ids):
         assert stats.chisquare(np.bincount((u * 1024).astype(int), minlength=1024)).pvalue > 1e-5
         small = (u < 0.001).sum()
         assert 1e-5 < stats.binom.cdf(small, N, 0.001) < 1 - 1e-5
-    for x, y in ((a, b), (a[:-1], a[1:])):
+    for x, y in ((a, b), (a[:-1], a[1:]), (of_policy, other)):
         assert abs(np.corrcoef(x, y)[0, 1]) * np.sqrt(N) < 4.5
         joint = np.bincount((x * 32).astype(int) * 32 + (y * 32).astype(int), minlength=1024)
         assert stats.chisquare(joint).pvalue > 1e-5

@@ -1,6 +1,7 @@
 -- Poisson sampling with permanent random numbers, all programmes that draw from the day's videos in one scan: a video is
 -- drawn by a programme if its number there is below its inclusion probability there. Each programme has numbers of its
--- own. @max_audit and @max_training are the largest inclusion probabilities, @max_prevalence the largest per view: they
+-- own, and each policy; a policy's model versions share theirs, so that a video drawn for two versions is one question.
+-- Designs made before that had one number for all policies: they have @number_by_policy = 0. @max_audit and @max_training are the largest inclusion probabilities, @max_prevalence the largest per view: they
 -- let most rows go before anything else is computed. Of what serving sent to review all is drawn (programme review_queue):
 -- scores from @queued_from on are looked at, and where @unscored_queued is 1 also videos without a usable score.
 WITH strata AS (
@@ -21,12 +22,22 @@ chances AS (
   FROM strata
   GROUP BY policy, market, model_version, bin
 ),
+policies AS (
+  SELECT policy, CASE WHEN @number_by_policy = 1 THEN policy_key(policy) ELSE 0 END AS own_key
+  FROM sampling_design
+  WHERE ds = @ds
+  GROUP BY policy
+),
+scored AS (
+  SELECT video_id, policy, market, model_version, score, views, cluster_id
+  FROM video_scores
+  WHERE ds = @ds
+),
 hashed AS (
   SELECT
     video_id, policy, market, model_version, score, views, cluster_id,
-    permanent_hash(video_id, @audit_salt) AS audit_hash
-  FROM video_scores
-  WHERE ds = @ds
+    permanent_hash(video_id ^ own_key, @audit_salt) AS audit_hash
+  FROM scored JOIN policies USING (policy)
 ),
 rehashed AS (
   SELECT

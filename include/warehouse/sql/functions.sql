@@ -29,6 +29,12 @@ CREATE TEMP FUNCTION permanent_hash(video_id INT64, salt INT64) AS (
   hash_salted(video_id ^ wide_salt(salt))
 );
 
+-- What sets a policy's permanent random numbers apart from those of other policies: the video's id XOR this is hashed.
+-- The first 60 bits of the MD5 of the policy's name, so that an engine needs no list of policies.
+CREATE TEMP FUNCTION policy_key(policy STRING) AS (
+  CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5(policy)), 1, 15)) AS INT64)
+);
+
 -- Another permanent random number, times 2^32, from `permanent_hash`. One round will do, since that is well mixed: of
 -- 20 million ids in a row, those below two limits at once were as many as chance has it, at every pair of limits tried.
 CREATE TEMP FUNCTION rehash(h INT64, salt INT64) AS (
