@@ -17,7 +17,7 @@ Writes: `gate_failures`, `quality_results`, `review_sample`, `sampling_design`, 
 |---|---|---|
 | `gate_scores_input` | the platform's files for the day are missing, unreadable or of the wrong type | ask the platform's feed owner to deliver the day again, then clear the task |
 | `scan_scores`, `draw_sample` | storage failed, twice retried | read the log; clear the task once storage is back |
-| `gate_scores` | the scores are not fit to sample from: volume, missing or impossible scores, unknown names, duplicates | the message names cell, count and an example; have the feed repaired, or add the new name to `policies.yaml`, then clear from `gate_scores_input` |
+| `gate_scores` | the scores are not fit to sample from: volume, missing or impossible scores, unknown names, duplicates; single cells with a small part of the rows are set aside with a warning instead, and keep their thresholds | the message names cell, count and an example; have the feed repaired, or add the new name to `policies.yaml`, then clear from `gate_scores_input` |
 | `design_sample` | no design fits the configuration | the message names the key in `policies.yaml` |
 | `export_review_queue` | the queue's files could not be written, twice retried | clear the task once there is room |
 | `gate_sample` | the sample is not the one that was designed | do not export by hand; clear from `scan_scores`, and report it if it fails again |

@@ -14,8 +14,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from include.config.load import DEFAULT_CONFIG
+from include.config.yaml_file import read_yaml, write_yaml
 from include.contract.tables import TABLES
-from include.evidence.accepted import accepted
+from include.evidence.accepted import accepted, scored_cells
 from include.evidence.enforcement import enforced
 from include.labels import stage as labels
 from include.project import Project, open_project
@@ -534,3 +536,59 @@ def _label_tables(site: Site) -> dict[str, str | None]:
 
 def _says(message: str, *words: str) -> None:
     assert [word for word in words if word not in message] == [], message
+
+
+def test_a_bad_cell_is_set_aside_and_the_rest_of_the_day_goes_on(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    policies = read_yaml(DEFAULT_CONFIG).content
+    policies["gates"]["max_set_aside_share"] = 0.3
+    (site.home / "policies.yaml").write_text(write_yaml(policies), encoding="utf-8")
+    monkeypatch.setenv("PLUMBLINE_CONFIG", str(site.home / "policies.yaml"))
+    before = site.folder("video_scores") / FILE
+    sound = before.read_bytes()
+    some("views", -1)(site.folder("video_scores"))
+
+    site.sample(DAY)
+    project, cell = site.project, ["violence", "BR", "violence-v3"]
+    profile = site.accepted("score_profile", "scores").set_index(["policy", "market", "model_version"])["set_aside"]
+    assert list(profile.dropna().index) == [tuple(cell)]
+    assert "with impossible views" in profile[tuple(cell)]
+    drawn = site.accepted("review_sample", "sample").query("programme in ('audit', 'prevalence', 'training')")
+    for part in (site.accepted("score_histogram", "scores"), drawn):
+        there = set(map(tuple, part[["policy", "market", "model_version"]].to_numpy()))
+        assert tuple(cell) not in there
+        assert len(there) == 8
+    assert tuple(cell) not in set(map(tuple, scored_cells(project, DAY).to_numpy()))
+    results = project.warehouse.read("quality_results", DAY, DAY, slice_value="scores")
+    (warned,) = results[~results["success"] & results["observed"].str.contains("views_share")].to_dict("records")
+    assert (warned["severity"], "violence/BR" in warned["observed"]) == ("warning", True)
+    site.ingest(DAY)
+    thresholds.propose_thresholds(project, DAY)
+    proposed = project.warehouse.read("threshold_proposals", DAY, DAY)[["policy", "market", "model_version"]]
+    assert cell not in proposed.to_numpy().tolist()
+    assert len(proposed) == 8, "its thresholds stay"
+
+    sampling.gate_scores(project, DAY)  # once more, it is the same
+    before.write_bytes(sound)
+    site.sample(DAY)
+    assert site.accepted("score_profile", "scores")["set_aside"].isna().all()
+    assert len(site.accepted("score_histogram", "scores").groupby(["policy", "market", "model_version"])) == 9
+
+
+def test_a_cell_that_was_set_aside_counts_only_once_its_scores_are_counted_anew(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policies = read_yaml(DEFAULT_CONFIG).content
+    path = site.home / "policies.yaml"
+    monkeypatch.setenv("PLUMBLINE_CONFIG", str(path))
+    some("views", -1)(site.folder("video_scores"))
+    policies["gates"]["max_set_aside_share"] = 0.3
+    path.write_text(write_yaml(policies), encoding="utf-8")
+    site.sample(DAY)
+    policies["gates"]["max_invalid_share"] = 0.5
+    path.write_text(write_yaml(policies), encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"violence/BR/violence-v3: it was set aside on 2026-11-02, .* clear scan_scores"
+    ):
+        sampling.gate_scores(site.project, DAY)
+    site.sample(DAY)
+    assert site.accepted("score_profile", "scores")["set_aside"].isna().all()

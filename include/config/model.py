@@ -255,6 +255,7 @@ class Gates(Strict):
     max_volume_ratio: Annotated[float, Field(ge=1, le=1e6)]
     max_null_score_share: Share
     max_invalid_share: Share
+    max_set_aside_share: Share
     max_reject_share: Share
     max_unsampled_share: Share
     garbage_min_lines: Count

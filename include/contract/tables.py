@@ -246,6 +246,14 @@ _OWNED = (
                 "no earlier states of it",
                 nullable=True,
             ),
+            Column(
+                "set_aside",
+                "STRING",
+                "What gate `scores` set the cell aside for: it has no histogram and no draws of the day, and its "
+                "thresholds stay; NULL: it counts",
+                nullable=True,
+                later=True,
+            ),
         ),
         key=CELL,
     ),

@@ -24,8 +24,12 @@ def accepted(project: Project, table: str, gate: str, start: date, end: date) ->
 
 
 def scored_cells(project: Project, day: date) -> pd.DataFrame:
-    """policy, market, model_version of the cells that have scores on `day`; none if the day did not pass its gate."""
-    return accepted(project, "score_profile", "scores", day, day)[list(CELL)].drop_duplicates(ignore_index=True)
+    """policy, market, model_version of the cells that have scores on `day`; none if the day did not pass its gate.
+
+    Cells that the gate set aside are left out.
+    """
+    profile = accepted(project, "score_profile", "scores", day, day)
+    return profile.loc[profile["set_aside"].isna(), list(CELL)].drop_duplicates(ignore_index=True)
 
 
 def window_start(project: Project, day: date) -> date:

@@ -83,6 +83,8 @@ def scores(profile: pd.DataFrame, history: pd.DataFrame, config: Config) -> list
     empty). A cell of the trailing week that is configured and has no row today has vanished: its volume is 0. Cells
     whose every row has a NULL in its key are judged by the day's share of such rows alone. What chance alone may have
     done, with as many cells as there are, is no failure (include.quality.chance); invalid rows are a warning even so.
+    Cells beyond a limit are set aside, with a warning (`set_aside`), while they hold at most max_set_aside_share of the
+    day's rows; above that the day stops. Cells that nobody configured stop it always.
     """
     gates = config.gates
     named = profile[profile["null_keys"] < profile["n_rows"]]
@@ -100,6 +102,9 @@ def scores(profile: pd.DataFrame, history: pd.DataFrame, config: Config) -> list
         between("n_rows", 1, description="the day's partition is there and not empty"),
         *_tolerated("null_key_share", "null_keys", all_keys, "of the day's rows have a NULL in their key", gates),
     )
+    cells = _cells(named, history, config)
+    beyond = "critical" if _aside_share(cells, gates) > gates.max_set_aside_share else "warning"
+    then: dict[str, Any] = {"severity": beyond}
     cell_checks = (
         _configured("policy", config.policies),
         _configured("market", config.markets),
@@ -109,6 +114,7 @@ def scores(profile: pd.DataFrame, history: pd.DataFrame, config: Config) -> list
             gates.min_volume_ratio,
             description=f"rows of a cell are at least {gates.min_volume_ratio:g} times the trailing week's median",
             **volume,
+            **then,
         ),
         between(
             "volume_ratio",
@@ -124,6 +130,7 @@ def scores(profile: pd.DataFrame, history: pd.DataFrame, config: Config) -> list
             evidence=("null_scores", "n_rows"),
             description=f"at most {gates.max_null_score_share:g} of a cell's scores are NULL",
             not_applicable=NO_ROWS_OR_CHANCE,
+            **then,
         ),
         *_tolerated(
             "out_of_range_share",
@@ -131,6 +138,7 @@ def scores(profile: pd.DataFrame, history: pd.DataFrame, config: Config) -> list
             "score",
             "of a cell's scores are NaN, below 0 or above 1",
             gates,
+            **then,
         ),
         *_tolerated(
             "negative_views_share",
@@ -138,15 +146,33 @@ def scores(profile: pd.DataFrame, history: pd.DataFrame, config: Config) -> list
             "views",
             "of a cell's views are NULL, negative or above 10^10",
             gates,
+            **then,
         ),
-        *_tolerated("null_key_share", "null_keys", all_keys, "of a cell's rows have a NULL in their key", gates),
-        *_tolerated("duplicate_key_share", "duplicate_keys", key, "of a cell's checked rows repeat a key", gates),
+        *_tolerated(
+            "null_key_share", "null_keys", all_keys, "of a cell's rows have a NULL in their key", gates, **then
+        ),
+        *_tolerated(
+            "duplicate_key_share", "duplicate_keys", key, "of a cell's checked rows repeat a key", gates, **then
+        ),
     )
     return [
         Judged("video_scores", day, day_checks, unit="days"),
-        Judged("video_scores", _cells(named, history, config), cell_checks, unit="cells", identify=("cell",)),
+        Judged("video_scores", cells, cell_checks, unit="cells", identify=("cell",)),
         contract(TABLES["score_profile"], named),
     ]
+
+
+def set_aside(profile: pd.DataFrame, history: pd.DataFrame, config: Config) -> pd.Series:
+    """Why each cell of `profile` is set aside by gate `scores`, in the order of its rows; NULL: it counts.
+
+    Arguments as `scores` takes them. Nothing is set aside of a day that stops for too much of it.
+    """
+    named = profile[profile["null_keys"] < profile["n_rows"]]
+    cells = _cells(named, history, config)
+    if _aside_share(cells, config.gates) > config.gates.max_set_aside_share:
+        return pd.Series(None, index=profile.index, dtype="object")
+    reasons = cells[list(CELL)].assign(reason=_reasons(cells, config.gates))
+    return profile[list(CELL)].merge(reasons, how="left", on=list(CELL))["reason"].set_axis(profile.index)
 
 
 def sample(drawn: pd.DataFrame, design: pd.DataFrame, config: Config) -> list[Judged]:
@@ -622,17 +648,47 @@ def _bounds(column: Column) -> Check:
     return between(column.name, column.minimum, column.maximum, above=column.above, description=described)
 
 
-def _tolerated(column: str, count: str, about: str, what: str, gates: Gates) -> list[Check]:
+def _tolerated(
+    column: str, count: str, about: str, what: str, gates: Gates, *, severity: Severity = "critical"
+) -> list[Check]:
     """A share above max_invalid_share is critical, unless chance explains it; any count above 0 is a warning."""
     tolerance = gates.max_invalid_share
     shared: dict[str, Any] = {"about": about, "evidence": (count, "n_rows"), "not_applicable": NO_ROWS_OR_CHANCE}
-    checks = [between(column, maximum=tolerance, description=f"at most {tolerance:g} {what}", **shared)]
+    said = f"at most {tolerance:g} {what}"
+    checks = [between(column, maximum=tolerance, description=said, severity=severity, **shared)]
     if tolerance > 0:
         said = f"none {what}"
         checks.append(
             between(count, maximum=0, severity="warning", description=said, about=about, evidence=("n_rows",))
         )
     return checks
+
+
+def _reasons(cells: pd.DataFrame, gates: Gates) -> pd.Series:
+    """What each of `_cells` is beyond a limit in; NULL: nothing."""
+    low = cells["volume_ratio"] < gates.min_volume_ratio
+    found = [
+        [f"rows {ratio:.2g} times the usual"] if fell else []
+        for ratio, fell in zip(cells["volume_ratio"], low, strict=True)
+    ]
+    for column, limit, what in (
+        ("null_score_share", gates.max_null_score_share, "without a score"),
+        ("out_of_range_share", gates.max_invalid_share, "with a score that is no probability"),
+        ("negative_views_share", gates.max_invalid_share, "with impossible views"),
+        ("null_key_share", gates.max_invalid_share, "without a key"),
+        ("duplicate_key_share", gates.max_invalid_share, "that repeat a key"),
+    ):
+        for reasons, share in zip(found, cells[column], strict=True):
+            if share > limit:
+                reasons.append(f"{share:.2%} of rows {what}")
+    return pd.Series(["; ".join(reasons) or None for reasons in found], index=cells.index, dtype="object")
+
+
+def _aside_share(cells: pd.DataFrame, gates: Gates) -> float:
+    """The part of the day's rows in cells beyond a limit; a cell that lost rows counts with those it usually has."""
+    rows = np.fmax(cells["n_rows"].to_numpy("float64"), cells["usual_rows"].to_numpy("float64"))
+    whole = float(rows.sum())
+    return float(rows[_reasons(cells, gates).notna().to_numpy()].sum()) / whole if whole else 0.0
 
 
 def _within_chance(frame: pd.DataFrame, column: str, count: str, wholes: pd.Series, limit: float) -> pd.DataFrame:

@@ -55,6 +55,7 @@ def score_profile(bins: pd.DataFrame, mask: int) -> pd.DataFrame:
     profile["mean_score"] = (profile["sum_score"] / profile["usable"].where(profile["usable"] > 0)).clip(0, 1)
     profile["checked_share"] = 1 / (mask + 1)
     profile["read_at"] = bins["read_at"].max()
+    profile["set_aside"] = None
     profile = profile.merge(_duplicates(bins), on=cell, how="left")
     profile["duplicate_keys"] = profile["duplicate_keys"].fillna(0).astype("int64")
     return profile[list(TABLES["score_profile"].column_names)].sort_values(cell, ignore_index=True)

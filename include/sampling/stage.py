@@ -61,11 +61,38 @@ def scan_scores(project: Project, day: date) -> None:
 
 
 def gate_scores(project: Project, day: date) -> None:
-    """Whether the day's scores are fit to sample from. Raises GateFailed."""
+    """Whether the day's scores are fit to sample from; a few cells that are not are set aside. Raises GateFailed.
+
+    Also raises ValueError if a cell that was set aside would count now: its histogram has to be counted anew.
+    """
     profile = project.warehouse.read("score_profile", day, day)
     history = accepted(project, "score_profile", "scores", day - timedelta(days=7), day - timedelta(days=1))
-    judged = suites.scores(profile, history, project.config.on(day))
+    history, config = history[history["set_aside"].isna()], project.config.on(day)
+    _set_aside(project, day, profile, suites.set_aside(profile, history, config))
+    judged = suites.scores(profile, history, config)
     judge(project.warehouse, "scores", day, judged, project.settings.quality_docs)
+
+
+def _set_aside(project: Project, day: date, profile: pd.DataFrame, reasons: pd.Series) -> None:
+    """Keeps why cells are set aside, and takes them out of the day's histogram, which all that follows rests on."""
+    before = profile["set_aside"]
+    back = profile.loc[before.notna() & reasons.isna(), list(CELL)].to_numpy()
+    if len(back):
+        raise ValueError(
+            f"{'/'.join(back[0])}: it was set aside on {day}, and would count now; clear scan_scores of that day, "
+            "which counts its scores anew, and what follows"
+        )
+    if reasons.isna().all():
+        return
+    project.warehouse.replace("score_profile", day, profile.drop(columns="ds").assign(set_aside=reasons))
+    histogram = project.warehouse.read("score_histogram", day, day).drop(columns="ds")
+    aside = pd.MultiIndex.from_frame(profile.loc[reasons.notna(), list(CELL)])
+    kept = histogram[~pd.MultiIndex.from_frame(histogram[list(CELL)]).isin(aside)]
+    project.warehouse.replace("score_histogram", day, kept)
+    names = profile.loc[reasons.notna(), list(CELL)].agg("/".join, axis=1)
+    log.warning(
+        "%d of %d cells are set aside, e.g. %s: %s", len(names), len(profile), names.iloc[0], reasons.dropna().iloc[0]
+    )
 
 
 def design_sample(project: Project, day: date) -> None:

@@ -226,8 +226,16 @@ def test_thousands_of_small_cells_do_not_stop_a_day_by_chance():
 
     assert judged(today).passed
     history = pd.concat([history, *[today.head(1).assign(n_rows=400)] * 7], ignore_index=True)
-    lost = judged(today.assign(n_rows=today["n_rows"].where(today.index > 0, 20)))
-    one_failure(lost.failures, "column n_rows", "1 of 12,000 cells", "n_rows=20", "violence/M0")
+    today = today.assign(n_rows=today["n_rows"].where(today.index > 0, 20))
+    lost = judged(today)
+    assert lost.passed, "one cell of so many is set aside"
+    one_failure(lost.warnings, "column n_rows", "1 of 12,000 cells", "n_rows=20", "violence/M0")
+    reasons = suites.set_aside(today, history, config)
+    assert list(reasons.dropna().index) == [0]
+    assert reasons[0] == "rows 0.093 times the usual"
+    many = today.assign(null_scores=today["n_rows"].where(today.index < 1_200, today["null_scores"]))
+    assert not judged(many).passed, "one in ten cells is more than may be set aside"
+    assert suites.set_aside(many, history, config).isna().all()
 
 
 def test_a_vanished_cell_is_critical_unless_it_is_no_longer_configured():
