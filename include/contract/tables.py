@@ -337,8 +337,8 @@ _OWNED = (
             Column(
                 "numbering",
                 "STRING",
-                "What has a permanent random number of its own: each video and policy; NULL, in designs before 28 "
-                "November 2026: each video, for all policies",
+                "What has a permanent random number of its own: each video and policy; NULL, in designs made "
+                "before there was this column: each video, for all policies",
                 nullable=True,
                 allowed=(BY_VIDEO_AND_POLICY,),
                 later=True,

@@ -40,10 +40,10 @@ def inclusion_probabilities(population: Array, base: Array, floor: Array, labels
     if reserved >= labels:
         return floor * (labels / reserved)
 
-    def at(scale: float) -> Array:
-        return np.minimum(1.0, np.maximum(floor, scale * base))
+    def at(scale: Array | float) -> Array:
+        return np.minimum(1.0, np.maximum(floor, np.multiply.outer(scale, base)))
 
-    return at(_largest(lambda scale: float(population @ at(scale)), labels, float(1 / base.min())))
+    return at(_reaching(labels, np.concatenate([floor / base, 1 / base]), lambda scales: at(scales) @ population))
 
 
 def share_out(wanted: Array, weight: Array, budget: float) -> Array:
@@ -54,10 +54,10 @@ def share_out(wanted: Array, weight: Array, budget: float) -> Array:
     if wanted.sum() <= budget:
         return wanted.copy()
 
-    def at(level: float) -> Array:
-        return np.minimum(wanted, level * weight)
+    def at(level: Array | float) -> Array:
+        return np.minimum(wanted, np.multiply.outer(level, weight))
 
-    return at(_largest(lambda level: float(at(level).sum()), budget, float((wanted / weight).max())))
+    return at(_reaching(budget, wanted / weight, lambda levels: at(levels).sum(axis=1)))
 
 
 class Search:
@@ -92,16 +92,18 @@ class Search:
         return best
 
 
-TOLERANCE = 0.01
+TOLERANCE = 0.02
 """How far below the goal a search may end, as a share of it."""
 
 
-def _largest(total: Callable[[float], float], goal: float, upper: float) -> float:
-    """The largest x in [0, upper] with total(x) <= goal, for a non-decreasing `total` with total(0) <= goal."""
-    low, high = 0.0, upper
-    while (middle := (low + high) / 2) not in {low, high}:
-        if total(middle) <= goal:
-            low = middle
-        else:
-            high = middle
-    return low
+def _reaching(goal: float, corners: Array, total: Callable[[Array], Array]) -> float:
+    """The x >= 0 with total(x) = `goal`, for a non-decreasing `total` that is linear between 0 and the `corners` and
+    reaches the goal at the last of them. It takes and gives shape (values,).
+    """
+    x = np.append(0.0, np.sort(corners))
+    reached = total(x)
+    after = min(int(np.searchsorted(reached, goal)), len(x) - 1)
+    if after == 0 or reached[after] <= goal:
+        return float(x[after])
+    low, high = reached[after - 1], reached[after]
+    return float(x[after - 1] + (x[after] - x[after - 1]) * (goal - low) / (high - low))

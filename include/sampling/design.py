@@ -99,6 +99,9 @@ def identified(strata: pd.DataFrame) -> pd.DataFrame:
     return strata.assign(design_id=identity)[list(TABLES["sampling_design"].column_names)]
 
 
+EVERYTHING = {"audit": [Stratum((NO_SCORE_BIN, N_BINS - 1), "every video", probability=1.0)]}
+
+
 @dataclass(frozen=True)
 class _Plan:
     """A cell's strata by programme; `asked`: questions a draw, since draws that fall together are asked once."""
@@ -117,10 +120,10 @@ def _plans(cells: list[CellPopulation], config: Config, panel: Panel) -> list[_P
     # With so many labels the audit, which has its share of them, asks about every video.
     enough = (shares.audit + shares.prevalence + shares.training) / shares.audit
     videos = {group: np.array([asked_blindly(cells[i], config) for i in members]) for group, members in groups.items()}
-    distinct = {
-        group: float(videos[group].sum()) * panel.distinct(group, [cells[i] for i in members])
-        for group, members in groups.items()
-    }
+    whole = asked_shares(
+        {group: panel.expected(group, [(cells[i], EVERYTHING) for i in members]) for group, members in groups.items()}
+    )
+    distinct = {group: float(videos[group].sum()) * whole[group] for group in groups}
     wanted = _questions(cells, config, groups, distinct)
     search = {
         group: Search(goal, most=enough * float(videos[group].sum()), all_of_it=goal >= distinct[group] * (1 - 1e-9))
@@ -139,8 +142,11 @@ def _plans(cells: list[CellPopulation], config: Config, panel: Panel) -> list[_P
             expected[group] = panel.expected(group, [(cells[i], of_cell) for i, of_cell in tried[group].items()])
         asked = asked_shares(expected)
         for group, found in tried.items():
-            if search[group].found(asked[group] * expected[group].draws):
-                kept[group] = {i: _Plan(programmes, asked[group]) for i, programmes in found.items()}
+            draws = expected[group].draws
+            questions = min(asked[group] * draws, distinct[group])
+            if search[group].found(questions):
+                share = questions / draws if draws else 1.0
+                kept[group] = {i: _Plan(programmes, share) for i, programmes in found.items()}
     plans = {i: plan for of_group in kept.values() for i, plan in of_group.items()}
     return [plans.get(i, _Plan({"audit": []})) for i in range(len(cells))]
 

@@ -94,11 +94,6 @@ class Panel:
         known = found / population
         return Expected(draws, drawn * questions / seen, known, sure=len(missed) >= FEWEST or known >= 0.99)
 
-    def distinct(self, group: Group, cells: Sequence[CellPopulation]) -> float:
-        """Videos as a share of scores, above 0 and at most 1; 1 where the panel has none of them."""
-        rows = sum(len(self._rows.get(cell.key, _NONE).video) for cell in cells)
-        return self._videos[group] / rows if rows else 1.0
-
 
 def _places(rows: pd.DataFrame, by: Sequence[str]) -> dict[Any, npt.NDArray[np.intp]]:
     """The positions of the rows of each combination of the columns `by`."""

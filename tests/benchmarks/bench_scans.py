@@ -29,7 +29,7 @@ from include.contract.salts import salt_of
 from include.contract.tables import CELL, N_BINS, NO_SCORE_BIN, TABLES
 from include.sampling.design import design
 from include.sampling.draw import draw_parameters
-from include.sampling.profile import id_mask, score_histogram, score_profile
+from include.sampling.profile import id_mask, score_histogram, score_panel, score_profile
 from include.simulation.platform import Platform
 from include.simulation.scenario import load_scenario
 from include.warehouse.duckdb import DuckDBWarehouse
@@ -96,6 +96,7 @@ def profile_and_histogram(home: Path) -> None:
     bins = store.query("profile_and_histogram", {"ds": DAY, "id_mask": mask})
     store.replace("score_profile", DAY, score_profile(bins, mask))
     store.replace("score_histogram", DAY, score_histogram(bins))
+    store.replace("score_panel", DAY, score_panel(bins))
 
 
 def draw(home: Path) -> None:
@@ -111,7 +112,9 @@ def plan(home: Path) -> None:
     initial = [config.policies[policy].initial for policy in cells["policy"]]
     thresholds = cells.assign(remove_at=[t.remove_at for t in initial], review_at=[t.review_at for t in initial])
     calibration = pd.DataFrame(columns=[*CELL, "bin", "p_violating"]).astype({"p_violating": float})
-    warehouse(home).replace("sampling_design", DAY, design(histogram, thresholds, calibration, config))
+    panel = warehouse(home).read("score_panel", DAY, DAY)
+    strata = design(histogram, thresholds, calibration, config, panel=panel)
+    warehouse(home).replace("sampling_design", DAY, strata)
 
 
 def pandas_peer(home: Path) -> int:

@@ -3,7 +3,7 @@
 ``python -m tests.benchmarks.bench_wide [--policies 8 --markets 6 --videos 400 --days 100]``.
 
 Every policy has two model versions that score the same videos, and views have a heavy tail. Each day is landed,
-scanned, designed, drawn and its size judged as gate `sample` does, twice: as the product is, and as it was before 28
+scanned, designed, drawn and its size judged as gate `sample` does, twice: as the product is, and as it was until
 November 2026, with one permanent random number for all policies and budgets that count draws. What a market is asked
 is held against its budget: in expectation, computed from every video's probabilities, and as it was drawn. Fails if a
 market's expected queue leaves .9 to 1.1 of its budget on any day, if its drawn ones do so on the mean over all days,

@@ -55,7 +55,7 @@ def programme_random(
 ) -> NDArray[np.float64]:
     """Permanent random numbers of a policy's videos in the programme, in [0, 1); shape as given.
 
-    `policy`: None, one number for all policies, as before 28 November 2026. `salts`: by programme.
+    `policy`: None, one number for all policies, as designs without a numbering have it. `salts`: by programme.
     """
     h = permanent_hashes(video_id ^ np.int64(0 if policy is None else policy_key(policy)), salts["audit"])
     return (h if programme == "audit" else rehashed(h, salts[programme])) / 2.0**32
