@@ -87,6 +87,16 @@ def annotation(*choices: str, **changes: Any) -> dict[str, Any]:
         (annotation("violating", updated_at=None, created_at=None), "event_id", None),
         (annotation("violating", id="1001"), "event_id", "label-studio:1001:2026-11-04T12:00:01Z"),
         (annotation(result=[{"type": "textarea", "from_name": "why", "value": {"text": ["?"]}}]), "decision", None),
+        (annotation("violating", updated_by=3), "reviewer_id", "3"),
+        (annotation("violating", updated_by=4), "reviewer_id", "4"),
+        (annotation("violating", updated_by=4, created_username=" ana@x.test, 3"), "reviewer_id", "4"),
+        (annotation("violating", updated_by=3, created_username=" ana@x.test, 3"), "reviewer_id", "ana@x.test"),
+        (annotation("violating", updated_by={"id": 4, "email": "lead@x.test"}), "reviewer_id", "lead@x.test"),
+        (
+            annotation("violating", completed_by={"id": 3, "email": "ana@x.test"}, updated_by=3),
+            "reviewer_id",
+            "ana@x.test",
+        ),
     ],
 )
 def test_what_is_missing_stays_missing(given: dict[str, Any], column: str, value: str | None, tmp_path: Path) -> None:
@@ -235,6 +245,34 @@ def test_round_trip_from_the_queue_to_label_events_and_again(project: Project) -
     standing = votes_asof(everything, day=after, config=CONFIG)
     assert len(standing) == 60
     assert (standing["decision"] == "unsure").sum() == 1
+
+
+def test_a_leads_correction_takes_the_place_of_the_annotators_answer_whichever_way_it_comes(project: Project) -> None:
+    queue = review_queue(project.warehouse.read("review_sample", SAMPLED, SAMPLED), CONFIG, answered=NOBODY)
+    export = annotate(tasks(queue, CONFIG))[:2]
+    assert drop(project, DAY, export) == 4
+    project.warehouse.replace("quality_results", DAY, _passed("labels", "label_events"), slice_value="labels")
+    lead = {"id": 9, "email": "lead@reviewers.test"}
+    for hour in (9, 10):  # corrected twice
+        corrected = export[0]["annotations"][0]
+        corrected |= {"updated_by": lead, "updated_at": f"2026-11-05T{hour:02}:00:00.000001Z"}
+        corrected["result"][0]["value"]["choices"] = ["unsure"]
+        export[0]["annotations"].append(json.loads(json.dumps(corrected)))
+    export[0]["annotations"] = export[0]["annotations"][1:]
+    after, later = DAY + dt.timedelta(days=1), DAY + dt.timedelta(days=2)
+    assert drop(project, after, export) == 5
+    first = json.loads(json.dumps(annotate(tasks(queue, CONFIG))[0]["annotations"][0]))
+    events = project.warehouse.read("label_events", after, after)
+    assert events["reviewer_id"].tolist() == ["lead@reviewers.test"] * 2
+    assert events["supersedes"].tolist() == [f"label-studio:11:{first['updated_at']}", events["event_id"].iloc[0]]
+    everything = project.warehouse.read("label_events", DAY, after)
+    standing = votes_asof(everything, day=after, config=CONFIG)
+    of_task = standing[standing["video_id"] == int(export[0]["data"]["video_id"])]
+    assert sorted(of_task["reviewer_id"]) == ["lead@reviewers.test", "r2@reviewers.test"]
+    project.warehouse.replace("quality_results", after, _passed("labels", "label_events"), slice_value="labels")
+    assert drop(project, later, export) == 5  # exported once more
+    refused = project.warehouse.read("label_rejects", later, later)
+    assert refused["reason"].tolist() == ["duplicate_event"] * 5
 
 
 def _passed(gate: str, table: str) -> pd.DataFrame:
