@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,8 +22,8 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 CONNECTION_ID, MLFLOW_CONNECTION_ID = "plumbline_warehouse", "plumbline_mlflow"
 VARIABLES = ("plumbline_output",)
 OPTIONAL_VARIABLES = ("plumbline_anchor",)
-QUEUE_FILE, EXPERTS_FILE = "queue.csv", "experts.csv"
-"""What reviewers and experts are asked, in the queue folder of its day."""
+REVIEWERS, EXPERTS = "queue", "experts"
+"""Whose queue a file of a queue folder holds."""
 
 _SQLITE = "sqlite:///"
 EMBEDDED_MLFLOW = f"{_SQLITE}data/mlflow/mlflow.db"
@@ -151,6 +152,10 @@ class Settings:
     def queue(self) -> Path:
         """Review queues, one folder a day."""
         return self.output / "review_queue"
+
+    def queue_of(self, day: date, whose: str, market: str, ending: str = "csv") -> Path:
+        """The file of what REVIEWERS or EXPERTS of a market are asked on `day`; `json`: as Label Studio's tasks."""
+        return self.queue / f"ds={day}" / f"{whose}_{market}.{ending}"
 
     @property
     def reports(self) -> Path:

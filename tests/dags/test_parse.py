@@ -23,6 +23,7 @@ STORAGE_TASKS = {
     "gate_enforcement_log",
     "scan_scores",
     "draw_sample",
+    "look_up_details",
     "export_review_queue",
     "ingest_events",
     "land_pushed_labels",
