@@ -38,6 +38,8 @@ STORAGE_TASKS = {
     "hand_over",
     "write_snapshots",
     "compare_models",
+    "send_queue",
+    "fetch_answers",
 }
 
 
@@ -111,6 +113,7 @@ STEPS = {
     "hand_off_retraining": "retraining.stage",
     "accept_model": "thresholds.accept",
     "send_notifications": "notifications.stage",
+    "sync_reviews": "review_tools.stage",
 }
 
 
