@@ -5,6 +5,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 EMULATOR_NEEDS := tests/bigquery/requirements
 FAB_NEEDS := tests/console/fab/requirements
+LABEL_STUDIO_NEEDS := tests/review_tools/label_studio/requirements
 # Three at once keep two cores busy while one waits for a server or the disk; threads of one that spin would only disturb.
 SUITE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
 export PYTHONPATH := $(CURDIR)
@@ -12,7 +13,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo try up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-retraining bench-kills bench-memory bigquery-week emulator fab browser axe screenshots docs lock clean install install-dev
+.PHONY: help demo try up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-retraining bench-kills bench-memory bigquery-week emulator fab label-studio browser axe screenshots docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,10 +34,10 @@ down: ## Stop the Airflow UI
 airflow: install ## Run Airflow's own command line on the local installation: ARGS="dags list-runs sample_for_review"
 	@$(BIN)/python -m include.local.command $(ARGS)
 
-test: install-dev emulator fab axe lint ## Lint, check types and docs, and run the whole suite
+test: install-dev emulator fab label-studio axe lint ## Lint, check types and docs, and run the whole suite
 	@$(SUITE)
 
-test-busy: install-dev emulator fab ## Run the suite three times in a row while two endless loops keep two cores busy (an hour)
+test-busy: install-dev emulator fab label-studio ## Run the suite three times in a row while two endless loops keep two cores busy (an hour)
 	@trap 'kill $$(jobs -p)' EXIT; for loop in 1 2; do while :; do :; done & done; \
 	for run in 1 2 3; do $(SUITE) || exit; done
 
@@ -79,6 +80,8 @@ emulator: .venv/bqemulator/installed ## Install the BigQuery emulator of the tes
 
 fab: .venv/fab/installed ## Install Airflow's FAB auth manager, beside the environment, for the tests of who may do what
 
+label-studio: .venv/labelstudio/installed ## Install Label Studio into an environment of its own, for the tests of the review tool
+
 browser: ## Install Chromium for the tests of pages, which are skipped without it (Debian, as root)
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
 
@@ -98,6 +101,7 @@ lock: $(BIN)/uv ## Compile requirements.in and requirements-dev.in into their lo
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url requirements-dev.in -o requirements-dev.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url $(EMULATOR_NEEDS).in -o $(EMULATOR_NEEDS).txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url $(LABEL_STUDIO_NEEDS).in -o $(LABEL_STUDIO_NEEDS).txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header -c requirements.txt \
 		$(FAB_NEEDS).in | grep -vxFf <(grep -E '^[a-z]' requirements.txt) > $(FAB_NEEDS).txt
 
@@ -134,4 +138,13 @@ $(BIN)/uv:
 	@echo "Installing the FAB auth manager ..."
 	@rm -rf .venv/fab
 	@$(BIN)/uv pip install -q --no-deps --python $(BIN)/python --target .venv/fab -r $<
+	@touch $@
+
+# With an empty database, which it takes longer to make than all tests of it take.
+.venv/labelstudio/installed: $(LABEL_STUDIO_NEEDS).txt | $(BIN)/uv
+	@echo "Installing Label Studio ..."
+	@$(BIN)/uv venv -q --clear --python $(BIN)/python .venv/labelstudio
+	@$(BIN)/uv pip install -q --python .venv/labelstudio/bin/python --compile-bytecode -r $<
+	@PYTHONPATH= COLLECT_ANALYTICS=false LATEST_VERSION_CHECK=false LABEL_STUDIO_BASE_DATA_DIR=$(CURDIR)/.venv/labelstudio/data \
+		.venv/labelstudio/bin/label-studio version >/dev/null 2>&1
 	@touch $@

@@ -2,14 +2,15 @@
 ## Draw the day's videos for human review
 
 Checks the day's scores, profiles them in one scan, designs a stratified Poisson sample within each market's reviewer
-minutes, draws it, and exports the queues of reviewers and of experts (docs/review_tools.md). Runs daily at 02:00 UTC
-for the day before; its partition is that day.
+minutes, draws it, and exports the queues of reviewers and of experts, one file a market (docs/review_tools.md). Runs
+daily at 02:00 UTC for the day before; its partition is that day.
 
-Reads: `gate_failures`, `golden_labels`, `label_consensus`, `label_events`, `quality_results`, `review_sample`,
-`sampling_design`, `score_histogram`, `score_panel`, `score_profile`, `threshold_ledger`, `video_scores`.
+Reads: `gate_failures`, `golden_labels`, `label_consensus`, `label_events`, `quality_results`, `review_details`,
+`review_sample`, `sampling_design`, `score_histogram`, `score_panel`, `score_profile`, `threshold_ledger`,
+`video_details`, `video_scores`.
 
-Writes: `gate_failures`, `quality_results`, `review_sample`, `sampling_design`, `score_histogram`, `score_panel`,
-`score_profile`.
+Writes: `gate_failures`, `quality_results`, `review_details`, `review_sample`, `sampling_design`, `score_histogram`,
+`score_panel`, `score_profile`.
 
 ### When a task fails
 
@@ -19,6 +20,7 @@ Writes: `gate_failures`, `quality_results`, `review_sample`, `sampling_design`, 
 | `scan_scores`, `draw_sample` | storage failed, twice retried | read the log; clear the task once storage is back |
 | `gate_scores` | the scores are not fit to sample from: volume, missing or impossible scores, unknown names, duplicates; single cells with a small part of the rows are set aside with a warning instead, and keep their thresholds | the message names cell, count and an example; have the feed repaired, or add the new name to `policies.yaml`, then clear from `gate_scores_input` |
 | `design_sample` | no design fits the configuration | the message names the key in `policies.yaml` |
+| `look_up_details` | storage failed, twice retried; titles that cannot be read never fail the task: they are a warning of the gate `details`, and the queue goes out without them | read the log; clear the task once storage is back |
 | `export_review_queue` | the queue's files could not be written, twice retried | clear the task once there is room |
 | `gate_sample` | the sample is not the one that was designed | do not export by hand; clear from `scan_scores`, and report it if it fails again |
 
@@ -56,4 +58,9 @@ with DAG(
             step("sampling", "draw_sample", pool="warehouse_scans", **STORAGE),
             step("sampling", "gate_sample"),
         )
-    chain(check, draw, step("sampling", "export_review_queue", outlets=[REVIEW_SAMPLE], **STORAGE))
+    chain(
+        check,
+        draw,
+        step("sampling", "look_up_details", pool="warehouse_scans", **STORAGE),
+        step("sampling", "export_review_queue", outlets=[REVIEW_SAMPLE], **STORAGE),
+    )

@@ -31,6 +31,7 @@ SAMPLING: tuple[Callable[[Project, date], object], ...] = (
     sampling.design_sample,
     sampling.draw_sample,
     sampling.gate_sample,
+    sampling.look_up_details,
     sampling.export_review_queue,
 )
 """The steps of `sample_for_review`, gates among them."""

@@ -85,7 +85,13 @@ class Site:
         found: dict[str, Any] = {
             f"{name}/{day}": warehouse.fingerprint(name, day) for name in owned for day in warehouse.days(name)
         }
-        return found | {str(path): path.read_bytes() for path in [self.queue() / "queue.csv"]}
+        return found | self.exported()
+
+    def exported(self) -> dict[str, bytes]:
+        """The files of the day's queues."""
+        found = {path.name: path.read_bytes() for path in self.queue().iterdir()}
+        assert {"queue_BR.csv", "queue_DE.json", "experts_IN.csv", "label_studio.xml"} < found.keys()
+        return found
 
     def nothing_came_of_scores(self) -> bool:
         """Whether no queue was exported, and no later stage would count the day."""
@@ -302,11 +308,11 @@ def test_a_few_bad_values_are_shown_as_a_warning_and_treated_as_no_score(site: S
 
 def test_a_bad_redelivery_leaves_the_queue_and_counts_for_nobody(site: Site) -> None:
     site.sample(DAY)
-    exported = (site.queue() / "queue.csv").read_bytes()
+    exported = site.exported()
     some("views", -1)(site.folder("video_scores"))
     with pytest.raises(GateFailed):
         site.sample(DAY)
-    assert (site.queue() / "queue.csv").read_bytes() == exported
+    assert site.exported() == exported
     assert site.accepted("score_histogram", "scores").empty
     assert len(site.accepted("score_histogram", "scores", BEFORE)) > 0
 
@@ -335,7 +341,7 @@ def test_a_bad_day_is_not_in_the_next_days_trailing_week(site: Site) -> None:
     results = site.project.warehouse.read("quality_results", after, after).query("gate == 'scores'")
     ratio = results[results["expectation"].str.startswith("rows of a cell are at least")]
     assert ratio["observed"].str.contains("holds for 9 cells").all()
-    assert (site.queue(after) / "queue.csv").exists()
+    assert (site.queue(after) / "queue_BR.csv").exists()
 
 
 def test_no_threshold_is_published_from_a_bad_day(site: Site) -> None:

@@ -26,6 +26,7 @@ Ratio = Annotated[float, Field(gt=0, le=1e6)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Text = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=1000)]
 """One line, without white space around it: as such it is compared with what events say."""
+Address = Annotated[str, Field(pattern=r"^https?://[^\s<>\"'\\]+$", max_length=2000)]
 Reviewer = Annotated[str, Field(pattern=r"^[^\s;,]+$", max_length=200)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 
@@ -42,6 +43,13 @@ def _one_market(name: str) -> str:
     return name
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is blank")
+    return text.strip()
+
+
+Paragraphs = Annotated[str, Field(max_length=10_000), AfterValidator(_not_blank)]
 Names = Annotated[list[Name], AfterValidator(_distinct)]
 MarketName = Annotated[Name, AfterValidator(_one_market)]
 
@@ -112,6 +120,9 @@ class Policy(Strict):
     reviewer_floor: ReviewerFloor = ReviewerFloor()
     below_floor: Literal["keep", "down_weight", "leave_out"] = "keep"
     guideline_version: Text
+    guideline_text: Paragraphs | None = None
+    """What reviewers are shown of the guideline; and `guideline_url`, where they find all of it."""
+    guideline_url: Address | None = None
     uncertified: Annotated[Uncertified, Field(strict=False)] = Uncertified.REVIEW_ELSE_ALLOW
     initial: Thresholds
     limits: ThresholdLimits

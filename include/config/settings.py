@@ -7,22 +7,24 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import permutations
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from include.config.load import DEFAULT_CONFIG, ConfigError
-from include.config.strict import Strict, findings
+from include.config.strict import Strict, broken, findings
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 CONNECTION_ID, MLFLOW_CONNECTION_ID = "plumbline_warehouse", "plumbline_mlflow"
+LABEL_STUDIO_CONNECTION_ID = "plumbline_label_studio"
 VARIABLES = ("plumbline_output",)
 OPTIONAL_VARIABLES = ("plumbline_anchor",)
-QUEUE_FILE, EXPERTS_FILE = "queue.csv", "experts.csv"
-"""What reviewers and experts are asked, in the queue folder of its day."""
+REVIEWERS, EXPERTS = "queue", "experts"
+"""Whose queue a file of a queue folder holds."""
 
 _SQLITE = "sqlite:///"
 EMBEDDED_MLFLOW = f"{_SQLITE}data/mlflow/mlflow.db"
@@ -125,6 +127,38 @@ class MlflowPlace:
         return None if self.database is None else self.database.parent / "artifacts"
 
 
+ProjectId = Annotated[int, Field(ge=1)]
+
+
+class LabelStudioProjects(Strict):
+    """The ids of a market's projects: of what reviewers are asked, and of what experts are; None: there is none."""
+
+    queue: ProjectId | None = None
+    experts: ProjectId | None = None
+
+
+class LabelStudioExtra(Strict):
+    """What the extra of the connection to Label Studio holds: the projects of each market."""
+
+    projects: Annotated[dict[str, LabelStudioProjects], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _each_project_once(self) -> Self:
+        ids = [number for market in self.projects.values() for _, number in market if number is not None]
+        if twice := [number for number in ids if ids.count(number) > 1]:
+            raise broken(f"project {twice[0]} is named twice", "projects")
+        return self
+
+
+@dataclass(frozen=True)
+class LabelStudioPlace:
+    """Where Label Studio is, with whose token, and which projects are whose: by market and REVIEWERS or EXPERTS."""
+
+    address: str
+    token: str = field(repr=False)
+    projects: Mapping[tuple[str, str], int]
+
+
 ENGINES: dict[object, type[EmbeddedExtra | BigQueryExtra]] = {"duckdb": EmbeddedExtra, "bigquery": BigQueryExtra}
 
 
@@ -151,6 +185,10 @@ class Settings:
     def queue(self) -> Path:
         """Review queues, one folder a day."""
         return self.output / "review_queue"
+
+    def queue_of(self, day: date, whose: str, market: str, ending: str = "csv") -> Path:
+        """The file of what REVIEWERS or EXPERTS of a market are asked on `day`; `json`: as Label Studio's tasks."""
+        return self.queue / f"ds={day}" / f"{whose}_{market}.{ending}"
 
     @property
     def reports(self) -> Path:
@@ -201,6 +239,31 @@ def mlflow_from(extra: Mapping[str, Any], *, username: str | None = None, passwo
     if artifacts is not None and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", artifacts):
         artifacts = (home() / artifacts).as_uri()
     return MlflowPlace(_absolute_uri(given.tracking_uri, home()), artifacts, username or None, password or None)
+
+
+def label_studio_from(
+    extra: Mapping[str, Any], *, host: str | None, schema: str | None, port: int | None, password: str | None
+) -> LabelStudioPlace:
+    """Where Label Studio is, from the fields of its connection. Raises ConfigError naming what is missing or wrong."""
+    where = f"connection {LABEL_STUDIO_CONNECTION_ID}"
+    text = (host or "").strip().rstrip("/")
+    address = (text if "://" in text else f"{schema or 'https'}://{text}") + (f":{port}" if port else "")
+    if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", address):
+        raise ConfigError(f"{where}: host is no address such as https://studio.example.com, without login or query")
+    if not (password or "").strip():
+        raise ConfigError(f"{where}: password is empty; it is a token of Label Studio")
+    try:
+        given = LabelStudioExtra.model_validate(dict(extra))
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(['extra', *map(str, keys)])}: {said}" for keys, said in findings(error))
+        raise ConfigError(f"{where}: {found}") from error
+    ids = {
+        (market, whose): number
+        for market, projects in given.projects.items()
+        for whose, number in projects
+        if number is not None
+    }
+    return LabelStudioPlace(address, (password or "").strip(), ids)
 
 
 def settings_from(

@@ -99,6 +99,10 @@ _CLUSTER = Column(
     nullable=True,
     optional=True,
 )
+_DETAILS = (
+    Column("title", "STRING", "Title of the video; shown to reviewers as text, cut at 500 characters", nullable=True),
+    Column("description", "STRING", "Description of the video; the same, cut at 5,000 characters", nullable=True),
+)
 _GUIDELINE = Column("guideline_version", "STRING", "Version of the reviewing guideline the label was made under")
 _LABEL_FORMATS = ("parquet", "jsonl", "csv")
 _DECISIONS = ("violating", "not_violating", "unsure")
@@ -218,6 +222,16 @@ _INPUTS = (
         optional=True,
         switches_off="the comparison of enforced with published thresholds in the daily report, nor the expected "
         "appeals of a forecast, nor the watch on appeals",
+    ),
+    Table(
+        "video_details",
+        "platform",
+        "What a video is called; it may hold every video there is, or those of the day alone",
+        (_VIDEO, *_DETAILS),
+        key=("video_id",),
+        large=True,
+        optional=True,
+        switches_off="titles and descriptions in the review queue",
     ),
 )
 
@@ -390,6 +404,13 @@ _OWNED = (
         ),
         key=("programme", "video_id", "policy", "model_version"),
         large=True,
+    ),
+    Table(
+        "review_details",
+        "plumbline",
+        "What reviewers are shown of a drawn video besides the video, where the platform delivers it",
+        (_VIDEO, *_DETAILS),
+        key=("video_id",),
     ),
     Table(
         "label_events",

@@ -15,13 +15,15 @@
   is set aside as a whole: the events that look right were written by the same hand. Repeats are judged afterwards, so
   that no event of a good file falls as the repeat of one set aside, and a file sent twice is no garbage.
 - *Idempotent on event_id.* The first accepted event in the order (arrival day, file, line) stands. An exact repeat is a
-  duplicate, in the same file, another file or on a later day; other content under the same id is a conflict. Only
+  duplicate, in the same file, another file or on a later day, also one that leaves out what it corrects; other content
+  under the same id is a conflict. Only
   accepted events take an id: a refused event can be corrected and sent again under its own. Whoever gives the sample
   of a span of days gives the earlier events of the same span: a label comes after its sample, so none is missed.
 - *Unsure* answers are accepted: they are no vote, but they are counted.
 - *Second answers* of a reviewer are accepted; `include.consensus.asof` lets the later one stand.
 - *Corrections* name the event they supersede, whoever made it. An event nobody has seen may be named: it may have been
-  refused, or arrive later, and the correction stands by itself.
+  refused, or arrive later, and the correction stands by itself. An annotation of Label Studio that was changed corrects
+  the newest earlier version that was accepted, so that a lead's answer takes the place of the annotator's.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from include.contract.schema import empty_frame
 from include.contract.tables import REVIEW_QUEUE, TABLES
 from include.contract.terms import HARMLESS, Reason
 from include.labels.drops import FIELDS, REQUIRED_FIELDS
+from include.labels.label_studio import annotation_of
 from include.reading.values import Verdicts, stripped, times, whole_numbers
 
 _EVENTS = TABLES["label_events"]
@@ -103,6 +106,8 @@ def ingest(
     events[["sampled_on", "programme"]] = _draw_answered(events, sample, verdicts, config)
     _set_garbage_aside(rows, refused, verdicts, config)
     _refuse_repeats(events, prior_events, day, verdicts)
+    corrected = _version_before(events, prior_events, day, verdicts)
+    events["supersedes"] = events["supersedes"].where(events["supersedes"].notna(), corrected)
 
     events = pd.concat([events, rows[_ORDER]], axis=1)[verdicts.open]
     events["sampled_on"] = events["sampled_on"].dt.date
@@ -241,8 +246,22 @@ def _refuse_repeats(events: pd.DataFrame, prior_events: pd.DataFrame, day: dt.da
     repeats = known.loc[repeated]
     first = known[~known["event_id"].duplicated()].set_index("event_id")[_CONTENT].loc[repeats["event_id"]]
     first = first.set_axis(repeats.index, axis=0)
-    same = ((first == repeats[_CONTENT]) | (first.isna() & repeats[_CONTENT].isna())).all(axis=1)
+    agree = (first == repeats[_CONTENT]) | (first.isna() & repeats[_CONTENT].isna())
+    agree["supersedes"] |= repeats["supersedes"].isna()
+    same = agree.all(axis=1)
     for which, reason in ((same, Reason.DUPLICATE_EVENT), (~same, Reason.CONFLICTING_EVENT)):
         where = np.zeros(len(events), dtype=bool)
         where[repeats.index[which]] = True
         verdicts.refuse(where, reason, "event_id", events["event_id"])
+
+
+def _version_before(events: pd.DataFrame, prior_events: pd.DataFrame, day: dt.date, verdicts: Verdicts) -> pd.Series:
+    """Of each version of an annotation of Label Studio, the event_id of the newest accepted one before it."""
+    columns = ["event_id", "labelled_at"]
+    here = events.loc[verdicts.open, columns]
+    before = prior_events.loc[pd.to_datetime(prior_events["ds"]) < pd.Timestamp(day), columns]
+    before = before.set_axis(-1 - np.arange(len(before)), axis=0)
+    known = pd.concat([part.assign(annotation=part["event_id"].map(annotation_of)) for part in (before, here)])
+    versions = known[known["annotation"].isin(known.loc[here.index, "annotation"].dropna())]
+    versions = versions.sort_values(columns[::-1], kind="stable")
+    return versions.groupby("annotation")["event_id"].shift().reindex(events.index)

@@ -9,7 +9,8 @@ guideline_version and sample_id, and the question's choices are named `decision`
   same event, which counts once; an annotation that was changed is a new event of the same reviewer on the same video,
   and the later answer stands.
 - *reviewer_id* is the annotator's e-mail address, which webhooks have in `created_username`, or the number where there
-  is no more. *labelled_at* is `updated_at`.
+  is no more. *labelled_at* is `updated_at`. Where somebody else changed the annotation (`updated_by`), the answer is
+  theirs: of them most shapes tell the number alone, and JSON-MIN and CSV nothing.
 - *A skipped (cancelled) annotation* is no answer: JSON lists it and it is refused as `skipped_annotation`; JSON-MIN and
   CSV leave it out.
 - *A webhook about anything else* than a created or changed annotation is refused as `no_answer`. A deleted annotation
@@ -38,6 +39,7 @@ ROW_COLUMNS: Final = ("annotation_id", "annotator", "updated_at", CONTROL, *FROM
 _ACTION = re.compile(r"[A-Z]+(_[A-Z]+)+")
 _ANSWERS = ("ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED")
 _ADDRESS = re.compile(r"(\S+@\S+), \d+")
+_VERSION = re.compile(r"(label-studio:[^:\s]+:)\S+")
 
 
 class Skipped(ValueError):
@@ -135,12 +137,32 @@ def event(record: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError("an annotation is an object with a list of results")
     if annotation.get("was_cancelled") is True:
         raise Skipped(f"annotation {annotation.get('id')!r} was skipped by its annotator")
-    who = annotation.get("completed_by")
-    if isinstance(who, dict):
-        who = who.get("email") or who.get("id")
-    elif address := _ADDRESS.search(str(annotation.get("created_username"))):
-        who = address[1]
-    return _fields(annotation, record["data"], annotation.get("id"), who, _choice(annotation.get("result") or []))
+    who, choice = _answered_by(annotation), _choice(annotation.get("result") or [])
+    return _fields(annotation, record["data"], annotation.get("id"), who, choice)
+
+
+def annotation_of(event_id: str) -> str | None:
+    """What the event_ids of an annotation's versions begin with; None: an event of another tool."""
+    found = _VERSION.fullmatch(event_id)
+    return None if found is None else found[1]
+
+
+def _answered_by(annotation: Mapping[str, Any]) -> Any:
+    """Who gave the answer as it stands: whoever changed the annotation, else its annotator."""
+    author, editor = annotation.get("completed_by"), annotation.get("updated_by")
+    if editor not in (None, "") and _number(editor) != _number(author):
+        return _name(editor)
+    if not isinstance(author, dict) and (address := _ADDRESS.search(str(annotation.get("created_username")))):
+        return address[1]
+    return _name(author)
+
+
+def _number(person: Any) -> Any:
+    return person.get("id") if isinstance(person, dict) else person
+
+
+def _name(person: Any) -> Any:
+    return person.get("email") or person.get("id") if isinstance(person, dict) else person
 
 
 def _fields(times: Mapping[str, Any], data: Mapping[str, Any], number: Any, who: Any, choice: Any) -> dict[str, Any]:

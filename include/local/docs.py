@@ -108,17 +108,23 @@ def _names(values: list[ast.expr]) -> list[str]:
     return [node.id for node in nodes if isinstance(node, ast.Name) and node.id.isupper()]
 
 
+_TIMES = {
+    "DAILY_TIMETABLE": "every day at 02:00 UTC, for the day before",
+    "EVERY_TEN_MINUTES": "every ten minutes",
+    "EVERY_HOUR": "every hour, once it is unpaused",
+    "LOOK_FOR_CHALLENGERS": "every day at 07:00 UTC, whenever a challenger is announced over the REST API, and by its "
+    "form",
+}
+"""What include.orchestration.dags calls times, in words."""
+
+
 def _when(schedules: list[ast.expr], announced: Mapping[str, str]) -> str:
     """A schedule in words: a time, Dags that are done with the day, an event from outside, or, without one, a form."""
     assets = _names(schedules)
     if not schedules:
         return "when somebody fills in its form"
-    if assets == ["DAILY_TIMETABLE"]:
-        return "every day at 02:00 UTC, for the day before"
-    if assets == ["EVERY_TEN_MINUTES"]:
-        return "every ten minutes"
-    if assets == ["LOOK_FOR_CHALLENGERS"]:
-        return "every day at 07:00 UTC, whenever a challenger is announced over the REST API, and by its form"
+    if len(assets) == 1 and assets[0] in _TIMES:
+        return _TIMES[assets[0]]
     if outside := [name for name in assets if name not in announced]:
         return f"whenever {' or '.join(name.lower().replace('_', ' ') for name in outside)} arrive over the REST API"
     return f"for each day, once {' and '.join(f'`{announced[name]}`' for name in assets)} announced its results"

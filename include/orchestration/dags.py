@@ -38,6 +38,7 @@ LOOK_FOR_CHALLENGERS = AssetOrTimeSchedule(
 
 
 EVERY_TEN_MINUTES = CronTriggerTimetable("*/10 * * * *", timezone="UTC")
+EVERY_HOUR = CronTriggerTimetable("45 * * * *", timezone="UTC")
 
 
 class WhenUnavailable(RetryPolicy):

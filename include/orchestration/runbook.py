@@ -9,6 +9,7 @@ TASK_OF_GATE = {
     "scores_input": "sample_for_review/gate_scores_input",
     "scores": "sample_for_review/gate_scores",
     "sample": "sample_for_review/gate_sample",
+    "details": "sample_for_review/look_up_details",
     "labels": "ingest_reviewer_labels/gate_labels",
     "golden_labels": "ingest_reviewer_labels/gate_golden_labels",
     "consensus": "ingest_reviewer_labels/gate_consensus",

@@ -76,6 +76,19 @@ def scores_input(table: Table, problems: pd.DataFrame) -> list[Judged]:
     return [Judged(table.name, problems, (check,), unit="problems", identify=("file", "column", "detail"))]
 
 
+def details(table: Table, problems: pd.DataFrame) -> list[Judged]:
+    """Gate `details`: what reviewers could not be shown of the day's videos. It stops nobody.
+
+    `problems`: as `scores_input` takes them, and of videos that contradict themselves.
+    """
+    check = null(
+        "problem",
+        description="the day's files are there, readable, and tell one thing of a video",
+        severity="warning",
+    )
+    return [Judged(table.name, problems, (check,), unit="problems", identify=("file", "column", "detail"))]
+
+
 def scores(profile: pd.DataFrame, history: pd.DataFrame, config: Config) -> list[Judged]:
     """Gate `scores`: the day's video_scores, through their profile.
 

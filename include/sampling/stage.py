@@ -8,8 +8,9 @@ from datetime import date, datetime, timedelta
 import pandas as pd
 
 from include.config.model import Config
-from include.config.settings import EXPERTS_FILE, QUEUE_FILE
+from include.config.settings import EXPERTS, REVIEWERS
 from include.contract.cell import Cell, cell_of, records
+from include.contract.schema import empty_frame
 from include.contract.tables import CELL, REVIEW_QUEUE, TABLES
 from include.evidence.accepted import accepted, window_start
 from include.evidence.calibration import calibrate
@@ -25,13 +26,15 @@ from include.quality import suites
 from include.quality.gate import judge, reopen
 from include.sampling.cells import Queued
 from include.sampling.design import design
+from include.sampling.details import contradicted, details_of
 from include.sampling.draw import draw_parameters, sample_rows
 from include.sampling.golden import LOOKBACK_DAYS, draw_golden, golden_design, golden_pool
 from include.sampling.label_studio import labelling_configuration, tasks
 from include.sampling.profile import id_mask, score_histogram, score_panel, score_profile
-from include.sampling.queue import expert_queue, review_queue
+from include.sampling.queue import as_csv, expert_queue, review_queue
 from include.sampling.review_queue import not_expected_to_answer, queued_bins
 from include.sampling.second_look import draw_second_look, second_look_design, second_look_pool
+from include.warehouse.base import MissingPartition, UnreadablePartition
 
 log = logging.getLogger(__name__)
 
@@ -144,30 +147,66 @@ def gate_sample(project: Project, day: date) -> None:
     judge(project.warehouse, "sample", day, suites.sample(drawn, strata, project.config), project.settings.quality_docs)
 
 
-def export_review_queue(project: Project, day: date) -> None:
-    """The day's queues, as files for the review tool: CSV, and Label Studio's tasks with their configuration.
+def look_up_details(project: Project, day: date) -> None:
+    """review_details: title and description of the videos drawn, where the platform delivers them.
 
-    The reviewers' queue, and that of the experts who take a second look, which names neither. What the platform's own
+    What cannot be read is recorded, and costs reviewers the titles alone.
+    """
+    warehouse, table = project.warehouse, TABLES["video_details"]
+    if not warehouse.delivers(table.name):
+        log.info("No %s: no %s", table.name, table.switches_off)
+        return
+    told, problems = _told(project, day)
+    drawn = warehouse.read("review_sample", day, day)
+    yesterday = day - timedelta(days=1)
+    start = min(window_start(project, day), day - timedelta(days=LOOKBACK_DAYS))
+    details = details_of(drawn, told, warehouse.read("review_details", start, yesterday))
+    warehouse.replace("review_details", day, details)
+    log.info("Something is told of %d of %d videos", len(details), drawn["video_id"].nunique())
+    judge(warehouse, "details", day, suites.details(table, problems), project.settings.quality_docs)
+
+
+def _told(project: Project, day: date) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What the platform says of the day's draws, and what is wrong with it: file, column, problem, detail."""
+    problems = project.warehouse.input_problems("video_details", day)
+    none = empty_frame(TABLES["review_details"])
+    if len(problems):
+        return none, problems
+    try:
+        told = project.warehouse.query("details_of_draws", {"ds": day})
+    except (MissingPartition, UnreadablePartition) as error:  # damaged behind its metadata, or gone since
+        return none, pd.DataFrame([("-", None, "unreadable", str(error))], columns=problems.columns)
+    twice = [("-", "video_id", "contradiction", f"video {video} is told of twice") for video in contradicted(told)]
+    return told, pd.DataFrame(twice, columns=problems.columns)
+
+
+def export_review_queue(project: Project, day: date) -> None:
+    """The day's queues, as files for the review tool, one a market: CSV, and Label Studio's tasks.
+
+    The reviewers' queues, and those of the experts who take a second look, which name neither. What the platform's own
     review queue answers is in none of them.
     """
     drawn = project.warehouse.read("review_sample", day, day)
     drawn = drawn[drawn["programme"] != REVIEW_QUEUE]
     answered = accepted(project, "label_events", "labels", window_start(project, day), day - timedelta(days=1))
+    details = project.warehouse.read("review_details", day, day)
     folder = project.settings.queue / f"ds={day}"
-    write_whole(folder / "label_studio.xml", labelling_configuration().encode())
+    files = {folder / "label_studio.xml": labelling_configuration().encode()}
     looks = drawn["programme"] == "second_look"
-    for rows, queued, csv, studio in (
-        (drawn[~looks], review_queue, QUEUE_FILE, "label_studio.json"),
-        (drawn[looks], expert_queue, EXPERTS_FILE, "label_studio_experts.json"),
-    ):
-        queue = queued(rows, project.config, answered=answered)
-        write_whole(folder / studio, tasks(queue, project.config).encode())
-        write_whole(folder / csv, queue.to_csv(index=False, lineterminator="\n").encode())
-        log.info(
-            "Exported %d reviews, %.0f minutes, to %s", len(queue), pd.Series(queue["minutes"]).sum(), folder / csv
-        )
+    for rows, queued, whose in ((drawn[~looks], review_queue, REVIEWERS), (drawn[looks], expert_queue, EXPERTS)):
+        queue = queued(rows, project.config, answered=answered, details=details)
+        for market in project.config.markets:
+            part = queue[queue["market"] == market]
+            files[project.settings.queue_of(day, whose, market)] = as_csv(part)
+            files[project.settings.queue_of(day, whose, market, "json")] = tasks(part, day).encode()
+        log.info("Exported %d reviews for %s, %.0f minutes", len(queue), whose, pd.Series(queue["minutes"]).sum())
         if nobody := len(rows.drop_duplicates(["video_id", "policy"])) - len(queue):
             log.warning("%d videos are not asked: everybody on the roster has answered them before", nobody)
+    for path, content in files.items():
+        write_whole(path, content)
+    for path in {path for path in folder.iterdir() if not path.name.startswith(".")} - files.keys():
+        path.unlink()  # of a market that is no longer configured
+    log.info("Wrote %d files to %s", len(files), folder)
 
 
 def _queues(project: Project, day: date, histogram: pd.DataFrame, in_force: pd.DataFrame) -> dict[Cell, Queued]:

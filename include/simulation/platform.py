@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.config.settings import EXPERTS_FILE, QUEUE_FILE
+from include.config.settings import EXPERTS, REVIEWERS
 from include.contract.grid import bin_of, first_bin, reaches
 from include.contract.tables import N_BINS, REVIEW_QUEUE, TABLES
 from include.simulation.deployed import deployed, load_model, scores_by
@@ -98,13 +98,14 @@ class Platform:
         return self.start + timedelta(days=index)
 
     def land_day(self, day: date, *, repaired: bool = False) -> DayLanded:
-        """Lands all five input tables of `day`, replacing what was there; a `repaired` feed is never broken.
+        """Lands all six input tables of `day`, replacing what was there; a `repaired` feed is never broken.
 
         Raises ValueError for a day before the start, or a queue or thresholds file that cannot be used.
         """
         videos = self._videos(day)
         rows = {
             **self._land_scores_and_log(videos, repaired=repaired),
+            "video_details": self._land_details(videos),
             **self._land_labels(day),
             "golden_labels": self._land_golden(day),
             "appeals": self._land_appeals(day),
@@ -236,6 +237,14 @@ class Platform:
             pd.concat(positives, ignore_index=True).to_parquet(folder / "violating.parquet", index=False)
         return {"video_scores": n_scores, "enforcement_log": len(enforced)}
 
+    def _land_details(self, videos: Videos) -> int:
+        """Titles that tell nothing of a video's truth."""
+        ids = pd.Series(videos.video_id)
+        details = pd.DataFrame({"video_id": ids, "title": "Video " + ids.astype("str"), "description": None})
+        with replaced_day(self._landing / "video_details", videos.day) as folder:
+            write_frame(folder / "video_details.parquet", TABLES["video_details"], details)
+        return len(details)
+
     def _land_labels(self, day: date) -> dict[str, int]:
         arrived, asked = [], []
         for asked_on in days_before(day, HORIZON_DAYS):
@@ -248,7 +257,7 @@ class Platform:
                 events = self._queue_answers(sent, asked_on)
                 arrived.append(events[events["arrives"] == day])
                 asked.append(sent["video_id"].to_numpy())
-            if (looks := self._exported(asked_on, EXPERTS_FILE)) is not None:
+            if (looks := self._exported(asked_on, EXPERTS)) is not None:
                 events = expert_answers(self.scenario, looks, self._violating(looks), day=asked_on)
                 arrived.append(events[events["arrives"] == day])
         lines: dict[str, list[dict[str, object] | str]] = {"jsonl": [], "csv": []}
@@ -295,13 +304,13 @@ class Platform:
             write_frame(folder / "appeals.parquet", TABLES["appeals"], rows)
         return len(rows)
 
-    def _exported(self, day: date, name: str = QUEUE_FILE) -> pd.DataFrame | None:
-        """The queue exported for `day`, or None if there is none (or none worth asking)."""
-        path = self._queue / f"ds={day}" / name
-        if day < self.start or not path.exists():
+    def _exported(self, day: date, whose: str = REVIEWERS) -> pd.DataFrame | None:
+        """The queues exported for `day` as one, or None if there are none (or none worth asking)."""
+        paths = sorted((self._queue / f"ds={day}").glob(f"{whose}_*.csv"))
+        if day < self.start or not paths:
             return None
-        queue = read_queue(path, self.scenario)
-        return queue if len(queue) else None
+        queue = pd.concat([read_queue(path, self.scenario) for path in paths])
+        return queue.sort_values("sample_id", ignore_index=True) if len(queue) else None
 
     def _answers(self, queue: pd.DataFrame, asked_on: date) -> pd.DataFrame:
         """The `answers` of reviewers to the queue of a day."""

@@ -160,6 +160,10 @@ def cost_page() -> str:
         "once, by `gate_enforcement_log`, which keeps the counts. What follows works on histograms and samples. The "
         "profile also moves up to 250,000 video ids, to count duplicate keys.",
         "",
+        "Where the platform delivers `video_details`, `details_of_draws` reads the titles and descriptions of one day "
+        "of it, once. They are as long as people write them, so they are not counted here; a view of the day's videos "
+        "alone keeps them few.",
+        "",
         "## Histograms are added up where they are",
         "",
         f"At {platform.cells:,} cells and {platform.window} days, every bin filled "
@@ -179,7 +183,7 @@ def cost_page() -> str:
         "",
         "| what | how often | what it bills |",
         "|---|---:|---|",
-        f"| scans: the statements above, one with its day | {CALLS['scans']} | their bytes |",
+        f"| scans: the statements above, one with its day, and `details_of_draws` | {CALLS['scans']} | their bytes |",
         f"| small queries and changes, one request each | {CALLS['statements']} | at least 10 MB each: together "
         f"{CALLS['statements'] * LEAST_BILLED / 1e9:.2f} GB |",
         f"| load jobs, one a day and table | {CALLS['load jobs']} | nothing |",

@@ -53,7 +53,7 @@ from scipy.stats import binom
 
 from include.certificates.certify import Goal
 from include.config.model import Config
-from include.config.settings import QUEUE_FILE
+from include.config.settings import REVIEWERS
 from include.contract.cell import cell_of, records
 from include.contract.change import changes_of
 from include.contract.tables import CELL, N_BINS
@@ -223,13 +223,13 @@ def asked_twice(project: Project, day: date) -> dict[str, float]:
 
     overlap: those that compare the answers of the review queue with blind ones; others: the rest.
     """
-    path = project.settings.queue / f"ds={day}" / QUEUE_FILE
+    paths = [project.settings.queue_of(day, REVIEWERS, market) for market in project.config.markets]
     log = project.settings.landing / "enforcement_log" / f"ds={day}"
-    if not path.exists():
+    if not all(path.exists() for path in paths):
         return {"overlap": 0.0, "others": 0.0}
     item = ["video_id", "policy"]
     sent = pd.read_parquet(log, columns=item, filters=[("action", "==", "review")])
-    queue = pd.read_csv(path)
+    queue = pd.concat([pd.read_csv(path) for path in paths])
     again = queue[pd.MultiIndex.from_frame(queue[item]).isin(pd.MultiIndex.from_frame(sent))]
     design = project.warehouse.read("sampling_design", day, day)
     stratum = ["programme", *CELL, "stratum"]

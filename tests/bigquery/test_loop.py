@@ -40,7 +40,7 @@ MOST_JOBS, MOST_REQUESTS = 120, 400
 
 MINUTES = 700
 """Of reviewers, by market: fewer rows to carry to and fro."""
-INPUTS = ("video_scores", "golden_labels", "appeals", "enforcement_log")
+INPUTS = ("video_scores", "video_details", "golden_labels", "appeals", "enforcement_log")
 
 
 @dataclass(frozen=True)

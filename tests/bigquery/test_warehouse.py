@@ -193,6 +193,23 @@ def test_what_the_platforms_table_may_lack_is_null(opened: Opened, embedded: Duc
     pd.testing.assert_frame_equal(found, wanted, check_dtype=False, check_exact=True)
 
 
+def test_details_of_draws_are_the_embedded_engines(opened: Opened, embedded: DuckDBWarehouse):
+    warehouse, drawn = opened(), rows_of(TABLES["review_sample"], 4)
+    ids = drawn["video_id"]
+    details = pd.DataFrame({"video_id": [ids[0], ids[0], ids[1], 10**9], "title": ["é" * 600, "=1", None, "not drawn"]})
+    details["description"] = None
+    land(embedded, "video_details", DAY, details)
+    deliver(warehouse, "video_details", DAY, details)
+    found = []
+    for engine in (warehouse, embedded):
+        engine.replace("review_sample", DAY, drawn.assign(programme="audit"))
+        rows = engine.query("details_of_draws", {"ds": DAY})
+        found.append(rows.sort_values(["video_id", "title"], ignore_index=True))
+    assert sorted(found[0]["title"].dropna().str.len()) == [2, 500]
+    assert len(found[0]) == 3
+    pd.testing.assert_frame_equal(found[0], found[1], check_dtype=False)
+
+
 def test_a_day_that_was_not_delivered_is_named(opened: Opened):
     warehouse = opened()
     deliver(warehouse, "video_scores", NEXT, scores(10))

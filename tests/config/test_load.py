@@ -102,6 +102,13 @@ MISTAKES: dict[str, tuple[str, Any, str]] = {
         3,
         "3 days hold no day whose labels are final: that takes more than maturity_days, 3",
     ),
+    "a guideline's address that runs": (
+        "policies.violence.guideline_url",
+        "javascript:alert(1)",
+        "should match pattern",
+    ),
+    "a guideline's address with markup": ("policies.violence.guideline_url", 'https://g/"><b>', "should match pattern"),
+    "a blank guideline text": ("policies.violence.guideline_text", " \n ", "is blank"),
     "an empty guideline": ("policies.violence.guideline_version", "", "should match pattern"),
     "a padded guideline": ("policies.violence.guideline_version", "2026-1 ", "should match pattern"),
     "a start below the limit of removal": (

@@ -197,7 +197,7 @@ def test_a_broken_feed_stops_at_its_gate_and_the_good_rerun_heals(loop: Loop) ->
     file.write_bytes(good)
     loop.run("sample_for_review", index)
     assert notes_of("sample_for_review", "gate_scores") == (None, None)
-    assert (loop.settings.queue / f"ds={day}" / "queue.csv").exists()
+    assert (loop.settings.queue / f"ds={day}" / "queue_BR.csv").exists()
     results, kept = loop.read("quality_results", index), loop.read("gate_failures", index)
     assert results[results["severity"] == "critical"]["success"].all()
     assert set(kept["gate"]) == {"scores"}

@@ -23,6 +23,7 @@ STORAGE_TASKS = {
     "gate_enforcement_log",
     "scan_scores",
     "draw_sample",
+    "look_up_details",
     "export_review_queue",
     "ingest_events",
     "land_pushed_labels",
@@ -37,6 +38,8 @@ STORAGE_TASKS = {
     "hand_over",
     "write_snapshots",
     "compare_models",
+    "send_queue",
+    "fetch_answers",
 }
 
 
@@ -110,6 +113,7 @@ STEPS = {
     "hand_off_retraining": "retraining.stage",
     "accept_model": "thresholds.accept",
     "send_notifications": "notifications.stage",
+    "sync_reviews": "review_tools.stage",
 }
 
 

@@ -68,7 +68,7 @@ def test_each_dag_runs_when_it_says(dags: dict[str, Any]) -> None:
     from airflow.sdk import PartitionedAssetTimetable
 
     from include.orchestration.assets import PUSHED_LABELS
-    from include.orchestration.dags import DAILY_TIMETABLE, EVERY_TEN_MINUTES, LOOK_FOR_CHALLENGERS
+    from include.orchestration.dags import DAILY_TIMETABLE, EVERY_HOUR, EVERY_TEN_MINUTES, LOOK_FOR_CHALLENGERS
 
     announces = {asset.uri: dag_id for dag_id, dag in dags.items() for task in dag.tasks for asset in task.outlets}
     for doc in dag_docs():
@@ -81,6 +81,10 @@ def test_each_dag_runs_when_it_says(dags: dict[str, Any]) -> None:
         elif schedule is EVERY_TEN_MINUTES:
             assert EVERY_TEN_MINUTES.expression == "*/10 * * * *"
             assert doc.when == "every ten minutes"
+        elif schedule is EVERY_HOUR:
+            assert EVERY_HOUR.expression == "45 * * * *"
+            assert dags[doc.dag_id].is_paused_upon_creation
+            assert doc.when == "every hour, once it is unpaused"
         elif schedule is LOOK_FOR_CHALLENGERS:
             assert LOOK_FOR_CHALLENGERS.timetable.expression == "0 7 * * *"
             assert doc.when.startswith("every day at 07:00 UTC, whenever a challenger is announced")

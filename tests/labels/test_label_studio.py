@@ -15,6 +15,7 @@ import pytest
 
 from include.config.load import load_config
 from include.consensus.asof import votes_asof
+from include.contract.schema import empty_frame
 from include.contract.tables import TABLES
 from include.contract.terms import Reason
 from include.labels import stage
@@ -87,6 +88,16 @@ def annotation(*choices: str, **changes: Any) -> dict[str, Any]:
         (annotation("violating", updated_at=None, created_at=None), "event_id", None),
         (annotation("violating", id="1001"), "event_id", "label-studio:1001:2026-11-04T12:00:01Z"),
         (annotation(result=[{"type": "textarea", "from_name": "why", "value": {"text": ["?"]}}]), "decision", None),
+        (annotation("violating", updated_by=3), "reviewer_id", "3"),
+        (annotation("violating", updated_by=4), "reviewer_id", "4"),
+        (annotation("violating", updated_by=4, created_username=" ana@x.test, 3"), "reviewer_id", "4"),
+        (annotation("violating", updated_by=3, created_username=" ana@x.test, 3"), "reviewer_id", "ana@x.test"),
+        (annotation("violating", updated_by={"id": 4, "email": "lead@x.test"}), "reviewer_id", "lead@x.test"),
+        (
+            annotation("violating", completed_by={"id": 3, "email": "ana@x.test"}, updated_by=3),
+            "reviewer_id",
+            "ana@x.test",
+        ),
     ],
 )
 def test_what_is_missing_stays_missing(given: dict[str, Any], column: str, value: str | None, tmp_path: Path) -> None:
@@ -139,9 +150,35 @@ def test_the_labelling_configuration_asks_for_the_contracts_decisions() -> None:
     (choices,), (video,) = view.findall("Choices"), view.findall("Video")
     assert [choice.get("value") for choice in choices] == list(TABLES["reviewer_labels"].column("decision").allowed)
     assert (choices.get("name"), choices.get("toName")) == ("decision", video.get("name"))
-    (row,) = json.loads(tasks(review_queue(draws([5]), CONFIG, answered=NOBODY), CONFIG))
-    shown = [tag.get("value", "").removeprefix("$") for tag in (view.find("Header"), video) if tag is not None]
+    (row,) = json.loads(tasks(queued(draws([5])), SAMPLED))
+    shown = [value[1:] for tag in view if (value := tag.get("value", "")).startswith("$")]
+    assert shown == ["question", "guideline", "video", "title", "description"]
     assert set(shown) <= set(row["data"])
+    assert {tag.get("valueType") for tag in view.findall("Text")} == {"text"}, "an address would be fetched"
+
+
+def test_the_guideline_is_shown_with_its_link_and_a_title_is_text_whatever_it_says() -> None:
+    told = {"guideline_text": "Blood & gore\n\nNot <paint>", "guideline_url": "https://g.test/?a=1&b=2"}
+    policies = {name: policy.model_copy(update=told) for name, policy in CONFIG.policies.items()}
+    title = '=HYPERLINK("https://x.test","win")<script>alert(1)</script>'
+    details = pd.DataFrame({"video_id": draws([5])["video_id"], "title": title, "description": None})
+    config = CONFIG.model_copy(update={"policies": policies})
+    queue = review_queue(draws([5]), config, answered=NOBODY, details=details)
+    (row,) = json.loads(tasks(queue, SAMPLED))
+    link = "https://g.test/?a=1&amp;b=2"
+    assert row["data"]["guideline"] == (
+        "<p>Blood &amp; gore</p><p>Not &lt;paint&gt;</p>"
+        f'<p><a href="{link}" target="_blank" rel="noreferrer">{link}</a></p>'
+    )
+    assert (row["data"]["title"], row["data"]["description"]) == (title, "")
+    assert row["data"]["asked_on"] == str(SAMPLED)
+
+
+def queued(rows: pd.DataFrame) -> pd.DataFrame:
+    return review_queue(rows, CONFIG, answered=NOBODY, details=NO_DETAILS)
+
+
+NO_DETAILS = empty_frame(TABLES["review_details"])
 
 
 NOBODY = pd.DataFrame(columns=["video_id", "policy", "reviewer_id"])
@@ -205,8 +242,8 @@ def drop(project: Project, day: dt.date, export: list[dict[str, Any]]) -> int:
 
 
 def test_round_trip_from_the_queue_to_label_events_and_again(project: Project) -> None:
-    queue = review_queue(project.warehouse.read("review_sample", SAMPLED, SAMPLED), CONFIG, answered=NOBODY)
-    exported = tasks(queue, CONFIG)
+    queue = queued(project.warehouse.read("review_sample", SAMPLED, SAMPLED))
+    exported = tasks(queue, SAMPLED)
     for word in ("golden", "audit", "score", "stratum", "programme", "fraud-v2"):
         assert word not in exported
     export = annotate(exported)
@@ -235,6 +272,34 @@ def test_round_trip_from_the_queue_to_label_events_and_again(project: Project) -
     standing = votes_asof(everything, day=after, config=CONFIG)
     assert len(standing) == 60
     assert (standing["decision"] == "unsure").sum() == 1
+
+
+def test_a_leads_correction_takes_the_place_of_the_annotators_answer_whichever_way_it_comes(project: Project) -> None:
+    queue = queued(project.warehouse.read("review_sample", SAMPLED, SAMPLED))
+    export = annotate(tasks(queue, SAMPLED))[:2]
+    assert drop(project, DAY, export) == 4
+    project.warehouse.replace("quality_results", DAY, _passed("labels", "label_events"), slice_value="labels")
+    lead = {"id": 9, "email": "lead@reviewers.test"}
+    for hour in (9, 10):  # corrected twice
+        corrected = export[0]["annotations"][0]
+        corrected |= {"updated_by": lead, "updated_at": f"2026-11-05T{hour:02}:00:00.000001Z"}
+        corrected["result"][0]["value"]["choices"] = ["unsure"]
+        export[0]["annotations"].append(json.loads(json.dumps(corrected)))
+    export[0]["annotations"] = export[0]["annotations"][1:]
+    after, later = DAY + dt.timedelta(days=1), DAY + dt.timedelta(days=2)
+    assert drop(project, after, export) == 5
+    first = json.loads(json.dumps(annotate(tasks(queue, SAMPLED))[0]["annotations"][0]))
+    events = project.warehouse.read("label_events", after, after)
+    assert events["reviewer_id"].tolist() == ["lead@reviewers.test"] * 2
+    assert events["supersedes"].tolist() == [f"label-studio:11:{first['updated_at']}", events["event_id"].iloc[0]]
+    everything = project.warehouse.read("label_events", DAY, after)
+    standing = votes_asof(everything, day=after, config=CONFIG)
+    of_task = standing[standing["video_id"] == int(export[0]["data"]["video_id"])]
+    assert sorted(of_task["reviewer_id"]) == ["lead@reviewers.test", "r2@reviewers.test"]
+    project.warehouse.replace("quality_results", after, _passed("labels", "label_events"), slice_value="labels")
+    assert drop(project, later, export) == 5  # exported once more
+    refused = project.warehouse.read("label_rejects", later, later)
+    assert refused["reason"].tolist() == ["duplicate_event"] * 5
 
 
 def _passed(gate: str, table: str) -> pd.DataFrame:

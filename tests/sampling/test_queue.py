@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +11,9 @@ from scipy import stats
 
 from include.config.load import load_config
 from include.config.model import Config
+from include.contract.schema import empty_frame
 from include.contract.tables import TABLES
-from include.sampling.queue import COLUMNS, SEPARATOR, review_queue, sample_ids
+from include.sampling.queue import COLUMNS, SEPARATOR, as_csv, review_queue, sample_ids
 
 CONFIG = load_config()
 DAY = "2026-11-03"
@@ -38,11 +41,12 @@ def sample_id(rows: pd.DataFrame) -> list[str]:
     return sample_ids(rows["programme"] + f":{DAY}:" + rows["policy"] + ":" + rows["model_version"] + ":" + video)
 
 
+NO_DETAILS = empty_frame(TABLES["review_details"])
 NOBODY = pd.DataFrame(columns=["video_id", "policy", "reviewer_id"])
 
 
 def queued(rows: pd.DataFrame, config: Config = CONFIG, answered: pd.DataFrame = NOBODY) -> pd.DataFrame:
-    return review_queue(rows, config, answered=answered)
+    return review_queue(rows, config, answered=answered, details=NO_DETAILS)
 
 
 def test_it_asks_for_what_was_drawn_with_the_policys_terms() -> None:
@@ -197,3 +201,38 @@ def test_assignments_do_not_hang_on_the_order_of_rows() -> None:
     rows, config = drawn(400), with_roster(2)
     shuffled = rows.sample(frac=1, random_state=3)
     pd.testing.assert_frame_equal(queued(shuffled, config), queued(rows, config))
+
+
+SHOWN_OF = {"guideline_text": "Blood alone does not.\nA wound does.", "guideline_url": "https://g.test/violence"}
+
+
+def test_reviewers_are_shown_what_it_takes_to_judge() -> None:
+    policies = CONFIG.policies | {"violence": CONFIG.policies["violence"].model_copy(update=SHOWN_OF)}
+    rows = drawn(60)
+    details = pd.DataFrame({"video_id": rows["video_id"].head(30), "title": "A cat", "description": None})
+    config = CONFIG.model_copy(update={"policies": policies})
+    queue = review_queue(rows, config, answered=NOBODY, details=details).set_index("video_id")
+    told = queue.index.isin(details["video_id"])
+    assert (queue["title"] == np.where(told, "A cat", "")).all()
+    assert set(queue["description"]) == {""}
+    for video, row in queue.iterrows():
+        policy = config.policies[row["policy"]]
+        assert row["question"] == f"{policy.description}?"
+        assert row["video_url"] == f"https://videos.example.com/{video}.mp4"
+        assert (row["guideline_text"], row["guideline_url"]) == (
+            policy.guideline_text or "",
+            policy.guideline_url or "",
+        )
+    assert (queue.loc[queue["policy"] == "violence", "guideline_url"] == "https://g.test/violence").all()
+
+
+def test_no_title_is_a_formula_to_a_spreadsheet_and_all_reads_back() -> None:
+    titles = ["=1+1", "+1", "-1", "@SUM(A1)", 'two "quotes", a comma\nand a line', "'quoted", "Наводнение"]
+    rows = drawn(len(titles))
+    details = pd.DataFrame({"video_id": rows["video_id"], "title": titles, "description": titles})
+    queue = review_queue(rows, CONFIG, answered=NOBODY, details=details)
+    assert sorted(queue["title"]) == sorted(titles)
+    read = pd.read_csv(BytesIO(as_csv(queue)), dtype="str", keep_default_na=False)
+    shown = [f"'{title}" if title[0] in "=+-@" else title for title in queue["title"]]
+    assert read["title"].tolist() == read["description"].tolist() == shown
+    assert read["sample_id"].tolist() == queue["sample_id"].tolist()

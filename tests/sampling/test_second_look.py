@@ -11,6 +11,7 @@ import pytest
 
 from include.config.load import load_config
 from include.config.model import Config
+from include.contract.schema import empty_frame
 from include.contract.tables import CELL, TABLES
 from include.quality import suites
 from include.quality.gate import run_gate
@@ -21,6 +22,7 @@ DAY = date(2026, 11, 20)
 BACK = DAY - timedelta(days=2)
 NOBODY = pd.DataFrame(columns=["policy", "video_id"])
 NO_ANSWERS = pd.DataFrame(columns=["video_id", "policy", "reviewer_id"])
+NO_DETAILS = empty_frame(TABLES["review_details"])
 LEVELS = pd.DataFrame([("violence", "BR", "violence-v3", 0.95), ("violence", "DE", "violence-v3", 0.95)])
 LEVELS.columns = [*CELL, "remove_at"]
 
@@ -140,13 +142,13 @@ def test_the_gate_takes_a_second_look_for_what_the_design_says(asked):
 def test_the_queue_of_experts_names_neither_score_nor_reason_and_asks_who_has_not_answered(asked):
     drawn, _, config = asked
     voted = pd.DataFrame({"video_id": [0, 1], "policy": "violence", "reviewer_id": ["lena", "marco"]})
-    queue = expert_queue(drawn, config, answered=voted)
+    queue = expert_queue(drawn, config, answered=voted, details=NO_DETAILS)
     assert list(queue.columns) == list(COLUMNS)
     assert set(queue["overlap"]) == {1}
     who = queue.set_index("video_id")["assigned_to"]
     assert (who[0], who[1]) == ("marco", "lena")
     assert set(who) == {"lena", "marco"}
-    unnamed = expert_queue(drawn, config_with(share=0.3), answered=voted)
+    unnamed = expert_queue(drawn, config_with(share=0.3), answered=voted, details=NO_DETAILS)
     assert set(unnamed["assigned_to"]) == {""}
     assert unnamed["video_id"].tolist() == queue["video_id"].tolist()
-    assert review_queue(drawn.iloc[:0], config, answered=NO_ANSWERS).empty
+    assert review_queue(drawn.iloc[:0], config, answered=NO_ANSWERS, details=NO_DETAILS).empty

@@ -71,7 +71,8 @@ class Site:
         )
         folder = self.root / "queue" / f"ds={self.day(index)}"
         folder.mkdir(parents=True, exist_ok=True)
-        queue.to_csv(folder / "queue.csv", index=False)
+        for market, part in queue.groupby("market"):
+            part.to_csv(folder / f"queue_{market}.csv", index=False)
         return queue
 
     def publish(self, version: int, cells: list[dict[str, object]], default: tuple[float, float] = (0.98, 0.8)) -> None:

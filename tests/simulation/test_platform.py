@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 
 import numpy as np
@@ -60,9 +61,7 @@ def test_videos_of_long_ago_may_be_asked_about_again(site, monkeypatch):
     platform = home.platform
     platform.land_day(home.day(0))
     queue = home.export_queue(0)
-    again = home.root / "queue" / f"ds={home.day(3)}" / "queue.csv"
-    again.parent.mkdir(parents=True)
-    again.write_bytes((home.root / "queue" / f"ds={home.day(0)}" / "queue.csv").read_bytes())
+    shutil.copytree(home.root / "queue" / f"ds={home.day(0)}", home.root / "queue" / f"ds={home.day(3)}")
     landed = [platform.land_day(home.day(index)) for index in range(1, 8)]
     assert sum(day.rows["golden_labels"] for day in landed[4:]) > 0
     assert sum(day.rows["reviewer_labels"] for day in landed[3:]) > len(queue)

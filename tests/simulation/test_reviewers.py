@@ -200,12 +200,12 @@ def test_every_kind_of_garbage_arrives_and_good_rows_outweigh_it(site):
 
 def test_a_queue_that_cannot_be_used_is_refused_by_name(tmp_path):
     scenario = load_scenario("calm")
-    path = tmp_path / "queue.csv"
+    path = tmp_path / "queue_BR.csv"
     header = "sample_id,video_id,policy,market,guideline_version,overlap\n"
     for text, message in (
-        ("sample_id,video_id\na,1\n", r"queue\.csv: no column policy, market"),
+        ("sample_id,video_id\na,1\n", r"queue_BR\.csv: no column policy, market"),
         (header + "a,1,violence,BR,1,1\nb,2,spam,BR,1,1\n", r"line 3: unknown policy spam; allowed: violence"),
-        (header + "a,x,violence,BR,1,1\n", r"queue\.csv: .*'x'"),
+        (header + "a,x,violence,BR,1,1\n", r"queue_BR\.csv: .*'x'"),
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
@@ -217,7 +217,7 @@ def test_a_queued_video_that_does_not_exist_is_refused(site):
     home.land(0)
     queue = home.export_queue(0)
     queue.loc[queue.index[0], "video_id"] += 1
-    queue.to_csv(home.root / "queue" / f"ds={home.day(0)}" / "queue.csv", index=False)
+    queue.to_csv(home.root / "queue" / f"ds={home.day(0)}" / "queue_BR.csv", index=False)
     with pytest.raises(ValueError, match="is no video of this platform"):
         home.platform.land_day(START + timedelta(days=1))
 

@@ -33,7 +33,8 @@ def parsed(name: str) -> list[exp.Expr]:
 
 def test_functions_are_functions_and_queries_one_query_each():
     sums = ["histogram_folded", "histogram_periods", "histogram_policies", "histogram_removals", "histogram_sums"]
-    assert ["draw", "enforcement_counts", *sums, "profile_and_histogram", "scores_of_draws"] == QUERIES
+    others = ["details_of_draws", "draw", "enforcement_counts"]
+    assert [*others, *sums, "profile_and_histogram", "scores_of_draws"] == QUERIES
     assert all(isinstance(s, exp.Create) and s.kind == "FUNCTION" for s in parsed("functions"))
     for name in QUERIES:
         (statement,) = parsed(name)
