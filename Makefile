@@ -15,7 +15,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo try up down airflow test test-busy test-newest lint verify-ledger bench bench-guarantee bench-loop bench-retraining bench-kills bench-memory bigquery-week emulator fab browser postgres axe screenshots docs lock clean install install-dev
+.PHONY: help demo try up down airflow test test-busy test-newest test-sqlite lint verify-ledger bench bench-guarantee bench-loop bench-retraining bench-kills bench-memory bigquery-week emulator fab browser postgres axe screenshots docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -43,8 +43,11 @@ test-busy: install-dev emulator fab ## Run the suite three times in a row while 
 	@trap 'kill $$(jobs -p)' EXIT; for loop in 1 2; do while :; do :; done & done; \
 	for run in 1 2 3; do $(SUITE) || exit; done
 
+test-sqlite: install-dev ## Run the end-to-end test with metadata in SQLite, also where PostgreSQL is installed (minutes)
+	@DATABASE=sqlite $(BIN)/python -m pytest tests/local/test_scheduler.py
+
 test-newest: install-dev ## Run the tests without Airflow on the newest Python of this machine, in an environment of its own: NEWEST=python3.13
-	@newest=$$(for name in $(NEWEST) python3.13 python3.12; do $$name -c 'import sys; print(sys.executable)' 2>/dev/null && break; done); \
+	@newest=$$(for name in $(NEWEST) python3.13 ~/.pyenv/versions/3.13*/bin/python3 python3.12; do $$name -c 'import sys; print(sys.executable)' 2>/dev/null && break; done); \
 	if [ -z "$$newest" ]; then echo "No Python newer than 3.11 was found; NEWEST= names one"; exit 1; fi; \
 	$(BIN)/uv venv -q --allow-existing --no-python-downloads --python "$$newest" .venv/newest && \
 	$(BIN)/uv pip install -q --python .venv/newest/bin/python -r requirements.txt -r requirements-dev.txt && \
