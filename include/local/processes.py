@@ -19,7 +19,7 @@ from include.local.secret_files import OWNER_ONLY
 
 HOST = "127.0.0.1"
 STOP_SECONDS = 10
-"""How long a server is asked to end before it is killed. Airflow's scheduler and API server would take half a minute."""
+"""How long a server is asked to end before it is killed. Airflow's scheduler and API server may want half a minute."""
 PAUSE_SECONDS = 0.5
 
 
