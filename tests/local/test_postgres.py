@@ -22,8 +22,9 @@ from tests.waiting import wait_for
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
-    """A folder that the server's own user can get to, where root runs the tests."""
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that the server's own user can get to, where root runs the tests. The usual port is left to others."""
+    monkeypatch.setattr(postgres, "FIRST_PORT", 0)
     try:
         postgres.programs()
     except postgres.NoPostgres as error:
