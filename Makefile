@@ -8,12 +8,15 @@ FAB_NEEDS := tests/console/fab/requirements
 LABEL_STUDIO_NEEDS := tests/review_tools/label_studio/requirements
 # Three at once keep two cores busy while one waits for a server or the disk; threads of one that spin would only disturb.
 SUITE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
+IN_IMAGE := \# the image brings it
+# Of some needs alone, in the versions of requirements.txt.
+COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header -c requirements.txt
 export PYTHONPATH := $(CURDIR)
 # Bytecode is what makes the second start of a command quick.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo try up down airflow test test-busy lint verify-ledger bench bench-guarantee bench-loop bench-retraining bench-kills bench-memory bigquery-week emulator fab label-studio browser axe screenshots docs lock clean install install-dev
+.PHONY: help demo try up down airflow test test-busy test-newest test-sqlite lint verify-ledger bench bench-guarantee bench-loop bench-retraining bench-kills bench-memory bigquery-week emulator fab label-studio browser postgres axe screenshots docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -24,11 +27,11 @@ demo: install ## Run a simulated platform through 21 days of all daily Dags, and
 try: install ## Certify thresholds on your own files: SCORES=scores.csv VOTES=votes.csv, ARGS="--market country" for what is asked for
 	@$(BIN)/python -m include.importing --run --scores "$(SCORES)" --votes "$(VOTES)" $(ARGS)
 
-up: install ## Open the Airflow UI and MLflow's over the demo's data, on this machine only
+up: install ## Open the Airflow UI and MLflow's over the demo's data, on this machine only: DATABASE=postgres for its metadata
 	@$(BIN)/python -m include.demo.upcoming
-	@$(BIN)/python -m include.local.server up
+	@$(BIN)/python -m include.local.server up $(DATABASE)
 
-down: ## Stop the Airflow UI
+down: ## Stop what `make up` started
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m include.local.server down; fi
 
 airflow: install ## Run Airflow's own command line on the local installation: ARGS="dags list-runs sample_for_review"
@@ -40,6 +43,16 @@ test: install-dev emulator fab label-studio axe lint ## Lint, check types and do
 test-busy: install-dev emulator fab label-studio ## Run the suite three times in a row while two endless loops keep two cores busy (an hour)
 	@trap 'kill $$(jobs -p)' EXIT; for loop in 1 2; do while :; do :; done & done; \
 	for run in 1 2 3; do $(SUITE) || exit; done
+
+test-sqlite: install-dev ## Run the end-to-end test with metadata in SQLite, also where PostgreSQL is installed (minutes)
+	@DATABASE=sqlite $(BIN)/python -m pytest tests/local/test_scheduler.py
+
+test-newest: install-dev ## Run the tests without Airflow on the newest Python of this machine, in an environment of its own: NEWEST=python3.13
+	@newest=$$(for name in $(NEWEST) python3.13 ~/.pyenv/versions/3.13*/bin/python3 python3.12; do $$name -c 'import sys; print(sys.executable)' 2>/dev/null && break; done); \
+	if [ -z "$$newest" ]; then echo "No Python newer than 3.11 was found; NEWEST= names one"; exit 1; fi; \
+	$(BIN)/uv venv -q --allow-existing --no-python-downloads --python "$$newest" .venv/newest && \
+	$(BIN)/uv pip install -q --python .venv/newest/bin/python -r requirements.txt -r requirements-dev.txt && \
+	$(subst $(BIN),.venv/newest/bin,$(SUITE)) -m "not scheduler and not airflow and not slow"
 
 lint: install-dev ## Lint, check types, and check that generated docs are current
 	@$(BIN)/ruff check .
@@ -85,6 +98,10 @@ label-studio: .venv/labelstudio/installed ## Install Label Studio into an enviro
 browser: ## Install Chromium for the tests of pages, which are skipped without it (Debian, as root)
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
 
+postgres: ## Install PostgreSQL's server for `make up DATABASE=postgres` and the end-to-end test (Debian, as root)
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; }
+
 axe: tests/console/axe/node_modules/axe-core/axe.min.js ## Fetch axe-core, with npm, for the tests of pages, which are skipped without it
 
 tests/console/axe/node_modules/axe-core/axe.min.js: tests/console/axe/package-lock.json
@@ -97,13 +114,14 @@ screenshots: install-dev browser up ## Make the docs' pictures of the page in Ai
 docs: install ## Write the generated docs anew
 	@$(BIN)/python -m include.local.docs
 
-lock: $(BIN)/uv ## Compile requirements.in and requirements-dev.in into their locks
+lock: $(BIN)/uv ## Compile requirements.in and requirements-dev.in into their locks, and what images need that bring Airflow
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url requirements-dev.in -o requirements-dev.txt
+	@{ echo '# Written by `make lock`: requirements.txt without Airflow and what it needs.'; grep -v '$(IN_IMAGE)' requirements.in | \
+		$(COMPILE) - | grep -vEf <(grep '$(IN_IMAGE)' requirements.in | $(COMPILE) - | sed -E 's/==.*/==/; s/^/^/'); } > requirements-image.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url $(EMULATOR_NEEDS).in -o $(EMULATOR_NEEDS).txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url $(LABEL_STUDIO_NEEDS).in -o $(LABEL_STUDIO_NEEDS).txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header -c requirements.txt \
-		$(FAB_NEEDS).in | grep -vxFf <(grep -E '^[a-z]' requirements.txt) > $(FAB_NEEDS).txt
+	@$(COMPILE) $(FAB_NEEDS).in | grep -vxFf <(grep -E '^[a-z]' requirements.txt) > $(FAB_NEEDS).txt
 
 clean: down ## Remove the demo's data and Airflow's metadata
 	@rm -rf data .airflow

@@ -1,6 +1,7 @@
 """`make airflow ARGS="..."`: Airflow's command line in the environment of the local installation.
 
-The metadata database is made if there is none. That of an older Airflow is left alone: `make up` upgrades it.
+The metadata database is made if there is none; it is the one of `make up DATABASE=postgres` while that runs. That of an
+older Airflow is left alone: `make up` upgrades it.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import sys
 
 from include.local.console import quiet
 from include.local.environment import AIRFLOW_HOME, enter_airflow
+from include.local.postgres import running
 
 
 def main() -> None:
-    new = not (AIRFLOW_HOME / "airflow.db").exists()
+    new = running(AIRFLOW_HOME) is None and not (AIRFLOW_HOME / "airflow.db").exists()
     enter_airflow()
     if new:
         from include.local.metadata import apply_settings, migrate

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import os
 import secrets
@@ -11,6 +10,8 @@ import sys
 from pathlib import Path
 
 from include.config.settings import PROJECT_ROOT, home
+from include.local.postgres import address, running
+from include.local.secret_files import OWNER_ONLY, kept
 
 AIRFLOW_HOME = home() / ".airflow"
 
@@ -20,12 +21,10 @@ USERS = {"admin": "admin", "approver": "user"}
 PASSWORDS = "simple_auth_manager_passwords.json.generated"
 """The file in AIRFLOW_HOME that Airflow's simple auth manager reads passwords from, and would write and log itself."""
 
-OWNER_ONLY = 0o077
-"""The umask of everything that runs here: logs, metadata and data are their owner's to read."""
-
 
 def airflow_environment(home: Path = AIRFLOW_HOME) -> dict[str, str]:
-    """Environment variables for a plain local Airflow: SQLite, LocalExecutor, this project's Dags and plugins.
+    """Environment variables for a plain local Airflow: LocalExecutor, this project's Dags and plugins, and its metadata
+    in the PostgreSQL server of `home` while that runs, else in SQLite.
 
     Its secrets are made on first use and kept in `home`, readable by their owner only.
     """
@@ -41,11 +40,10 @@ def airflow_environment(home: Path = AIRFLOW_HOME) -> dict[str, str]:
         "AIRFLOW__CORE__FERNET_KEY": _secret(home / "fernet_key", 32),
         "AIRFLOW__API_AUTH__JWT_SECRET": _secret(home / "jwt_secret", 64),
         # By default a worker gives up on the server, and SQLite on another writer, after 5 s: too soon on a busy one.
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=60",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _metadata(home),
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "MPLCONFIGDIR": str(home / "matplotlib"),
         "PYTHONPATH": str(PROJECT_ROOT),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -70,22 +68,16 @@ def passwords(home: Path) -> dict[str, str]:
     Made here so that Airflow, which finds them there, does not print them into its log.
     """
     home.mkdir(parents=True, exist_ok=True)
-    home.chmod(0o700)
+    home.chmod(home.stat().st_mode & 0o711)
     drawn = {name: secrets.token_urlsafe(12) for name in USERS}
-    found: dict[str, str] = json.loads(_kept(home / PASSWORDS, json.dumps(drawn).encode()))
+    found: dict[str, str] = json.loads(kept(home / PASSWORDS, json.dumps(drawn).encode()))
     return {name: found[name] for name in USERS}
 
 
+def _metadata(home: Path) -> str:
+    server = running(home)
+    return f"sqlite:///{home}/airflow.db?timeout=60" if server is None else address(home, server)
+
+
 def _secret(path: Path, n_bytes: int) -> str:
-    return _kept(path, base64.urlsafe_b64encode(secrets.token_bytes(n_bytes)))
-
-
-def _kept(path: Path, content: bytes) -> str:
-    """What the file holds; `content` if there is none yet."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (
-        contextlib.suppress(FileExistsError),
-        open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file,
-    ):
-        file.write(content)
-    return path.read_text()
+    return kept(path, base64.urlsafe_b64encode(secrets.token_bytes(n_bytes)))

@@ -1,4 +1,7 @@
-"""The metadata database of a local Airflow: migrated, and filled from airflow_settings.yaml as the Astro CLI does."""
+"""The metadata database of an Airflow: migrated, and filled from airflow_settings.yaml as the Astro CLI does.
+
+As a command (`python -m include.local.metadata`) for the Airflow whose environment it is started in.
+"""
 
 from __future__ import annotations
 
@@ -67,3 +70,8 @@ def _require(entry: dict[str, Any], *keys: str) -> None:
     missing = [key for key in keys if not entry.get(key)]
     if missing:
         raise ValueError(f"airflow_settings.yaml: {entry} lacks {', '.join(missing)}")
+
+
+if __name__ == "__main__":
+    migrate()
+    apply_settings()

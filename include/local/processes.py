@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
-from include.local.environment import OWNER_ONLY
+from include.files import write_whole
+from include.local.secret_files import OWNER_ONLY
 
 HOST = "127.0.0.1"
-STOP_SECONDS = 30
+STOP_SECONDS = 10
+"""How long a server is asked to end before it is killed. Airflow's scheduler and API server may want half a minute."""
 PAUSE_SECONDS = 0.5
 
 
@@ -41,6 +44,19 @@ class Server:
             return False
 
 
+def record(server: Server, state: Path) -> None:
+    """Keeps in the file which process the server is, for `recorded`."""
+    write_whole(state, json.dumps(asdict(server)).encode())
+
+
+def recorded(state: Path) -> Server | None:
+    """The server that the file names, if it runs."""
+    if not state.exists():
+        return None
+    server = Server(**json.loads(state.read_text()))
+    return server if server.alive() else None
+
+
 def started(
     command: Sequence[str],
     *,
@@ -51,6 +67,7 @@ def started(
     log: Path,
     ready: Callable[[Server], bool],
     seconds: float,
+    run_as: str | None = None,
 ) -> Server:
     """The server that `command` starts in `folder`, in a process group of its own, once it is `ready`.
 
@@ -60,6 +77,7 @@ def started(
         environment: beside this process's own.
         log: what it prints goes there, for its owner to read.
         seconds: that it may take.
+        run_as: the system's user, and group, that it runs as; None: as this process.
 
     Raises RuntimeError, with the end of `log`, if it ends or is not ready in time; nothing is left running then.
     """
@@ -74,6 +92,9 @@ def started(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             umask=OWNER_ONLY,
+            user=run_as,
+            group=run_as,
+            extra_groups=None if run_as is None else [],
         )
     server = Server(process.pid, psutil.Process(process.pid).create_time(), port)
     deadline = time.monotonic() + seconds
@@ -86,12 +107,12 @@ def started(
     raise RuntimeError(f"{name} did not become healthy within {seconds:.0f} s. The end of {log}:\n{tail}")
 
 
-def stop(server: Server) -> None:
+def stop(server: Server, asking: signal.Signals = signal.SIGTERM) -> None:
     """Ends the server's whole process group: asks first, then kills. Nothing happens if it is gone."""
     members = [p for p in psutil.process_iter() if _group(p.pid) == server.pid]
     if not members:
         return
-    os.killpg(server.pid, signal.SIGTERM)
+    os.killpg(server.pid, asking)
     _, remaining = psutil.wait_procs(members, timeout=STOP_SECONDS)
     for process in remaining:
         process.kill()

@@ -1,4 +1,7 @@
-"""`make up` and `make down`: Airflow and MLflow on this machine only, stopped with their whole process groups."""
+"""`make up` and `make down`: Airflow and MLflow on this machine only, stopped with their whole process groups.
+
+With DATABASE=postgres Airflow's metadata are in a PostgreSQL server, which starts and stops with them.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,14 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from include.config.declared import declared_settings
 from include.config.settings import MLFLOW_CONNECTION_ID, PROJECT_ROOT
-from include.files import write_whole
-from include.local import mlflow_ui
+from include.local import mlflow_ui, postgres
 from include.local.console import quiet
 from include.local.environment import AIRFLOW_HOME, airflow_environment, enter_airflow, passwords
-from include.local.processes import HOST, Server, free_port, started, stop
+from include.local.processes import HOST, Server, free_port, record, recorded, started, stop
 from include.retraining.tracking import shown
 
 FIRST_PORT = 8080
@@ -59,21 +60,29 @@ def healthy(server: Server) -> bool:
     return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
 
 
+STATES = {"PostgreSQL": postgres.STATE, "Airflow": "server.json", "MLflow": "mlflow.json"}
+"""Of each server the file in AIRFLOW_HOME that names its process, in the order in which they start."""
+DATABASES = ("sqlite", "postgres")
+
+
 def main() -> None:
-    states = {"Airflow": AIRFLOW_HOME / "server.json", "MLflow": AIRFLOW_HOME / "mlflow.json"}
-    running = {name: server for name, state in states.items() if (server := _running(state)) is not None}
-    if sys.argv[1:] == ["down"]:
-        for name, server in running.items():
-            stop(server)
-            states[name].unlink()
-            print(f"{name} stopped.")
-        if not running:
-            print("Airflow is not running.")
+    running = {name: server for name, file in STATES.items() if (server := recorded(AIRFLOW_HOME / file)) is not None}
+    command, *more = sys.argv[1:]
+    if command == "down":
+        _down(running)
         return
-    for name, made in (("Airflow", _airflow), ("MLflow", _mlflow)):
+    database = more[0] if more else _database(running)
+    if database not in DATABASES:
+        sys.exit(f"DATABASE={database} is unknown; there are {' and '.join(DATABASES)}")
+    if "Airflow" in running and database != _database(running):
+        sys.exit(f"Airflow is running on {_database(running)}; `make down` first")
+    parts = {"PostgreSQL": _postgres, "Airflow": _airflow, "MLflow": _mlflow}
+    if database == "sqlite":
+        del parts["PostgreSQL"]
+    for name, made in parts.items():
         if name not in running and (started := made()) is not None:
             running[name] = started
-            write_whole(states[name], json.dumps(asdict(started)).encode())
+            record(started, AIRFLOW_HOME / STATES[name])
     print(f"Airflow UI: {running['Airflow'].url}")
     for user, password in passwords(AIRFLOW_HOME).items():
         print(f"   user: {user:<9} password: {password}")
@@ -83,6 +92,24 @@ def main() -> None:
         print(f"MLflow UI:  {running['MLflow'].url}, for `{mlflow_ui.USER}` with the same password")
     elif place.database is None:
         print(f"MLflow:     {shown(place.tracking_uri)}, as the connection {MLFLOW_CONNECTION_ID} says")
+
+
+def _down(running: Mapping[str, Server]) -> None:
+    for name, server in reversed(list(running.items())):
+        (postgres.end if name == "PostgreSQL" else stop)(server)
+        (AIRFLOW_HOME / STATES[name]).unlink()
+        print(f"{name} stopped.")
+    if not running:
+        print("Airflow is not running.")
+
+
+def _database(running: Mapping[str, Server]) -> str:
+    return "postgres" if "PostgreSQL" in running else "sqlite"
+
+
+def _postgres() -> Server:
+    print("Starting PostgreSQL ...", flush=True)
+    return postgres.start(AIRFLOW_HOME, AIRFLOW_HOME / "postgres.log")
 
 
 def _airflow() -> Server:
@@ -107,13 +134,6 @@ def _mlflow() -> Server | None:
     except RuntimeError as error:
         print(f"Airflow runs without MLflow's page. {error}")
         return None
-
-
-def _running(state: Path) -> Server | None:
-    if not state.exists():
-        return None
-    server = Server(**json.loads(state.read_text()))
-    return server if server.alive() else None
 
 
 if __name__ == "__main__":

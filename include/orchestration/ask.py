@@ -59,7 +59,7 @@ class AskAPerson(StopsItsQuery, HITLOperator):
         form: whether the run was started from a form, else it is about a day.
         options: that a person chooses from; the last is what counts if nobody answers in time.
         given: values that earlier tasks returned.
-        answers: whether what it returns is the run's short answer.
+        answers: whether what it returns is the run's short answer, and what Airflow calls the Dag's result.
     """
 
     template_fields: Sequence[str] = ("given",)
@@ -77,7 +77,8 @@ class AskAPerson(StopsItsQuery, HITLOperator):
         super().__init__(
             subject="", options=options, defaults=options[-1:], response_timeout=answer_within(), **TRIES | more
         )
-        self.module, self.form, self.given, self.answers = module, form, list(given), answers
+        self.module, self.form, self.given = module, form, list(given)
+        self.answers = self.returns_dag_result = answers
 
     def execute(self, context: Context) -> Any:
         """Asks, unless nothing waits for a person; or settles what was answered before a process was killed."""

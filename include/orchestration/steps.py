@@ -86,13 +86,14 @@ def now() -> datetime:
 class FormStep(Step):
     """Calls include.<module>.<function>(project, form_run, *given), and returns what it returns.
 
-    With `answers`, what it returns is the run's short answer. A form that cannot be carried out is answered, too: the
-    run ends there, as one that was answered, for nobody but who filled it in has anything to see to.
+    With `answers`, what it returns is the run's short answer, which is the Dag's result to Airflow. A form that cannot
+    be carried out is answered, too: the run ends there, as one that was answered, for nobody but who filled it in has
+    anything to see to.
     """
 
     def __init__(self, *, answers: bool = False, **options: Any) -> None:
         super().__init__(**options)
-        self.answers = answers
+        self.answers = self.returns_dag_result = answers
 
     def execute(self, context: Context) -> Any:
         """Runs the step."""
@@ -120,6 +121,7 @@ class FormStep(Step):
         from airflow.sdk.exceptions import DownstreamTasksSkipped
 
         self.log.info("%s", text)
+        self.returns_dag_result = True  # whichever task ends the run has its answer
         for key in (ANSWER, "return_value"):
             context["ti"].xcom_push(key, text)
         return DownstreamTasksSkipped(tasks=sorted(self.get_flat_relative_ids(upstream=False)))

@@ -30,8 +30,18 @@ BY_MANAGER = Answer("Approve", "manager", "manager")
 
 
 def answer_of(run: Any, task_id: str = "answer") -> str:
-    """The run's short answer: what its last task returned."""
-    return str(run.get_task_instance(task_id).xcom_pull(task_ids=task_id))
+    """The run's short answer: what its last task returned, and what Airflow gives to who waits for the run's result."""
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    returned = (XComModel.dag_id == run.dag_id, XComModel.run_id == run.run_id, XComModel.key == "return_value")
+    with create_session() as session:
+        marked = session.scalars(select(XComModel).where(*returned, XComModel.dag_result.is_(True)))
+        results = {row.task_id: row.value for row in marked}
+    answer = str(run.get_task_instance(task_id).xcom_pull(task_ids=task_id))
+    assert results == {task_id: answer}
+    return answer
 
 
 def note_of(run: Any) -> str | None:

@@ -1,11 +1,16 @@
 """The real scheduler on loopback: a scheduled day flows through all four Dags by asset events alone, and people fill in
-forms and answer questions through the API.
+forms and answer questions through the API. The metadata are in PostgreSQL where it is installed, else in SQLite.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,14 +24,17 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from include.config.settings import PROJECT_ROOT
 from include.contract.cell import cell_of, records
 from include.contract.tables import CELL
 from include.ledger.chain import in_order, verify
+from include.local import postgres
 from include.local.environment import airflow_environment, passwords
-from include.local.processes import stop
+from include.local.processes import Server, record, stop
 from include.local.runs import DAILY_DAGS
 from include.local.server import start
 from include.orchestration.assets import PUSHED_LABELS
+from include.orchestration.forms import as_note
 from include.wording import score
 from tests.browsing import browser
 from tests.history import History
@@ -54,11 +62,50 @@ def patience(airflow_home: Path) -> dict[str, str]:
     more than 5 s for none, and fails its task, and SQLite refuses what waits more than 5 s for another to write. Dag
     files, which nobody edits here, are read once, and not twice a minute.
     """
-    return {
+    settings = {
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": str(HANG),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{airflow_home}/airflow.db?timeout={HANG}",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": str(HANG),
     }
+    if postgres.running(airflow_home) is None:
+        settings["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{airflow_home}/airflow.db?timeout={HANG}"
+    return settings
+
+
+@contextmanager
+def metadata(airflow_home: Path) -> Iterator[None]:
+    """A PostgreSQL server for the metadata where it is installed, and not unwanted; SQLite needs none."""
+    try:
+        wanted = os.environ.get("DATABASE") != "sqlite" and postgres.programs()
+    except postgres.NoPostgres:
+        wanted = None
+    if not wanted:
+        yield
+        return
+    server = postgres.start(airflow_home, airflow_home.parent / "postgres.log")
+    record(server, airflow_home / postgres.STATE)
+    try:
+        yield
+    finally:
+        postgres.end(server)
+        assert not server.alive()
+
+
+@contextmanager
+def served_airflow(home: Path) -> Iterator[Server]:
+    """Airflow over the project in `home`, with metadata of its own in `home`/airflow."""
+    airflow_home = home / "airflow"
+    place = {"PLUMBLINE_HOME": str(home), "PLUMBLINE_CONFIG": "policies.yaml", **patience(airflow_home)}
+    prepare = [sys.executable, "-m", "include.local.metadata"]
+    environment = {**airflow_environment(airflow_home), **place}
+    subprocess.run(prepare, env=environment, cwd=PROJECT_ROOT, check=True, capture_output=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("include.local.server.START_SECONDS", HANG)
+        server = start(airflow_home, home / "airflow.log", place)
+    try:
+        yield server
+    finally:
+        stop(server)
+        assert not server.alive()
 
 
 class Api:
@@ -77,7 +124,7 @@ class Api:
         content = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}{path}", data=content, headers=self.headers, method=method)
         with urllib.request.urlopen(request, timeout=HANG) as response:
-            return json.load(response)
+            return json.loads(response.read().splitlines()[-1])  # of an answer in many lines the last says how it ended
 
     def fill_in(self, dag_id: str, **form: Any) -> str:
         """Starts a run as its form does; the path of the run."""
@@ -92,6 +139,11 @@ class Api:
             return found if found["state"] in ("success", "failed") else None
 
         return wait_for(ended, f"{run} has ended", every=1)
+
+    def result(self, run: str) -> str:
+        """What the run came to, as Airflow gives it to whoever waits for the run."""
+        ((_, said),) = self.get(f"{run}/wait?interval=1")["results"].items()
+        return str(said)
 
     def questions(self, dag_id: str) -> dict[str, str]:
         """What the Dag's runs ask and wait for an answer to, by the path of the run."""
@@ -136,16 +188,14 @@ class Api:
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, History]]:
+def airflow() -> Iterator[tuple[Api, History]]:
     """An Airflow with its own metadata and its administrator, over simulated days of labels. The last day has only
     arrived: it is the one that the scheduler starts with. Every change of a threshold waits for a person, and the
     initial thresholds are plainly too low.
     """
-    import subprocess
-    import sys
-
-    home = tmp_path_factory.mktemp("scheduler")
     wait_for(lambda: until_the_day_ends() > MARGIN, "the next day has begun", every=10)
+    home = Path(tempfile.mkdtemp(prefix="plumbline-scheduler-"))
+    home.chmod(0o711)  # the user that PostgreSQL runs as passes through, where root runs the tests
     last = (datetime.now(UTC) - timedelta(hours=NIGHTLY)).date() - timedelta(days=1)
     history = History(home / "data", "calm", videos_per_day=20_000, start=last - timedelta(days=DAYS - 1))
     for index in range(DAYS - 1):
@@ -157,19 +207,9 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, His
         "initial: {remove_at: 0.98,": "initial: {remove_at: 0.85,",
     }
     configured(home, MOVES_SOON | asking)
-    airflow_home = home / "airflow"
-    place = {"PLUMBLINE_HOME": str(home), "PLUMBLINE_CONFIG": "policies.yaml", **patience(airflow_home)}
-    prepare = "from include.local.metadata import apply_settings, migrate; migrate(); apply_settings()"
-    environment = {**airflow_environment(airflow_home), **place}
-    subprocess.run([sys.executable, "-c", prepare], env=environment, check=True, capture_output=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("include.local.server.START_SECONDS", HANG)
-        server = start(airflow_home, home / "airflow.log", place)
-    try:
-        yield Api(server.url, "admin", passwords(airflow_home)["admin"]), history
-    finally:
-        stop(server)
-        assert not server.alive()
+    with metadata(home / "airflow"), served_airflow(home) as server:
+        yield Api(server.url, "admin", passwords(home / "airflow")["admin"]), history
+    shutil.rmtree(home)
 
 
 @pytest.fixture(scope="module")
@@ -286,6 +326,7 @@ def test_a_request_is_not_approved_by_who_asked_and_rejected_by_another_through_
     ended = api.finished(run)
     assert ended["state"] == "success"
     assert "was rejected by approver" in ended["note"]
+    assert as_note(api.result(run)) == ended["note"]
     rows = of_run(history, run)
     answered = rows[rows["status"] == "rejected"]
     assert len(answered) > 0
@@ -383,6 +424,7 @@ def test_a_rollback_is_cancelled_and_another_confirmed_through_the_api(airflow: 
     run = api.finished(confirmed)
     assert run["state"] == "success"
     assert run["note"].startswith(f"Rolled back to version 1, as version {newest['version'] + 1}. thresholds.json ")
+    assert as_note(api.result(confirmed)) == run["note"]
     now = served(history)
     assert (now["version"], levels(now["cells"])) == (newest["version"] + 1, levels(json.loads(first["thresholds"])))
     last = versions(history)[-1]
@@ -409,6 +451,7 @@ def test_a_wrong_form_is_answered_by_its_run_in_words(airflow: tuple[Api, Histor
     for said, path in runs.items():
         run = api.finished(path)
         assert (run["state"], run["note"][: len("Not done. ") + len(said)]) == ("success", f"Not done. {said}")
+        assert as_note(api.result(path)) == run["note"]
     assert len(versions(history)) == before
     with pytest.raises(urllib.error.HTTPError) as refused:
         api.fill_in("recalibrate_ad_hoc")
@@ -546,6 +589,38 @@ def test_labels_pushed_over_the_api_become_a_drop_of_their_day_of_arrival(airflo
     assert refused.value.code == 403
 
 
+def test_two_backfills_at_once_bring_a_day_again(airflow: tuple[Api, History]) -> None:
+    """The day's sample was drawn under the shipped configuration, and is another now; all else is what it was. The Dags
+    that follow are paused from here on: they would only take time.
+    """
+    api, history = airflow
+    day = history.day(DAYS - 2)
+    fingerprint = history.project.warehouse.fingerprint
+    tables = ("score_profile", "score_histogram", "label_events", "label_consensus")
+    before = {table: fingerprint(table, day) for table in tables}
+    assert None not in before.values()
+    begun, followers = DAILY_DAGS[:2], DAILY_DAGS[2:]
+    for dag_id in followers:
+        api.send("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": True})
+    dates = {"from_date": f"{day}T00:00:00Z", "to_date": f"{day}T23:00:00Z"}
+    for dag_id in begun:
+        api.send("POST", "/api/v2/backfills", {"dag_id": dag_id, **dates})
+
+    def ended() -> dict[str, list[tuple[str, str]]] | None:
+        found = {
+            dag_id: [(run["run_type"], run["state"]) for run in api.runs(dag_id) if run["partition_key"] == str(day)]
+            for dag_id in begun
+        }
+        assert "failed" not in {state for runs in found.values() for _, state in runs}, found
+        return found if all(runs and runs[0][1] == "success" for runs in found.values()) else None
+
+    assert wait_for(ended, f"{day} has run again", every=2) == {dag_id: [("backfill", "success")] for dag_id in begun}
+    assert {table: fingerprint(table, day) for table in tables} == before
+    events = api.get("/api/v2/assets/events?limit=100")["asset_events"]
+    announced = [event["uri"].strip("/") for event in events if event["partition_key"] == str(day)]
+    assert sorted(announced) == ["plumbline://label_consensus", "plumbline://review_sample"]
+
+
 def test_nothing_is_open_without_a_login_and_nothing_failed_to_load(airflow: tuple[Api, History]) -> None:
     api, _ = airflow
     assert api.get("/api/v2/importErrors")["import_errors"] == []
@@ -560,7 +635,8 @@ def test_no_password_reaches_a_log_and_what_is_kept_is_its_owners(airflow: tuple
     home = history.home.parent / "airflow"
     logs = [home.parent / "airflow.log", *(path for path in (home / "logs").rglob("*") if path.is_file())]
     assert len(logs) > 10
+    of_the_database = [path.read_text() for path in (home / "postgres").glob("password")]
     for path in logs:
-        for password in passwords(home).values():
+        for password in (*passwords(home).values(), *of_the_database):
             assert password.encode() not in path.read_bytes(), path
         assert path.stat().st_mode & 0o077 == 0, path

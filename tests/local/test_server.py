@@ -19,6 +19,7 @@ import pytest
 
 from include.config.settings import PROJECT_ROOT
 from include.local import processes
+from include.local.components import LIVES, Component
 from include.local.console import quiet
 from include.local.environment import PASSWORDS, USERS, airflow_environment, passwords
 from include.local.processes import HOST, Server, free_port, stop
@@ -163,3 +164,28 @@ def test_a_log_is_its_owners_to_read_even_if_others_could_before(tmp_path: Path)
         os.umask(before)
     assert "whatever a library says" in log.read_text()
     assert log.stat().st_mode & 0o077 == 0
+
+
+def test_a_part_that_ends_is_started_again_until_it_only_ends() -> None:
+    lasting = Component(("http.server", "0", "--bind", HOST))
+    try:
+        first = lasting.process
+        assert lasting.runs()
+        assert lasting.process is first
+        first.kill()
+        first.wait()
+        assert lasting.runs()
+        assert lasting.process.poll() is None
+    finally:
+        lasting.process.kill()
+        lasting.process.wait()
+
+    broken = Component(("compileall", "--no-such-option"))
+    started = set()
+
+    def given_up() -> bool:
+        started.add(broken.process.pid)
+        return not broken.runs()
+
+    wait_for(given_up, "it is given up")
+    assert len(started) == LIVES
