@@ -13,6 +13,7 @@ from typing import Any
 
 from include.files import canonical_json
 from include.labels import label_studio
+from include.sampling.label_studio import ASKED_ON
 
 _OF_ANNOTATION = ("id", "result", "was_cancelled", "created_at", "updated_at")
 
@@ -20,12 +21,16 @@ _OF_ANNOTATION = ("id", "result", "was_cancelled", "created_at", "updated_at")
 def lines_of(tasks: Iterable[Mapping[str, Any]], people: Mapping[int, str], before: datetime) -> Iterator[str]:
     """A line each annotation of `tasks` that was last changed before that moment.
 
+    Tasks of no queue, which somebody else put into the project, are passed over.
+
     Args:
         tasks: as Label Studio's API gives them with all their annotations.
         people: e-mail addresses by number.
         before: with time zone.
     """
     for task in tasks:
+        if ASKED_ON not in task["data"]:
+            continue
         data = {name: task["data"].get(name) for name in label_studio.FROM_TASK}
         for annotation in task["annotations"]:
             if datetime.fromisoformat(annotation["updated_at"]) < before:

@@ -107,7 +107,8 @@ def _drop(project: Project, day: date, number: int) -> Path:
 
 def _lines(project: Project, day: date, number: int) -> list[str]:
     path = _drop(project, day, number)
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [line for line in text.split("\n") if line]
 
 
 def _for_each_project(project: Project, serve: Callable[[LabelStudio, str, str, int], None]) -> None:

@@ -23,7 +23,14 @@ def annotation(number: int, hour: str = "10", **more: Any) -> dict[str, Any]:
 
 
 def lines(*annotations: dict[str, Any]) -> list[str]:
-    data = {"video_id": "1", "policy": "fraud", "guideline_version": "1", "sample_id": "s", "title": "Theirs"}
+    data = {
+        "asked_on": "2026-11-03",
+        "video_id": "1",
+        "policy": "fraud",
+        "guideline_version": "1",
+        "sample_id": "s",
+        "title": "Theirs",
+    }
     return list(lines_of([{"id": 1, "data": data, "annotations": list(annotations)}], PEOPLE, MIDNIGHT))
 
 
@@ -54,6 +61,11 @@ def test_people_are_named_by_their_address_where_they_have_one(changes: dict[str
 def test_what_is_answered_after_midnight_waits_for_the_next_day() -> None:
     late = annotation(8, updated_at="2026-11-05T00:00:00Z")
     assert len(lines(annotation(7, updated_at="2026-11-04T23:59:59.999999Z"), late)) == 1
+
+
+def test_tasks_that_somebody_else_put_into_the_project_are_passed_over() -> None:
+    other = {"id": 2, "data": {"video": "https://x.test"}, "annotations": [annotation(9)]}
+    assert list(lines_of([other], PEOPLE, MIDNIGHT)) == []
 
 
 def test_a_drop_keeps_what_it_had_and_takes_what_no_other_has() -> None:
