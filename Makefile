@@ -16,7 +16,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo try up down airflow test test-busy test-newest test-sqlite lint verify-ledger bench bench-guarantee bench-loop bench-retraining bench-kills bench-memory bigquery-week emulator fab label-studio browser postgres axe screenshots docs lock clean install install-dev
+.PHONY: help demo try up down airflow test test-busy test-newest test-sqlite lint verify-ledger bench bench-guarantee bench-loop bench-retraining bench-wide bench-kills bench-memory bigquery-week emulator fab label-studio browser postgres axe screenshots docs lock clean install install-dev
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -79,6 +79,9 @@ bench-loop: install-dev ## Live 60 days of every scenario, beside fixed and note
 
 bench-retraining: install-dev ## Measure when retraining is asked for, and which challengers are accepted (half an hour)
 	@$(BIN)/python -m tests.benchmarks.bench_retraining
+
+bench-wide: install-dev ## Hold a wide platform's queues against its budgets, for 100 days (some minutes)
+	@$(BIN)/python -m tests.benchmarks.bench_wide
 
 bench-kills: install-dev ## Kill every step of every Dag 1,000 times at random file operations (half an hour): KILLS=n
 	@$(BIN)/python -m tests.benchmarks.bench_kills $(if $(KILLS),--kills $(KILLS))

@@ -92,7 +92,7 @@ class Search:
         return best
 
 
-TOLERANCE = 0.02
+TOLERANCE = 0.01
 """How far below the goal a search may end, as a share of it."""
 
 

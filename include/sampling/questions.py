@@ -22,8 +22,9 @@ import pandas as pd
 from include.contract.tables import CELL, N_BINS, REVIEW_QUEUE
 from include.sampling.cells import Array, CellPopulation, Stratum
 
-FEWEST = 200
-"""A policy's videos of one market in the panel; where they are fewer, those of all markets say how draws coincide."""
+FEWEST = 50
+"""A policy's videos of one market in the panel; where they are fewer, those of the market's policies with as many model
+versions say together how draws coincide: they have the same minutes, and so about the same probabilities."""
 
 Group = tuple[str, str]
 """A policy and a market."""
@@ -39,6 +40,7 @@ class Expected:
     questions: float
     known: float
     sure: bool
+    versions: int
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,13 @@ class Panel:
             missed *= 1 - largest
         draws = equal + by_views
         if seen == 0:
-            return Expected(draws, draws, known=0.0, sure=False)
+            return Expected(draws, draws, 0.0, sure=False, versions=len(members))
         # Draws by views are fewer than their upper bound where single videos hold many of the views.
         drawn = equal + min(by_views, seen_by_views * population / found)
         questions = float(len(missed) - missed.sum())
         known = found / population
-        return Expected(draws, drawn * questions / seen, known, sure=len(missed) >= FEWEST or known >= 0.99)
+        sure = len(missed) >= FEWEST or known >= 0.99
+        return Expected(draws, drawn * questions / seen, known, sure, versions=len(members))
 
 
 def _places(rows: pd.DataFrame, by: Sequence[str]) -> dict[Any, npt.NDArray[np.intp]]:
@@ -104,18 +107,21 @@ _NONE = _Rows(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros
 
 
 def asked_shares(expected: Mapping[Group, Expected]) -> dict[Group, float]:
-    """Questions a draw, by policy and market; where the panel holds too few of their videos, those of the policy."""
-    draws: dict[str, float] = {}
-    questions: dict[str, float] = {}
-    for (policy, _), of in expected.items():
-        draws[policy] = draws.get(policy, 0.0) + of.known * of.draws
-        questions[policy] = questions.get(policy, 0.0) + of.known * of.questions
-    return {
-        group: of.questions / of.draws
-        if of.sure and of.draws
-        else (questions[group[0]] / draws[group[0]] if draws[group[0]] else 1.0)
-        for group, of in expected.items()
-    }
+    """Questions a draw, by policy and market; where the panel holds too few videos, those of its like (`FEWEST`)."""
+    draws: dict[tuple[str, int], float] = {}
+    questions: dict[tuple[str, int], float] = {}
+    for (_, market), of in expected.items():
+        like = market, of.versions
+        draws[like] = draws.get(like, 0.0) + of.known * of.draws
+        questions[like] = questions.get(like, 0.0) + of.known * of.questions
+    found = {}
+    for group, of in expected.items():
+        like = group[1], of.versions
+        if of.sure and of.draws:
+            found[group] = of.questions / of.draws
+        else:
+            found[group] = questions[like] / draws[like] if draws[like] else 1.0
+    return found
 
 
 def expected_draws(cell: CellPopulation, stratum: Stratum) -> float:

@@ -1,6 +1,6 @@
 """A wide platform: many policies, markets and model versions, most cells small.
 
-``python -m tests.benchmarks.bench_wide [--policies 8 --markets 6 --videos 400 --days 100]``.
+``make bench-wide``, or ``python -m tests.benchmarks.bench_wide [--policies 4 --markets 3 --videos 400 --days 100]``.
 
 Every policy has two model versions that score the same videos, and views have a heavy tail. Each day is landed,
 scanned, designed, drawn and its size judged as gate `sample` does, twice: as the product is, and as it was until
@@ -178,7 +178,7 @@ def held(figures: pd.DataFrame) -> bool:
 def main() -> int:
     """Live, print, and return the process's exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bench_wide", description=__doc__)
-    for name, value in {"policies": 8, "markets": 6, "videos": 400, "days": 100, "checked": 250_000}.items():
+    for name, value in {"policies": 4, "markets": 3, "videos": 400, "days": 100, "checked": 250_000}.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     asked = parser.parse_args()
     wide = Wide(asked.policies, asked.markets, asked.videos, checked=asked.checked)

@@ -14,8 +14,8 @@ from include.config.load import load_config
 from include.config.model import Config
 from include.contract.tables import CELL, TABLES
 from include.ledger.in_force import thresholds_before
-from include.sampling.allocation import inclusion_probabilities, neyman, share_out
-from include.sampling.design import design
+from include.sampling.allocation import TOLERANCE, Search, inclusion_probabilities, neyman, share_out
+from include.sampling.design import ROUNDS, design
 from tests.history import History
 
 NO_CURVE = pd.DataFrame({name: [] for name in (*CELL, "bin", "p_violating")})
@@ -115,6 +115,23 @@ def test_shares_are_max_min_fair(claims, budget):
     unmet = shares < wanted * (1 - 1e-9)
     if unmet.any():  # whoever gets less than wanted gets as much per weight as anyone
         assert (shares / weight)[unmet] == pytest.approx((shares / weight).max(), rel=1e-6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(1, 1e5), st.floats(0.01, 2.0), st.floats(1.0, 4.0))
+def test_a_search_fills_a_goal_from_below_in_a_few_tries(videos, wanted, enough):
+    """Questions of so many draws among so many videos, as if each draw hit any of them."""
+    goal = wanted * videos
+    search, best = Search(goal, most=enough * videos * 3, all_of_it=False), 0.0
+    for _ in range(ROUNDS):
+        found = videos * -np.expm1(-search.at / videos)
+        if search.found(found):
+            best = found
+        if search.ended:
+            break
+    reachable = min(goal, videos * -np.expm1(-enough * 3))
+    assert search.ended
+    assert (1 - TOLERANCE) * reachable * (1 - 1e-9) <= best <= goal * (1 + 1e-9)
 
 
 @settings(max_examples=40, deadline=None)

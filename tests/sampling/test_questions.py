@@ -137,16 +137,16 @@ def test_where_minutes_suffice_every_video_is_asked_once_and_the_rest_goes_to_ot
     assert strata["expected_minutes"].sum() == pytest.approx(480, rel=0.02)
 
 
-def test_a_market_with_few_videos_in_the_panel_is_judged_by_its_policy() -> None:
-    """2,000 videos of BR are in the panel, of DE three, which all happen to agree."""
+def test_a_policy_with_few_videos_in_the_panel_is_judged_by_its_like_in_the_market() -> None:
+    """2,000 videos of fraud are in the panel, of another policy with two versions three, which happen to agree."""
     rows = population(2000)
-    other = rows.assign(market="DE", video_id=rows["video_id"] + 1)
-    cells = [(policy, market, version) for policy, _, version in CELLS for market in ("BR", "DE")]
+    other = rows[rows["policy"] == "fraud"].assign(policy="pornography", video_id=lambda of: of["video_id"] + 1)
+    cells = [*CELLS, *(("pornography", market, version) for _, market, version in FRAUD)]
     three = other[other["video_id"].isin(np.sort(other["video_id"].unique())[:3])].assign(bin=10)
-    strata = design(
-        counted(pd.concat([rows, other])), thresholds(cells), NO_CURVE, config(PROGRAMMES, BR=500, DE=500),
-        panel=pd.concat([rows, three]),
-    )  # fmt: skip
-    asked = strata[strata["policy"] == "fraud"].groupby("market")[["expected_labels", "expected_minutes"]].sum()
-    share = asked["expected_minutes"] / asked["expected_labels"]
-    assert share["DE"] == pytest.approx(share["BR"], rel=0.02)
+    counts, panel = counted(pd.concat([rows, other])), pd.concat([rows, three])
+    strata = design(counts, thresholds(cells), NO_CURVE, config(PROGRAMMES, BR=500), panel=panel)
+    asked = strata.groupby("policy")[["expected_labels", "expected_minutes"]].sum()
+    each = {name: policy.minutes_per_label for name, policy in config().policies.items()}
+    share = asked["expected_minutes"] / asked["expected_labels"] / pd.Series(each)
+    assert share["pornography"] == pytest.approx(share["fraud"], rel=0.1)
+    assert share["violence"] > 1.3 * share["fraud"]
