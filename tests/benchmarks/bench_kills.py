@@ -35,6 +35,7 @@ import pandas as pd
 import yaml
 
 from include.config.load import DEFAULT_CONFIG
+from include.contract.tables import TABLES
 from include.contract.terms import APPROVE
 from include.labels.push import pushed
 from include.labels.stage import drop_folder, land, missed
@@ -74,6 +75,8 @@ VIDEOS = 2_000
 REQUESTER, APPROVER = "bo", "ana"
 EVENTS = 5
 """Label events pushed a day."""
+
+INPUTS = [name for name, table in TABLES.items() if table.owner == "platform"]
 
 Task = Callable[[Project, date | FormRun, Sequence[Any]], object]
 
@@ -148,7 +151,7 @@ class Homes:
     def land(self, day: date, *, repaired: bool = False) -> None:
         """Lands the day in the calm home, and copies it."""
         self.calm.platform.land_day(day, repaired=repaired)
-        for table in ("video_scores", "enforcement_log", "reviewer_labels", "golden_labels", "appeals"):
+        for table in INPUTS:
             there, here = (home.project.settings.landing / table / f"ds={day}" for home in self.both)
             shutil.rmtree(here, ignore_errors=True)
             shutil.copytree(there, here)

@@ -53,5 +53,5 @@ def profile_of(histogram: pd.DataFrame) -> pd.DataFrame:
     profile = counts.rename(columns={"n_videos": "n_rows", "n_views": "views"})
     zeros = [name for name in TABLES["score_profile"].column_names if name not in profile]
     profile = profile.assign(**dict.fromkeys(zeros, 0)).assign(checked_share=1.0)
-    profile["read_at"] = pd.NaT
+    profile["read_at"], profile["set_aside"] = pd.NaT, None
     return profile[list(TABLES["score_profile"].column_names)]
