@@ -141,7 +141,7 @@ def published_history(ended_history: Loop, tmp_path_factory: pytest.TempPathFact
     def live(home: Path) -> None:
         shutil.copytree(ended_history.home / "data", home / "data")
         loop = Loop(home, ended_history.dags)
-        asked = FORM | {"goal": "own", "precision_percent": 80, "window_days": 10, "mode": "propose"}
+        asked = FORM | {"goal": "own", "precision_percent": 60, "window_days": 10, "mode": "propose"}
         heard_to(home, "recalibrate_ad_hoc", partial(loop.fill_in, "recalibrate_ad_hoc", approve, **asked))
         back = partial(loop.fill_in, "roll_back_thresholds", lambda *_: "Roll back", version=1, reason="complaints")
         heard_to(home, "roll_back_thresholds", back)

@@ -33,7 +33,9 @@ def test_kills_over_all_dags_leave_what_an_undisturbed_day_leaves(lived: Homes) 
 
 
 def test_every_task_of_every_dag_was_among_those_killed(lived: Homes, dags: dict[str, Any]) -> None:
-    here = {dag_id: dag for dag_id, dag in dags.items() if dag_id != "sync_reviews"}  # its server is in tests/review_tools
+    here = {
+        dag_id: dag for dag_id, dag in dags.items() if dag_id != "sync_reviews"
+    }  # its server is in tests/review_tools
     tasks = {f"{dag_id}.{task.task_id}" for dag_id, dag in here.items() for task in dag.tasks}
     assert {kill.task for kill in lived.found.kills} == tasks
 

@@ -101,7 +101,7 @@ def oracle(rows: pd.DataFrame, mask: int = 0) -> tuple[pd.DataFrame, pd.DataFram
     again = ordered[ordered.duplicated(KEY)]
     counts = again.groupby(cell).size().rename("duplicate_keys").reset_index()
     profile = profile.merge(counts, on=cell, how="left").fillna({"duplicate_keys": 0})
-    profile["read_at"] = pd.NaT  # files have one state
+    profile["read_at"], profile["set_aside"] = pd.NaT, None  # files have one state; the gate sets cells aside
     return profile.assign(checked_share=1 / (mask + 1)), histogram
 
 
