@@ -39,6 +39,7 @@ from include.warehouse.inputs import arrives_in_rows, counted_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from google.cloud import bigquery
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,10 @@ class BigQueryWarehouse(Warehouse):
 
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
-        self._inputs: dict[str, frozenset[str] | None] = {}
-        """Columns of each input there is, None if it is not there; a task sees one state of it."""
+        self._inputs: dict[str, bigquery.Table | None] = {}
+        """What is known of each input that was asked for, None if it is not there; a task sees one state of it."""
+        self._alike: dict[str, frozenset[str]] = {}
+        """Columns of each input that is as the contract says."""
         self._counts: dict[tuple[str, date], int] = {}
 
     def days(self, table: str) -> list[date]:
@@ -142,7 +145,7 @@ class BigQueryWarehouse(Warehouse):
             if contract.owner == "platform" and self.row_count(table, day) == 0:
                 raise MissingPartition(table, day)
             if contract.owner == "platform":
-                inputs[table] = self.jobs.table(table)
+                inputs[table] = self._known(table)
         chooses = "@as_of" in text
         as_of = all(map(keeps_states, inputs.values())) and (chooses or parameters.get("as_of") is not None)
 
@@ -297,7 +300,7 @@ class BigQueryWarehouse(Warehouse):
 
     def input_problems(self, table: str, day: date) -> pd.DataFrame:
         contract = TABLES[table]
-        found = self.jobs.table(table)
+        found = self._known(table)
         problems: list[tuple[str, str | None, str, str]]
         if found is None:
             problems = [("-", None, "missing_day", f"dataset {self.jobs.dataset} has no table or view {table}")]
@@ -351,12 +354,20 @@ class BigQueryWarehouse(Warehouse):
 
     def _columns(self, table: str) -> frozenset[str] | None:
         """Columns of an input; None: it is not there. WarehouseRefused if it differs from the contract."""
-        if table not in self._inputs:
-            found = self.jobs.table(table)
-            if found is not None and (problems := schema_problems(TABLES[table], found)):
+        found = self._known(table)
+        if found is None:
+            return None
+        if table not in self._alike:
+            if (problems := schema_problems(TABLES[table], found)):
                 told = "; ".join(f"{name} {problem.replace('_', ' ')}: {detail}" for name, problem, detail in problems)
                 raise WarehouseRefused(f"{self.jobs.dataset}.{table} differs from docs/tables.md: {told}")
-            self._inputs[table] = None if found is None else frozenset(field.name for field in found.schema)
+            self._alike[table] = frozenset(field.name for field in found.schema)
+        return self._alike[table]
+
+    def _known(self, table: str) -> bigquery.Table | None:
+        """Metadata of an input, which are asked for once."""
+        if table not in self._inputs:
+            self._inputs[table] = self.jobs.table(table)
         return self._inputs[table]
 
     def _made(self, table: Table) -> str:

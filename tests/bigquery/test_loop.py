@@ -35,7 +35,7 @@ RECORDED = 3
 """The day whose calls the page of the cost holds."""
 SOON = {"target_precision": 0.6, "confidence": 0.7, "maturity_days": 1, "uncertified": "remove"}
 """So little is asked that a few labels of a small platform certify it on the third day."""
-MOST_JOBS, MOST_REQUESTS = 120, 410
+MOST_JOBS, MOST_REQUESTS = 120, 400
 """What the Dags of a day may take; a dry run is a request and no job."""
 
 MINUTES = 700
