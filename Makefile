@@ -80,8 +80,9 @@ bench-loop: install-dev ## Live 60 days of every scenario, beside fixed and note
 bench-retraining: install-dev ## Measure when retraining is asked for, and which challengers are accepted (half an hour)
 	@$(BIN)/python -m tests.benchmarks.bench_retraining
 
-bench-wide: install-dev ## Hold a wide platform's queues against its budgets, for 100 days (some minutes)
+bench-wide: install-dev ## Hold a wide platform's queues against its budgets, and its clean days against the gate (half an hour)
 	@$(BIN)/python -m tests.benchmarks.bench_wide
+	@$(BIN)/python -m tests.benchmarks.bench_clean_days
 
 bench-kills: install-dev ## Kill every step of every Dag 1,000 times at random file operations (half an hour): KILLS=n
 	@$(BIN)/python -m tests.benchmarks.bench_kills $(if $(KILLS),--kills $(KILLS))
