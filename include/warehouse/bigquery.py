@@ -358,7 +358,7 @@ class BigQueryWarehouse(Warehouse):
         if found is None:
             return None
         if table not in self._alike:
-            if (problems := schema_problems(TABLES[table], found)):
+            if problems := schema_problems(TABLES[table], found):
                 told = "; ".join(f"{name} {problem.replace('_', ' ')}: {detail}" for name, problem, detail in problems)
                 raise WarehouseRefused(f"{self.jobs.dataset}.{table} differs from docs/tables.md: {told}")
             self._alike[table] = frozenset(field.name for field in found.schema)
